@@ -1,0 +1,43 @@
+//! Core metadata: METADATA and PKG-INFO, and the upload form that repeats them.
+//!
+//! Both readers fill the same [`CoreMetadata`] through the same table ([`FIELDS`]), so that a field is
+//! validated, normalised and compared by one row wherever it came from.
+
+mod fields;
+mod parse;
+mod spdx;
+mod validate;
+
+use std::collections::BTreeMap;
+
+pub use fields::{Compare, FIELDS, Field, FieldRow};
+pub use parse::{METADATA_BYTES_MAX, parse};
+pub use validate::{check, mismatches};
+
+/// The values of one metadata file or form. Single-valued fields hold one entry.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CoreMetadata {
+    values: BTreeMap<Field, Vec<String>>,
+}
+
+impl CoreMetadata {
+    /// The first value of a field.
+    pub fn get(&self, field: Field) -> Option<&str> {
+        self.values.get(&field).and_then(|v| v.first()).map(String::as_str)
+    }
+
+    /// All values of a field, in order.
+    pub fn all(&self, field: Field) -> &[String] {
+        self.values.get(&field).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds a value to a field.
+    pub fn push(&mut self, field: Field, value: String) {
+        self.values.entry(field).or_default().push(value);
+    }
+
+    /// Every field that is present, in table order.
+    pub fn iter(&self) -> impl Iterator<Item = (Field, &[String])> {
+        self.values.iter().map(|(field, values)| (*field, values.as_slice()))
+    }
+}
