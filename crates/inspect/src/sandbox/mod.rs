@@ -1,0 +1,81 @@
+//! Where archives are opened: a fresh confined child for each pass.
+//!
+//! The server starts one *zygote* beforehand: this same program, re-executed with [`ZYGOTE_ARGUMENT`], small,
+//! single-threaded and confined at once (`confine`). For each pass the server sends it a request and two
+//! descriptors over a socket: the archive, open for reading, and the pipe for the answer. The zygote forks;
+//! the child confines itself further, reads the archive, writes a bounded answer and exits. The zygote kills
+//! a child that outlives its time, and all of them when the server is gone.
+//!
+//! Nothing here needs privileges: seccomp with `no_new_privs`, resource limits and an open descriptor hold in
+//! unprivileged containers. Namespaces and Landlock are added where the kernel grants them.
+
+mod confine;
+mod host;
+mod zygote;
+
+use serde::{Deserialize, Serialize};
+
+pub use confine::probe;
+pub use host::Sandbox;
+pub use zygote::zygote_main;
+
+/// The hidden first argument that makes the program a zygote.
+pub const ZYGOTE_ARGUMENT: &str = "sandbox-zygote";
+/// Largest answer of a child, in bytes: a metadata file of the largest size, escaped, and room for rejections.
+pub const RESPONSE_BYTES_MAX: u64 = 16 << 20;
+/// Largest request to a child, in bytes.
+const REQUEST_BYTES_MAX: usize = 16 << 10;
+
+/// What one child may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxLimits {
+    /// Private memory, in bytes (`RLIMIT_DATA`).
+    pub memory_bytes_max: u64,
+    /// CPU time, in seconds (`RLIMIT_CPU`).
+    pub cpu_seconds_max: u64,
+    /// Wall time, in milliseconds; the zygote kills what exceeds it.
+    pub wall_ms_max: u64,
+}
+
+impl Default for SandboxLimits {
+    fn default() -> Self {
+        Self { memory_bytes_max: 192 << 20, cpu_seconds_max: 20, wall_ms_max: 60_000 }
+    }
+}
+
+/// A pass that gave no answer. Each is a finding about the archive, never a lost upload and never a release.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The child died: a crash, or out of memory or CPU time.
+    #[error("the inspection ended without an answer: it crashed, or ran out of memory or processor time")]
+    Died,
+    /// The child outlived its wall time.
+    #[error("the inspection took longer than {0} ms")]
+    TimedOut(u64),
+    /// The answer was larger than allowed or no answer of ours.
+    #[error("the inspection gave an answer that is too large or malformed")]
+    BadAnswer,
+    /// The sandbox itself cannot be started; says nothing about the archive.
+    #[error("the sandbox is not available: {0}")]
+    Unavailable(String),
+}
+
+/// What a probe inside the child found denied, and which layers hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Confinement {
+    /// Opening any file by path fails.
+    pub files_denied: bool,
+    /// Making any socket fails.
+    pub network_denied: bool,
+    /// Running another program fails.
+    pub exec_denied: bool,
+    /// The layers in force, for people: "seccomp", "landlock", "namespaces".
+    pub layers: Vec<String>,
+}
+
+impl Confinement {
+    /// Whether network and files are out of reach: what rule 4 demands before uploads are taken.
+    pub fn is_strong(&self) -> bool {
+        self.files_denied && self.network_denied && self.exec_denied
+    }
+}

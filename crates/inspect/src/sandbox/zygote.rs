@@ -1,0 +1,147 @@
+//! The confined process that forks a child for each pass.
+
+use std::fs::File;
+use std::io::{IoSliceMut, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+use seccompiler::BpfProgram;
+
+use super::confine::{child_filter, confine_child, confine_zygote};
+use super::host::Envelope;
+use super::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+use crate::work;
+
+/// How often exited children are reaped and deadlines looked at while any child lives.
+const TICK: Duration = Duration::from_millis(20);
+
+struct Child {
+    pid: Pid,
+    deadline: Instant,
+}
+
+/// The zygote's whole life: standard input is the control socket. Returns the exit code.
+pub fn zygote_main() -> i32 {
+    std::panic::set_hook(Box::new(|_| {}));
+    let Ok(control) = std::io::stdin().as_fd().try_clone_to_owned() else { return 2 };
+    // Compiled before the walls go up: nothing here needs more than memory, but nothing may fail later.
+    let Ok(filter) = child_filter() else { return 3 };
+    if confine_zygote().is_err() {
+        return 4;
+    }
+    let mut children: Vec<Child> = Vec::new();
+    loop {
+        reap(&mut children);
+        let timeout = if children.is_empty() { PollTimeout::NONE } else { PollTimeout::from(TICK.as_millis() as u16) };
+        let mut waiting = [PollFd::new(control.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waiting, timeout) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(_) => break,
+        }
+        match receive(&control) {
+            Received::Pass(envelope, archive, answer) => {
+                let deadline = Instant::now() + Duration::from_millis(envelope.sandbox.wall_ms_max);
+                if let Some(pid) = spawn(&control, &envelope, archive, answer, &filter) {
+                    children.push(Child { pid, deadline });
+                }
+            }
+            Received::Nonsense => {}
+            Received::Closed => break,
+        }
+    }
+    // The server is gone: nobody waits for the answers.
+    for child in &children {
+        let _ = kill(child.pid, Signal::SIGKILL);
+    }
+    0
+}
+
+/// Forgets children that ended and kills those past their time. A pid is only killed before it is reaped, so
+/// it cannot have been given to another process.
+fn reap(children: &mut Vec<Child>) {
+    let now = Instant::now();
+    children.retain(|child| {
+        if now >= child.deadline {
+            let _ = kill(child.pid, Signal::SIGKILL);
+        }
+        matches!(waitpid(child.pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
+    });
+}
+
+enum Received {
+    Pass(Box<Envelope>, File, OwnedFd),
+    Nonsense,
+    Closed,
+}
+
+fn receive(control: &OwnedFd) -> Received {
+    let mut bytes = vec![0; REQUEST_BYTES_MAX];
+    let mut space = nix::cmsg_space!([RawFd; 2]);
+    let (length, fds) = {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let Ok(message) = recvmsg::<()>(control.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
+        else {
+            return Received::Closed;
+        };
+        let mut fds = Vec::new();
+        for part in message.cmsgs().into_iter().flatten() {
+            if let ControlMessageOwned::ScmRights(raw) = part {
+                fds.extend(raw.into_iter().map(own));
+            }
+        }
+        (message.bytes, fds)
+    };
+    if length == 0 {
+        return Received::Closed;
+    }
+    let Ok(envelope) = serde_json::from_slice(&bytes[..length]) else { return Received::Nonsense };
+    let mut fds = fds.into_iter();
+    match (fds.next(), fds.next()) {
+        (Some(archive), Some(answer)) => Received::Pass(Box::new(envelope), File::from(archive), answer),
+        _ => Received::Nonsense,
+    }
+}
+
+#[expect(unsafe_code, reason = "a descriptor received over the socket is ours alone; std has no safe constructor")]
+fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: the kernel has just installed this descriptor for this process in `recvmsg`, and nobody else
+    // holds its number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+#[expect(unsafe_code, reason = "fork has no safe form; the zygote is single-threaded, so the child may allocate")]
+fn spawn(control: &OwnedFd, envelope: &Envelope, archive: File, answer: OwnedFd, filter: &BpfProgram) -> Option<Pid> {
+    // SAFETY: this process has one thread, so no lock can be held by a thread that the child does not have.
+    match unsafe { fork() } {
+        Ok(ForkResult::Parent { child }) => Some(child),
+        Ok(ForkResult::Child) => {
+            let _ = nix::unistd::close(control.as_raw_fd());
+            let _ = nix::unistd::close(0);
+            let code = pass(envelope, &archive, answer, filter);
+            std::process::exit(code)
+        }
+        // The answer pipe closes unwritten and the server reports a pass that died.
+        Err(_) => None,
+    }
+}
+
+fn pass(envelope: &Envelope, archive: &File, answer: OwnedFd, filter: &BpfProgram) -> i32 {
+    if confine_child(&envelope.sandbox, filter).is_err() {
+        return 5;
+    }
+    let response = work(archive, &envelope.request);
+    let Ok(bytes) = serde_json::to_vec(&response) else { return 6 };
+    if bytes.len() as u64 > RESPONSE_BYTES_MAX {
+        return 7;
+    }
+    match File::from(answer).write_all(&bytes) {
+        Ok(()) => 0,
+        Err(_) => 8,
+    }
+}
