@@ -1,0 +1,103 @@
+//! Every key in the blob store, in one place.
+//!
+//! ```text
+//! <index>/vault/incoming/<random>                    an upload being received
+//! <index>/vault/<aa>/<sha256>/<filename>             a file that nobody may see
+//! <index>/site/files/<aa>/<sha256>/<filename>        a file that everybody may see
+//! <index>/site/files/<aa>/<sha256>/<filename>.metadata
+//! <index>/site/simple/index.{json,html}[.gz]         the list of projects
+//! <index>/site/simple/<project>/index.{json,html}[.gz]
+//! <index>/site/pypi/<project>/json[.gz]
+//! <index>/site/pypi/<project>/<version>/json[.gz]
+//! <index>/site/head.json                             written last
+//! ```
+
+use std::fmt;
+
+use packaging::simple::file_path;
+use packaging::{NormalizedName, Sha256};
+
+use crate::model::IndexName;
+
+/// A key: relative, with `/`, made only here from checked parts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(String);
+
+impl Key {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of this key's gzip form.
+    pub fn gzip(&self) -> Self {
+        Self(format!("{}.gz", self.0))
+    }
+
+    /// A key found by listing the store itself.
+    pub(super) fn listed(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The folder of uploads being received.
+pub fn incoming(index: &IndexName) -> Key {
+    Key(format!("{index}/vault/incoming"))
+}
+
+/// The private zone.
+pub fn vault(index: &IndexName) -> Key {
+    Key(format!("{index}/vault"))
+}
+
+/// The public zone.
+pub fn site(index: &IndexName) -> Key {
+    Key(format!("{index}/site"))
+}
+
+/// A file in the private zone.
+pub fn vault_file(index: &IndexName, sha256: &Sha256, filename: &str) -> Key {
+    let hex = sha256.to_string();
+    Key(format!("{index}/vault/{}/{hex}/{filename}", &hex[..2]))
+}
+
+/// A file in the public zone.
+pub fn site_file(index: &IndexName, sha256: &Sha256, filename: &str) -> Key {
+    Key(format!("{index}/site/{}", file_path(sha256, filename)))
+}
+
+/// PEP 658: the metadata beside a file in the public zone.
+pub fn site_metadata(index: &IndexName, sha256: &Sha256, filename: &str) -> Key {
+    Key(format!("{index}/site/{}.metadata", file_path(sha256, filename)))
+}
+
+/// A project page, `json` or `html`.
+pub fn page(index: &IndexName, project: &NormalizedName, form: &str) -> Key {
+    Key(format!("{index}/site/simple/{project}/index.{form}"))
+}
+
+/// The list of projects, `json` or `html`.
+pub fn list(index: &IndexName, form: &str) -> Key {
+    Key(format!("{index}/site/simple/index.{form}"))
+}
+
+/// The older JSON API: a project.
+pub fn legacy_project(index: &IndexName, project: &NormalizedName) -> Key {
+    Key(format!("{index}/site/pypi/{project}/json"))
+}
+
+/// The older JSON API: a release. `version` is a normalised version, which holds no `/`.
+pub fn legacy_release(index: &IndexName, project: &NormalizedName, version: &str) -> Key {
+    Key(format!("{index}/site/pypi/{project}/{version}/json"))
+}
+
+/// The head.
+pub fn head(index: &IndexName) -> Key {
+    Key(format!("{index}/site/head.json"))
+}

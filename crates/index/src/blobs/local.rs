@@ -1,0 +1,230 @@
+//! A local folder as blob store.
+//!
+//! Durability. [`Blobs::store`] and [`Blobs::relocate`] return when the bytes *and every folder entry that
+//! leads to them* are on disk: they are what a 200 promises. [`Blobs::put`] writes derived objects and leaves
+//! syncing to [`Blobs::sync`]: commit 2 can make them again. Readers see an object whole or not at all:
+//! every object appears by `rename` or `link`.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::layout::{self, Key};
+use crate::clock::Entropy;
+use crate::model::IndexName;
+
+/// The store below one folder. Every method blocks.
+#[derive(Debug)]
+pub struct Blobs {
+    root: PathBuf,
+    counter: AtomicU64,
+}
+
+/// An upload being received: an open, unnamed-to-others file. Dropped, it is deleted.
+#[derive(Debug)]
+pub struct Incoming {
+    path: PathBuf,
+    file: File,
+}
+
+impl Incoming {
+    /// Appends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    /// Where it is, for the sandbox pass that opens it read-only.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Blobs {
+    /// Opens the store, creating its folder.
+    pub fn open(root: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&root)?;
+        Ok(Self { root, counter: AtomicU64::new(0) })
+    }
+
+    /// The file of a key. For readers that map or send it; writers use the methods.
+    pub fn path(&self, key: &Key) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
+    /// Starts to receive an upload.
+    pub fn incoming(&self, index: &IndexName, entropy: &Entropy) -> io::Result<Incoming> {
+        let folder = self.path(&layout::incoming(index));
+        let path = folder.join(packaging::hash::hex(&entropy.bytes::<16>()));
+        let open = || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = match open() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                make_folder(&folder)?;
+                open()?
+            }
+            other => other?,
+        };
+        Ok(Incoming { path, file })
+    }
+
+    /// Keeps a received upload under its key. When this returns, bytes and folders are on disk; storing the
+    /// same bytes under the same key again changes nothing.
+    pub fn store(&self, incoming: &Incoming, key: &Key) -> io::Result<()> {
+        // Bytes first: a folder entry must never lead to bytes that are not on disk.
+        incoming.file.sync_all()?;
+        self.link(&incoming.path, key)
+    }
+
+    /// Moves an object to another key: a second name, synced, before the first goes. A crash in between leaves
+    /// both names for one object, never none; the repetition of the move then finishes it.
+    pub fn relocate(&self, from: &Key, to: &Key) -> io::Result<()> {
+        match self.link(&self.path(from), to) {
+            Ok(()) => {}
+            // Done before, and crashed after the unlink.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.exists(to) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+        crate::failpoint::reach("publish.linked");
+        self.delete(from)
+    }
+
+    fn link(&self, from: &Path, to: &Key) -> io::Result<()> {
+        let target = self.path(to);
+        let folder = target.parent().ok_or_else(|| io::Error::other("a key has a folder"))?;
+        make_folder(folder)?;
+        match fs::hard_link(from, &target) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+        // The entry itself: without this a power cut could forget the name while the ledger remembers it.
+        sync_folder(folder)
+    }
+
+    /// Writes a derived object; the old one stays whole until the new one is.
+    pub fn put(&self, key: &Key, bytes: &[u8]) -> io::Result<()> {
+        let target = self.path(key);
+        let folder = target.parent().ok_or_else(|| io::Error::other("a key has a folder"))?;
+        let n = self.counter.fetch_add(1, Ordering::Relaxed);
+        let scratch = self.root.join(format!("tmp-{}-{n}", std::process::id()));
+        fs::write(&scratch, bytes)?;
+        match fs::rename(&scratch, &target) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(folder)?;
+                fs::rename(&scratch, &target)
+            }
+            other => other,
+        }
+    }
+
+    /// The whole object, if there is one.
+    pub fn get(&self, key: &Key) -> io::Result<Option<Vec<u8>>> {
+        absent_is_none(fs::read(self.path(key)))
+    }
+
+    /// The object, opened for reading, and its size.
+    pub fn open_object(&self, key: &Key) -> io::Result<Option<(File, u64)>> {
+        let Some(file) = absent_is_none(File::open(self.path(key)))? else { return Ok(None) };
+        let metadata = file.metadata()?;
+        Ok(metadata.is_file().then_some((file, metadata.len())))
+    }
+
+    /// Whether there is an object.
+    pub fn exists(&self, key: &Key) -> bool {
+        self.path(key).is_file()
+    }
+
+    /// Removes an object, and its folder when that was the last; no object is no error.
+    pub fn delete(&self, key: &Key) -> io::Result<()> {
+        let path = self.path(key);
+        absent_is_none(fs::remove_file(&path))?;
+        if let Some(folder) = path.parent() {
+            // Fails while anything is left in it, as it should.
+            let _ = fs::remove_dir(folder);
+        }
+        Ok(())
+    }
+
+    /// Every object below a key, in order.
+    pub fn list(&self, below: &Key) -> io::Result<Vec<Key>> {
+        let mut found = Vec::new();
+        let mut folders = vec![(self.path(below), below.as_str().to_owned())];
+        while let Some((folder, prefix)) = folders.pop() {
+            let Some(entries) = absent_is_none(fs::read_dir(&folder))? else { continue };
+            for entry in entries {
+                let entry = entry?;
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let key = format!("{prefix}/{name}");
+                if entry.file_type()?.is_dir() {
+                    folders.push((entry.path(), key));
+                } else {
+                    found.push(Key::listed(key));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Returns when everything that [`Self::put`] and [`Self::delete`] did before is on disk.
+    pub fn sync(&self) -> io::Result<()> {
+        let root = File::open(&self.root)?;
+        nix::unistd::syncfs(root).map_err(io::Error::from)
+    }
+
+    /// Removes what a crash left half-received or half-written. Only when no other process uses the store.
+    pub fn sweep(&self, indexes: &[IndexName]) -> io::Result<()> {
+        for index in indexes {
+            for key in self.list(&layout::incoming(index))? {
+                absent_is_none(fs::remove_file(self.path(&key)))?;
+            }
+        }
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("tmp-") {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Makes a folder and those above it, each one's entry synced in the folder that holds it.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let above = folder.parent().ok_or(e)?;
+            make_folder(above)?;
+            match fs::create_dir(folder) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
+        }
+        Err(e) => return Err(e),
+    }
+    match folder.parent() {
+        Some(above) => sync_folder(above),
+        None => Ok(()),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

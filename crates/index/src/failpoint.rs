@@ -1,0 +1,48 @@
+//! Places where a test may have the process killed, as by `kill -9`, to prove what a crash leaves behind.
+
+/// Every place, in the order in which an upload passes them. A test walks the list.
+pub const FAILPOINTS: &[&str] = &[
+    "upload.received",
+    "upload.stored",
+    "upload.committed",
+    "inspect.judged",
+    "publish.rendered",
+    "publish.committed",
+    "publish.linked",
+    "publish.moved",
+    "publish.write-once",
+    "publish.pages",
+    "publish.head",
+    "publish.withdrawn",
+    "publish.checkpointed",
+    "list.written",
+];
+
+/// Kills this process when the environment names this place (debug builds only: a release build has no
+/// failpoints). `TIDEWAITER_FAILPOINT=name` fires at the first pass, `name:3` at the third.
+pub fn reach(name: &'static str) {
+    debug_assert!(FAILPOINTS.contains(&name), "{name} is not in the list");
+    #[cfg(debug_assertions)]
+    {
+        use std::sync::OnceLock;
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static ARMED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+        static PASSED: AtomicU64 = AtomicU64::new(0);
+        let armed = ARMED.get_or_init(|| {
+            let text = std::env::var("TIDEWAITER_FAILPOINT").ok()?;
+            Some(match text.split_once(':') {
+                Some((name, nth)) => (name.to_owned(), nth.parse().unwrap_or(1)),
+                None => (text, 1),
+            })
+        });
+        if let Some((armed, nth)) = armed
+            && armed == name
+            && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *nth
+        {
+            let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}

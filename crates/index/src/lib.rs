@@ -1,0 +1,236 @@
+//! The domain: a ledger of decisions, and the machinery that turns it into a tree of static files.
+//!
+//! `model` and `policy` say what things are and what is allowed, without I/O. `store` holds all SQL, `blobs`
+//! all bytes. `ops` holds the verbs, one file each: load, rule, one transaction, effects. `render` is the pure
+//! function from published state to pages. Start at `ops::upload` and follow a file to `ops::publish`.
+
+pub mod blobs;
+pub mod clock;
+mod error;
+pub mod failpoint;
+pub mod model;
+pub mod ops;
+pub mod policy;
+pub mod render;
+pub mod store;
+pub mod token;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use inspect::{Confinement, Limits, Request, Response, Sandbox};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
+
+use blobs::Blobs;
+use clock::{Clock, Entropy};
+pub use error::{Error, Result};
+use model::IndexName;
+use store::Store;
+use token::TokenSecret;
+
+/// What an operator can set that the verbs need to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Longest that an upload's answer waits for publication, in milliseconds.
+    pub upload_wait_ms: u64,
+    /// Largest file, in bytes.
+    pub file_bytes_max: u64,
+    /// Most bytes of all files of a project together.
+    pub project_bytes_max: u64,
+    /// How long a release takes new files after its first, in seconds.
+    pub release_open_seconds: u64,
+    /// Bounds on archives.
+    pub archive: Limits,
+    /// Passes that may run side by side.
+    pub passes_max: usize,
+    /// Whether uploads are taken although the sandbox cannot deny network or files.
+    pub allow_weak_sandbox: bool,
+    /// Whether uploads are taken at all.
+    pub uploads: bool,
+    /// Where the world reaches this server, for absolute links; never taken from a request.
+    pub public_url: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            upload_wait_ms: 5_000,
+            file_bytes_max: 100 << 20,
+            project_bytes_max: 10 << 30,
+            release_open_seconds: 14 * 86_400,
+            archive: Limits::default(),
+            passes_max: 2,
+            allow_weak_sandbox: false,
+            uploads: true,
+            public_url: None,
+        }
+    }
+}
+
+/// What became visible when a head was written.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// Where.
+    pub index: IndexName,
+    /// Under which serial.
+    pub serial: i64,
+    /// Site paths whose content changed, relative to the site.
+    pub paths: Vec<String>,
+    /// Files whose state changed.
+    pub files: Vec<i64>,
+}
+
+type HeadHook = Box<dyn Fn(&Publication) + Send + Sync>;
+
+/// One running installation: the ledger, the bytes, and the doors to the world.
+pub struct Installation {
+    /// The ledger.
+    pub store: Store,
+    /// The bytes.
+    pub blobs: Arc<Blobs>,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// What the operator set.
+    pub settings: Settings,
+    secret: TokenSecret,
+    sandbox: Option<Arc<Sandbox>>,
+    confinement: Mutex<Option<Confinement>>,
+    /// Who this process is to other nodes; survives restarts on one data folder.
+    node: String,
+    passes: Arc<Semaphore>,
+    revoked: RwLock<HashSet<String>>,
+    inspect_wake: Notify,
+    publish_wake: watch::Sender<u64>,
+    indexes_wake: Notify,
+    publications: broadcast::Sender<Arc<Publication>>,
+    head_hooks: RwLock<Vec<HeadHook>>,
+}
+
+impl std::fmt::Debug for Installation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Installation")
+            .field("store", &self.store)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`Installation::new`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The ledger.
+    pub store: Store,
+    /// The bytes.
+    pub blobs: Blobs,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// What the operator set.
+    pub settings: Settings,
+    /// The secret of all tokens.
+    pub secret: TokenSecret,
+    /// Where archives are opened; without one, no upload is taken.
+    pub sandbox: Option<Arc<Sandbox>>,
+    /// This node's name.
+    pub node: String,
+}
+
+impl Installation {
+    /// Puts the parts together and makes the index `main` when there is none.
+    pub async fn new(parts: Parts) -> Result<Arc<Self>> {
+        let Parts { store, blobs, clock, entropy, settings, secret, sandbox, node } = parts;
+        let passes = Arc::new(Semaphore::new(settings.passes_max.max(1)));
+        let installation = Arc::new(Self {
+            store,
+            blobs: Arc::new(blobs),
+            clock,
+            entropy,
+            settings,
+            secret,
+            sandbox,
+            confinement: Mutex::new(None),
+            node,
+            passes,
+            revoked: RwLock::default(),
+            inspect_wake: Notify::new(),
+            publish_wake: watch::Sender::new(0),
+            indexes_wake: Notify::new(),
+            publications: broadcast::Sender::new(1024),
+            head_hooks: RwLock::default(),
+        });
+        ops::indexes::ensure_main(&installation).await?;
+        installation.refresh_revocations().await?;
+        Ok(installation)
+    }
+
+    /// Registers something that must know of a new head before any uploader does (a cache).
+    pub fn on_head(&self, hook: impl Fn(&Publication) + Send + Sync + 'static) {
+        self.head_hooks.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    }
+
+    /// What a probe of the sandbox found; probed once.
+    pub fn confinement(&self) -> Confinement {
+        let mut known = self.confinement.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get_or_insert_with(|| self.sandbox.as_ref().and_then(|s| s.probe().ok()).unwrap_or_default()).clone()
+    }
+
+    /// Why uploads are refused, when they are.
+    pub fn uploads_refused(&self) -> Option<&'static str> {
+        if !self.settings.uploads {
+            return Some("New uploads are temporarily disabled.");
+        }
+        if self.sandbox.is_none() || !self.confinement().is_strong() && !self.settings.allow_weak_sandbox {
+            return Some("Uploads are disabled: the sandbox that opens archives cannot be confined on this machine.");
+        }
+        None
+    }
+
+    /// Whether the token was revoked, as far as this node knows: at most a second old.
+    pub fn is_revoked(&self, token_id: &str) -> bool {
+        self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains(token_id)
+    }
+
+    /// Reads the revocations from the ledger.
+    pub async fn refresh_revocations(&self) -> Result<()> {
+        let mut tx = self.store.read().await?;
+        let ids = store::accounts::revoked(&mut tx, self.clock.now_us()).await?;
+        *self.revoked.write().unwrap_or_else(PoisonError::into_inner) = ids.into_iter().collect();
+        Ok(())
+    }
+
+    /// Verifies a token without the ledger.
+    ///
+    /// # Errors
+    /// Why it is not good.
+    pub fn verify_token(&self, index: &IndexName, text: &str) -> Result<model::TokenActor, token::TokenError> {
+        token::verify(&self.secret, index, text, self.clock.now_us() / 1_000_000, |id| self.is_revoked(id))
+    }
+
+    /// Runs one pass in the sandbox, waiting for a free place first.
+    async fn pass(&self, path: &Path, request: Request) -> Result<Result<Response, inspect::Failure>> {
+        let Some(sandbox) = self.sandbox.clone() else {
+            return Ok(Err(inspect::Failure::Unavailable("no sandbox was started".into())));
+        };
+        let permit = Arc::clone(&self.passes)
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Unavailable("the server is stopping".into()))?;
+        let file = std::fs::File::open(path)?;
+        let outcome = tokio::task::spawn_blocking(move || {
+            let outcome = sandbox.run(&file, request);
+            drop(permit);
+            outcome
+        })
+        .await
+        .map_err(|e| Error::Internal(e.to_string()))?;
+        Ok(outcome)
+    }
+
+    fn wake_publishers(&self) {
+        self.publish_wake.send_modify(|n| *n = n.wrapping_add(1));
+    }
+}

@@ -1,0 +1,143 @@
+//! The inspection job: sandboxed child → findings → policy → verdict, then one transaction with the verdict, the
+//! file's next state and the publish job.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use ::inspect::{Failure, Finding, Request, Response, Severity, Subject, checks};
+
+use crate::blobs::layout;
+use crate::failpoint;
+use crate::model::lifecycle::step;
+use crate::model::{FileInput, FileState, Verdict};
+use crate::policy::verdict::conclude;
+use crate::store::files::FileRow;
+use crate::store::jobs::{JobKind, JobRow};
+use crate::store::{audit, files, indexes, jobs, projects};
+use crate::{Error, Installation, Result};
+
+/// How many jobs are taken at once; their verdicts share one transaction.
+const BATCH: i64 = 16;
+/// After this many attempts a file whose inspection gives no answer is held.
+const ATTEMPTS_MAX: i64 = 3;
+/// How long jobs are this worker's, in microseconds; longer than all passes of a batch one after another.
+const LEASE_US: i64 = 30 * 60 * 1_000_000;
+/// Pause before another attempt, in microseconds.
+const RETRY_US: i64 = 2_000_000;
+
+struct Judged {
+    job: JobRow,
+    file: FileRow,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Verdict(Verdict, Vec<Finding>),
+    Again(String),
+}
+
+/// Inspects what is waiting; returns how many jobs were taken.
+pub(super) async fn run_once(installation: &Arc<Installation>) -> Result<usize> {
+    let now = installation.clock.now_us();
+    let mut tx = installation.store.write().await?;
+    let taken = jobs::claim(&mut tx, JobKind::Inspect, now, now + LEASE_US, BATCH).await?;
+    if taken.is_empty() {
+        return Ok(0);
+    }
+    tx.commit().await?;
+    let count = taken.len();
+    let passes = taken.into_iter().map(|job| judge(Arc::clone(installation), job));
+    let mut judged = Vec::with_capacity(count);
+    for outcome in futures_join(passes).await {
+        judged.extend(outcome?);
+    }
+    conclude_all(installation, judged).await?;
+    failpoint::reach("inspect.judged");
+    Ok(count)
+}
+
+async fn futures_join<T: Send + 'static>(
+    work: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let mut set = tokio::task::JoinSet::new();
+    for future in work {
+        set.spawn(future);
+    }
+    set.join_all().await
+}
+
+async fn judge(installation: Arc<Installation>, job: JobRow) -> Result<Option<Judged>> {
+    let file_id = job.file_id.ok_or_else(|| Error::Internal("an inspection job names a file".into()))?;
+    let (file, index) = {
+        let mut tx = installation.store.read().await?;
+        (files::by_id(&mut tx, file_id).await?, indexes::by_id(&mut tx, job.index_id).await?)
+    };
+    if file.state() != FileState::Staged {
+        // Decided before the inspection came to it: a person was faster.
+        let mut tx = installation.store.write().await?;
+        jobs::done(&mut tx, job.id).await?;
+        tx.commit().await?;
+        return Ok(None);
+    }
+    let path = installation.blobs.path(&layout::vault_file(&index.name(), &file.sha256(), &file.filename));
+    let request = Request::Checks {
+        subject: Subject::Distribution(file.filename.clone()),
+        limits: installation.settings.archive.clone(),
+    };
+    let outcome = match installation.pass(&path, request).await {
+        Ok(Ok(Response::Checks(findings))) => Outcome::Verdict(conclude(&findings), findings),
+        Ok(Ok(_)) => Outcome::Again("the sandbox answered another question".into()),
+        // The sandbox is down: that says nothing about the file, so it waits, however long.
+        Ok(Err(Failure::Unavailable(why))) => Outcome::Again(why),
+        Ok(Err(failure)) if job.attempts >= ATTEMPTS_MAX => {
+            let finding = Finding {
+                check: "inspection".into(),
+                version: 1,
+                severity: Severity::Danger,
+                path: None,
+                line: None,
+                explanation: failure.to_string(),
+            };
+            Outcome::Verdict(Verdict::Hold, vec![finding])
+        }
+        Ok(Err(failure)) => Outcome::Again(failure.to_string()),
+        Err(error) => Outcome::Again(error.to_string()),
+    };
+    Ok(Some(Judged { job, file, outcome }))
+}
+
+async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Result<()> {
+    let now = installation.clock.now_us();
+    let mut tx = installation.store.write().await?;
+    let mut publish = false;
+    for Judged { job, file, outcome } in judged {
+        let (verdict, findings) = match outcome {
+            Outcome::Verdict(verdict, findings) => (verdict, findings),
+            Outcome::Again(why) => {
+                tracing::warn!(file = %file.filename, why, "inspection gave no answer; it will be repeated");
+                jobs::retry(&mut tx, job.id, now + RETRY_US, &why, false).await?;
+                continue;
+            }
+        };
+        jobs::done(&mut tx, job.id).await?;
+        // Read again inside the write: a person may have decided meanwhile, and a person's decision wins.
+        let state = files::by_id(&mut tx, file.id).await?.state();
+        let Ok(next) = step(state, FileInput::Judged(verdict)) else { continue };
+        files::set_state(&mut tx, file.id, next).await?;
+        let evidence = serde_json::to_string(&findings).map_err(|e| Error::Internal(e.to_string()))?;
+        files::insert_verdict(&mut tx, job.index_id, &file, verdict, &checks::versions(), &evidence, now).await?;
+        let detail = json!({ "verdict": verdict.as_str() });
+        audit::note(&mut tx, Some(job.index_id), now, "inspection", "file.judge", &file.filename, detail).await?;
+        if next == FileState::Visible {
+            projects::touch(&mut tx, job.project_id).await?;
+            jobs::enqueue(&mut tx, JobKind::Publish, job.index_id, job.project_id, None, now).await?;
+            publish = true;
+        }
+    }
+    tx.commit().await?;
+    if publish {
+        installation.wake_publishers();
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The verbs. Each loads, asks the rules, changes the ledger in one transaction, and causes what follows.
+
+pub mod accounts;
+pub mod indexes;
+mod inspect;
+pub mod projects;
+mod publish;
+pub mod rebuild;
+pub mod scrub;
+pub mod upload;
+pub mod workers;

@@ -1,0 +1,256 @@
+//! What people do to a project: yank, remove, status, roles. Each is one transaction with its audit row and a
+//! publish job; the publisher makes it visible.
+
+use packaging::{NormalizedName, ProjectStatus, Version};
+use serde_json::json;
+
+use crate::model::lifecycle::step;
+use crate::model::{Actor, FileInput, FileState, IndexName, ProjectRole, SiteRole};
+use crate::policy::authz::{ProjectAct, may};
+use crate::store::files::FileRow;
+use crate::store::indexes::IndexRow;
+use crate::store::jobs::JobKind;
+use crate::store::projects::ProjectRow;
+use crate::store::{Tx, accounts, audit, files, indexes, jobs, projects};
+use crate::{Error, Installation, Result};
+
+/// Longest reason, in characters.
+pub const REASON_CHARS_MAX: usize = 512;
+
+/// Which files of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// All.
+    Project,
+    /// One release's.
+    Release(Version),
+    /// One.
+    File(String),
+}
+
+struct Open {
+    tx: Tx,
+    now_us: i64,
+    index: IndexRow,
+    project: ProjectRow,
+    actor: String,
+}
+
+/// Loads the project and asks, in one place, whether the actor may.
+async fn open(
+    installation: &Installation,
+    index: &IndexName,
+    project: &NormalizedName,
+    actor: &Actor,
+    act: impl Fn(ProjectStatus) -> ProjectAct,
+) -> Result<Open> {
+    let mut tx = installation.store.write().await?;
+    let index = indexes::named(&mut tx, index).await?;
+    let project = projects::named(&mut tx, index.id, project).await?;
+    let name = match actor {
+        Actor::Operator => "operator".to_owned(),
+        Actor::Token(token) => {
+            let account = accounts::by_id(&mut tx, token.account_id)
+                .await?
+                .ok_or_else(|| Error::Forbidden("Invalid or non-existent authentication information.".into()))?;
+            let role = projects::role(&mut tx, project.id, token.account_id).await?;
+            let site: Option<SiteRole> = account.site_role.as_ref().and_then(|role| role.parse().ok());
+            if !token.covers(&project.name()) {
+                return Err(Error::Forbidden(format!("The token is not good for project '{}'.", project.name())));
+            }
+            if !may(act(project.status()), role, site) {
+                return Err(Error::Forbidden(format!(
+                    "The user '{}' may not do this to project '{}'.",
+                    account.name,
+                    project.name()
+                )));
+            }
+            account.name
+        }
+    };
+    Ok(Open { tx, now_us: installation.clock.now_us(), index, project, actor: name })
+}
+
+impl Open {
+    /// Audit, change counter, publish job, commit.
+    async fn finish(
+        mut self,
+        installation: &Installation,
+        action: &str,
+        subject: &str,
+        detail: serde_json::Value,
+    ) -> Result<()> {
+        let tx = &mut self.tx;
+        audit::note(tx, Some(self.index.id), self.now_us, &self.actor, action, subject, detail).await?;
+        projects::touch(tx, self.project.id).await?;
+        jobs::enqueue(tx, JobKind::Publish, self.index.id, self.project.id, None, self.now_us).await?;
+        self.tx.commit().await?;
+        installation.wake_publishers();
+        Ok(())
+    }
+}
+
+fn check_reason(reason: Option<&str>) -> Result<()> {
+    match reason {
+        Some(text) if text.chars().count() > REASON_CHARS_MAX || text.chars().any(|c| c.is_control()) => {
+            Err(Error::Invalid(format!("A reason is one line of at most {REASON_CHARS_MAX} characters.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Yanks (`Some`, with a reason that may be empty) or unyanks (PEP 592). A release's yank holds for files that
+/// come later too.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Invalid`].
+pub async fn yank(
+    installation: &Installation,
+    index: &IndexName,
+    project: &NormalizedName,
+    target: &Target,
+    reason: Option<&str>,
+    actor: &Actor,
+) -> Result<()> {
+    check_reason(reason)?;
+    let mut open = open(installation, index, project, actor, |_| ProjectAct::Yank).await?;
+    let tx = &mut open.tx;
+    let subject = match target {
+        Target::Project => return Err(Error::Invalid("Name the version, or the file, that is to be yanked.".into())),
+        Target::Release(version) => {
+            let release = projects::release(tx, open.project.id, &version.canonical())
+                .await?
+                .ok_or_else(|| Error::NotFound(format!("There is no release {version} of '{project}'.")))?;
+            projects::yank_release(tx, release.id, reason).await?;
+            if reason.is_none() {
+                files::unyank_all(tx, release.id).await?;
+            }
+            format!("{project}/{}", release.version)
+        }
+        Target::File(filename) => {
+            let file = file_of(tx, &open.index, &open.project, filename).await?;
+            files::yank(tx, file.id, reason).await?;
+            if reason.is_none() && files::by_id(tx, file.id).await?.yanked.is_some() {
+                return Err(Error::Conflict(format!(
+                    "The whole release {} is yanked; unyank the release.",
+                    file.version
+                )));
+            }
+            files::subject(project, filename)
+        }
+    };
+    let action = if reason.is_some() { "file.yank" } else { "file.unyank" };
+    open.finish(installation, action, &subject, json!({ "reason": reason })).await
+}
+
+/// Takes files away for good: they leave every page and URL; names stay used, bytes go back to the vault until
+/// somebody purges them.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] when there is nothing left to remove.
+pub async fn remove(
+    installation: &Installation,
+    index: &IndexName,
+    project: &NormalizedName,
+    target: &Target,
+    reason: Option<&str>,
+    actor: &Actor,
+) -> Result<usize> {
+    check_reason(reason)?;
+    let mut open = open(installation, index, project, actor, |_| ProjectAct::Remove).await?;
+    let tx = &mut open.tx;
+    let all = match target {
+        Target::File(filename) => vec![file_of(tx, &open.index, &open.project, filename).await?],
+        Target::Project => files::of_project(tx, open.project.id).await?,
+        Target::Release(version) => {
+            let release = projects::release(tx, open.project.id, &version.canonical())
+                .await?
+                .ok_or_else(|| Error::NotFound(format!("There is no release {version} of '{project}'.")))?;
+            let mut rows = files::of_project(tx, open.project.id).await?;
+            rows.retain(|file| file.release_id == release.id);
+            rows
+        }
+    };
+    let left: Vec<FileRow> = all.into_iter().filter(|file| file.state() != FileState::Removed).collect();
+    if left.is_empty() {
+        return Err(Error::Conflict("There is nothing left to remove.".into()));
+    }
+    for file in &left {
+        let next = step(file.state(), FileInput::Remove).map_err(|e| Error::Conflict(e.to_string()))?;
+        files::set_state(tx, file.id, next).await?;
+        projects::uploaded(tx, open.project.id, &open.project.display_name, -file.size_bytes).await?;
+        let subject = files::subject(project, &file.filename);
+        let detail = json!({ "reason": reason, "sha256": file.sha256() });
+        audit::note(tx, Some(open.index.id), open.now_us, &open.actor, "file.remove", &subject, detail).await?;
+    }
+    let count = left.len();
+    open.finish(installation, "project.remove-files", project.as_str(), json!({ "files": count })).await?;
+    Ok(count)
+}
+
+async fn file_of(tx: &mut Tx, index: &IndexRow, project: &ProjectRow, filename: &str) -> Result<FileRow> {
+    files::by_name(tx, index.id, filename)
+        .await?
+        .filter(|file| file.project_id == project.id)
+        .ok_or_else(|| Error::NotFound(format!("There is no file '{filename}' of '{}'.", project.name())))
+}
+
+/// Sets a project's status (PEP 792).
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`]; leaving or entering quarantine is a moderator's.
+pub async fn set_status(
+    installation: &Installation,
+    index: &IndexName,
+    project: &NormalizedName,
+    status: ProjectStatus,
+    reason: Option<&str>,
+    actor: &Actor,
+) -> Result<()> {
+    check_reason(reason)?;
+    let act = |current: ProjectStatus| {
+        // Into quarantine and out of it is not the owner's to decide.
+        if [status, current].contains(&ProjectStatus::Quarantined) {
+            ProjectAct::Quarantine
+        } else {
+            ProjectAct::Status
+        }
+    };
+    let mut open = open(installation, index, project, actor, act).await?;
+    let before = open.project.status();
+    projects::set_status(&mut open.tx, open.project.id, status, reason).await?;
+    let detail = json!({ "from": before.as_str(), "to": status.as_str(), "reason": reason });
+    open.finish(installation, "project.status", project.as_str(), detail).await
+}
+
+/// Gives (`Some`) or takes (`None`) a role on a project.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] when the last owner would go.
+pub async fn set_role(
+    installation: &Installation,
+    index: &IndexName,
+    project: &NormalizedName,
+    account: &str,
+    role: Option<ProjectRole>,
+    actor: &Actor,
+) -> Result<()> {
+    let mut open = open(installation, index, project, actor, |_| ProjectAct::Roles).await?;
+    let tx = &mut open.tx;
+    let row = accounts::by_name(tx, account)
+        .await?
+        .ok_or_else(|| Error::NotFound(format!("There is no account '{account}'.")))?;
+    match role {
+        Some(role) => projects::set_role(tx, open.project.id, row.id, open.index.id, role).await?,
+        None => {
+            if !projects::drop_role(tx, open.project.id, row.id).await? {
+                return Err(Error::NotFound(format!("'{account}' has no role on '{project}'.")));
+            }
+        }
+    }
+    if !projects::roles(tx, open.project.id).await?.iter().any(|(role, _)| role == ProjectRole::Owner.as_str()) {
+        return Err(Error::Conflict(format!("'{project}' must keep an owner.")));
+    }
+    let detail = json!({ "account": account, "role": role.map(ProjectRole::as_str) });
+    open.finish(installation, "project.role", project.as_str(), detail).await
+}

@@ -1,0 +1,661 @@
+//! The publisher: from wanted state to the site.
+//!
+//! One per index, by a lease whose fence rises with every holder. It takes everything that is ready as one set
+//! of changes.
+//!
+//! 1. One snapshot of the ledger, without the write lock; render with the next serial.
+//! 2. **Commit 2**: fence, serial and the change counter of every rendered project are checked; published state
+//!    and the redo record are stored. If a project moved meanwhile: again from 1.
+//! 3. Write the site ([`write_site`]): bytes into the site; write-once objects; pages; the lease is checked; the
+//!    head, last; then bytes that nobody may see any more leave the site.
+//! 4. A checkpoint syncs the site and moves `written_serial`; redo records up to there are no longer needed.
+//!
+//! A crash before 2 leaves nothing: the jobs are still there. A crash after 2 leaves a redo record after
+//! `written_serial`: [`recover`] renders the same pages from published state and runs the same [`write_site`].
+//! Each of its steps may be repeated.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use packaging::simple::{self, ListEntry};
+use packaging::{NormalizedName, ProjectStatus, Sha256};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::blobs::{Blobs, layout};
+use crate::failpoint;
+use crate::model::{FileKind, IndexName, is_visible};
+use crate::render::{self, Object, ProjectView};
+use crate::store::jobs::JobKind;
+use crate::store::projects::ProjectRow;
+use crate::store::publishing::{self, PublishedProject, PublishedRow};
+use crate::store::{Tx, files, indexes, jobs, projects};
+use crate::{Error, Installation, Publication, Result};
+
+/// Most projects in one set of changes.
+const SET_PROJECTS_MAX: usize = 256;
+/// Most publish jobs looked at for one set.
+const SET_JOBS_MAX: i64 = 10_000;
+/// After this many sets that were overtaken, the next is rendered under the write lock.
+const OVERTAKEN_MAX: u32 = 3;
+/// How long a lease stands, in microseconds, and how much of it must be left to write.
+const LEASE_US: i64 = 30_000_000;
+const LEASE_LEFT_US: i64 = 10_000_000;
+/// How many recent serials the head names.
+const HEAD_SERIALS: usize = 32;
+/// Longest that a written set waits for its checkpoint.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// The list of projects is written at most this often while sets keep coming, and with many projects.
+const LIST_EVERY: Duration = Duration::from_millis(250);
+const LIST_EVERY_LARGE: Duration = Duration::from_secs(5);
+const LARGE_LIST: usize = 10_000;
+
+/// What commit 2 decided, as far as published state alone cannot tell it again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Record {
+    /// Files that change zones.
+    moves: Vec<Move>,
+    /// Rendered projects and the releases whose pages are among them.
+    projects: Vec<Rendered>,
+    /// Site paths to be written, for the head.
+    paths: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Move {
+    file: i64,
+    sha256: Sha256,
+    filename: String,
+    into_site: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Rendered {
+    project: i64,
+    releases: BTreeSet<String>,
+}
+
+/// One index's publisher.
+pub(super) struct Publisher {
+    installation: Arc<Installation>,
+    index_id: i64,
+    index: IndexName,
+    fence: i64,
+    lease_until_us: i64,
+    recent: VecDeque<(i64, Vec<String>)>,
+    list: Option<BTreeMap<String, ListEntry>>,
+    list_dirty: bool,
+    list_written: Option<Instant>,
+    unsynced: Option<(i64, Instant)>,
+}
+
+impl Publisher {
+    /// A publisher without a lease yet.
+    pub(super) fn new(installation: Arc<Installation>, index_id: i64, index: IndexName) -> Self {
+        Self {
+            installation,
+            index_id,
+            index,
+            fence: 0,
+            lease_until_us: 0,
+            recent: VecDeque::new(),
+            list: None,
+            list_dirty: true,
+            list_written: None,
+            unsynced: None,
+        }
+    }
+
+    /// Publishes until there is nothing to do; true when this node holds the lease.
+    pub(super) async fn run_ready(&mut self) -> Result<bool> {
+        if !self.hold_lease().await? {
+            return Ok(false);
+        }
+        let mut overtaken = 0;
+        loop {
+            match self.publish_set(overtaken >= OVERTAKEN_MAX).await? {
+                Set::Nothing => break,
+                Set::Published => overtaken = 0,
+                Set::Overtaken => overtaken += 1,
+            }
+            self.write_list_if_due(false).await?;
+            self.checkpoint_if_due(false).await?;
+        }
+        self.write_list_if_due(true).await?;
+        self.checkpoint_if_due(false).await?;
+        Ok(true)
+    }
+
+    /// After a failure: the next run takes the lease anew, and with it repairs what was left half-written.
+    pub(super) fn forget_lease(&mut self) {
+        self.fence = 0;
+        self.unsynced = None;
+    }
+
+    /// When something must be done although no job comes.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let checkpoint = self.unsynced.map(|(_, since)| CHECKPOINT_EVERY.saturating_sub(since.elapsed()));
+        let list = self
+            .list_dirty
+            .then(|| self.list_written.map_or(Duration::ZERO, |at| self.list_every().saturating_sub(at.elapsed())));
+        [checkpoint, list].into_iter().flatten().min()
+    }
+
+    /// Writes what is owed and gives the lease back: an orderly stop.
+    pub(super) async fn stop(&mut self) -> Result<()> {
+        if self.fence == 0 {
+            return Ok(());
+        }
+        if self.list_dirty {
+            self.write_list().await?;
+        }
+        self.checkpoint_if_due(true).await?;
+        let mut tx = self.installation.store.write().await?;
+        publishing::release_lease(&mut tx, self.index_id, self.fence).await?;
+        tx.commit().await
+    }
+
+    async fn hold_lease(&mut self) -> Result<bool> {
+        let now = self.installation.clock.now_us();
+        if self.fence != 0 && now + LEASE_LEFT_US < self.lease_until_us {
+            return Ok(true);
+        }
+        let mut tx = self.installation.store.write().await?;
+        if self.fence != 0 && publishing::extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US, now).await? {
+            tx.commit().await?;
+            self.lease_until_us = now + LEASE_US;
+            return Ok(true);
+        }
+        let taken =
+            publishing::take_lease(&mut tx, self.index_id, &self.installation.node, now, now + LEASE_US).await?;
+        tx.commit().await?;
+        let Some(fence) = taken else {
+            self.fence = 0;
+            return Ok(false);
+        };
+        self.fence = fence;
+        self.lease_until_us = now + LEASE_US;
+        self.recover().await?;
+        Ok(true)
+    }
+
+    /// Finishes what the previous holder committed but may not have written.
+    async fn recover(&mut self) -> Result<()> {
+        let mut tx = self.installation.store.read().await?;
+        let index = indexes::by_id(&mut tx, self.index_id).await?;
+        let from = index.written_serial.min(index.serial - HEAD_SERIALS as i64);
+        let records = publishing::commits_after(&mut tx, self.index_id, from.max(0)).await?;
+        self.recent.clear();
+        self.list = None;
+        self.list_dirty = true;
+        let mut owed = Vec::new();
+        for (serial, text) in records {
+            let record: Record = serde_json::from_str(&text).map_err(|e| Error::Internal(e.to_string()))?;
+            self.recent.push_back((serial, record.paths.clone()));
+            if serial > index.written_serial {
+                owed.push(record);
+            }
+        }
+        while self.recent.len() > HEAD_SERIALS {
+            self.recent.pop_front();
+        }
+        let mut moves = Vec::new();
+        let mut rendered: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
+        for record in owed {
+            moves.extend(record.moves);
+            for one in record.projects {
+                rendered.entry(one.project).or_default().extend(one.releases);
+            }
+        }
+        let mut objects = Vec::new();
+        for (project_id, releases) in &rendered {
+            let row = projects::by_id(&mut tx, *project_id).await?;
+            let view = published_view(&mut tx, &self.index, &row).await?;
+            objects.extend(render_project(&mut tx, &view, releases).await?);
+        }
+        // Published state decides where bytes belong now, whichever record moved them first.
+        let mut standing = Vec::new();
+        for one in moves {
+            let file = files::by_id(&mut tx, one.file).await?;
+            standing.push(Move { into_site: file.published, ..one });
+        }
+        drop(tx);
+        if !rendered.is_empty() {
+            tracing::info!(index = %self.index, projects = rendered.len(), "finishing publications from before the restart");
+        }
+        let paths = objects.iter().map(|(key, _)| site_path(&self.index, key.as_str())).collect();
+        self.write(index.serial, standing, objects, paths, index.serial > index.written_serial).await
+    }
+
+    async fn publish_set(&mut self, under_lock: bool) -> Result<Set> {
+        if !self.hold_lease().await? {
+            return Ok(Set::Nothing);
+        }
+        let now = self.installation.clock.now_us();
+        let store = &self.installation.store;
+        let mut tx = if under_lock { store.write().await? } else { store.read().await? };
+        let ready = jobs::ready(&mut tx, JobKind::Publish, self.index_id, now, SET_JOBS_MAX).await?;
+        let mut last_job: BTreeMap<i64, i64> = BTreeMap::new();
+        for job in ready {
+            if last_job.len() < SET_PROJECTS_MAX || last_job.contains_key(&job.project_id) {
+                last_job.insert(job.project_id, job.id);
+            }
+        }
+        if last_job.is_empty() {
+            return Ok(Set::Nothing);
+        }
+        let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
+        let mut changes = Vec::with_capacity(last_job.len());
+        for project_id in last_job.keys() {
+            changes.push(change_of(&mut tx, &self.index, *project_id, serial).await?);
+        }
+        failpoint::reach("publish.rendered");
+        // Under the lock the snapshot's own transaction commits, so nothing can have moved.
+        let mut tx = if under_lock {
+            tx
+        } else {
+            drop(tx);
+            store.write().await?
+        };
+        if !publishing::extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US, now).await? {
+            self.fence = 0;
+            return Ok(Set::Overtaken);
+        }
+        if !publishing::next_serial(&mut tx, self.index_id, serial).await? {
+            return Ok(Set::Overtaken);
+        }
+        for change in &changes {
+            if !publishing::publish_project(&mut tx, &change.project, serial).await? {
+                return Ok(Set::Overtaken);
+            }
+            for file in &change.files {
+                let FileChange { id, visible, yanked, entry, legacy_entry } = file;
+                let (entry, legacy) = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
+                publishing::publish_file(&mut tx, *id, *visible, yanked.as_deref(), entry, legacy).await?;
+            }
+        }
+        let record = Record {
+            moves: changes.iter().flat_map(|change| change.moves.clone()).collect(),
+            projects: changes.iter().map(|change| change.rendered.clone()).collect(),
+            paths: changes.iter().flat_map(|change| change.paths(&self.index)).collect(),
+        };
+        let text = serde_json::to_string(&record).map_err(|e| Error::Internal(e.to_string()))?;
+        publishing::insert_commit(&mut tx, self.index_id, serial, now, &text).await?;
+        for (project_id, job_id) in &last_job {
+            jobs::done_up_to(&mut tx, JobKind::Publish, self.index_id, *project_id, *job_id).await?;
+        }
+        tx.commit().await?;
+        self.lease_until_us = now + LEASE_US;
+        failpoint::reach("publish.committed");
+        self.remember(serial, &changes, record.paths.clone());
+        let moves = record.moves;
+        let objects = changes.into_iter().flat_map(|change| change.objects).collect();
+        self.write(serial, moves, objects, record.paths, true).await?;
+        Ok(Set::Published)
+    }
+
+    fn remember(&mut self, serial: i64, changes: &[ProjectChange], paths: Vec<String>) {
+        self.recent.push_back((serial, paths));
+        while self.recent.len() > HEAD_SERIALS {
+            self.recent.pop_front();
+        }
+        self.list_dirty = true;
+        if let Some(list) = &mut self.list {
+            for change in changes {
+                let entry = ListEntry {
+                    name: change.project.name.clone(),
+                    normalized: change.name.clone(),
+                    last_serial: serial,
+                };
+                list.insert(change.name.as_str().to_owned(), entry);
+            }
+        }
+    }
+
+    /// The site, after commit 2; the same for a publication and for its replay.
+    async fn write(
+        &mut self,
+        serial: i64,
+        moves: Vec<Move>,
+        objects: Vec<Object>,
+        paths: Vec<String>,
+        announce: bool,
+    ) -> Result<()> {
+        let files: Vec<i64> = moves.iter().map(|one| one.file).collect();
+        self.check_wanted(&moves).await?;
+        let head = render::head_json(serial, self.recent.make_contiguous());
+        let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
+        let work = move || write_site(&blobs, &index, &moves, &objects, &head);
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        self.unsynced = Some((serial, self.unsynced.map_or_else(Instant::now, |(_, since)| since)));
+        if announce {
+            announce_head(&self.installation, Publication { index: self.index.clone(), serial, paths, files });
+        }
+        Ok(())
+    }
+
+    /// A withdrawal for safety may have come between commit 2 and now: its bytes must not enter the site. It is
+    /// looked up right before they would; the withdrawal itself removes what was there before.
+    async fn check_wanted(&self, moves: &[Move]) -> Result<()> {
+        if self.installation.clock.now_us() >= self.lease_until_us {
+            return Err(Error::Unavailable("the publisher's lease has ended".into()));
+        }
+        let mut tx = self.installation.store.read().await?;
+        for one in moves.iter().filter(|one| one.into_site) {
+            let file = files::by_id(&mut tx, one.file).await?;
+            if !file.published {
+                return Err(Error::Conflict(format!("'{}' is no longer published", one.filename)));
+            }
+        }
+        Ok(())
+    }
+
+    fn list_every(&self) -> Duration {
+        if self.list.as_ref().is_some_and(|list| list.len() > LARGE_LIST) { LIST_EVERY_LARGE } else { LIST_EVERY }
+    }
+
+    async fn write_list_if_due(&mut self, idle: bool) -> Result<()> {
+        let small = self.list.as_ref().is_none_or(|list| list.len() <= LARGE_LIST);
+        let due = self.list_written.is_none_or(|at| at.elapsed() >= self.list_every());
+        if self.list_dirty && (due || idle && small) { self.write_list().await } else { Ok(()) }
+    }
+
+    /// The list of all projects: no part of a commit, as it grows with the index and installers do not read it.
+    async fn write_list(&mut self) -> Result<()> {
+        let mut tx = self.installation.store.read().await?;
+        let serial = indexes::by_id(&mut tx, self.index_id).await?.serial;
+        if self.list.is_none() {
+            self.list = Some(published_list(&mut tx, self.index_id).await?);
+        }
+        drop(tx);
+        let list = self.list.take().unwrap_or_default();
+        let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
+        let work = move || -> Result<_> {
+            let objects = list_objects(&index, serial, &list);
+            put_all(&blobs, &objects)?;
+            Ok((list, objects.into_iter().map(|(key, _)| site_path(&index, key.as_str())).collect::<Vec<_>>()))
+        };
+        let (list, paths) = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        self.list = Some(list);
+        self.list_dirty = false;
+        self.list_written = Some(Instant::now());
+        failpoint::reach("list.written");
+        announce_head(&self.installation, Publication { index: self.index.clone(), serial, paths, files: Vec::new() });
+        Ok(())
+    }
+
+    /// Makes everything written so far survive a power cut, then forgets its redo records.
+    async fn checkpoint_if_due(&mut self, now: bool) -> Result<()> {
+        let Some((serial, since)) = self.unsynced else { return Ok(()) };
+        if !now && since.elapsed() < CHECKPOINT_EVERY {
+            return Ok(());
+        }
+        let blobs = Arc::clone(&self.installation.blobs);
+        tokio::task::spawn_blocking(move || blobs.sync()).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let mut tx = self.installation.store.write().await?;
+        publishing::set_written(&mut tx, self.index_id, serial).await?;
+        publishing::drop_commits(&mut tx, self.index_id, serial - HEAD_SERIALS as i64).await?;
+        tx.commit().await?;
+        self.unsynced = None;
+        failpoint::reach("publish.checkpointed");
+        Ok(())
+    }
+}
+
+enum Set {
+    Nothing,
+    Published,
+    Overtaken,
+}
+
+/// What one project contributes to a set.
+struct ProjectChange {
+    name: NormalizedName,
+    project: PublishedProject,
+    files: Vec<FileChange>,
+    moves: Vec<Move>,
+    rendered: Rendered,
+    objects: Vec<Object>,
+}
+
+struct FileChange {
+    id: i64,
+    visible: bool,
+    yanked: Option<String>,
+    entry: String,
+    legacy_entry: String,
+}
+
+impl ProjectChange {
+    fn paths(&self, index: &IndexName) -> Vec<String> {
+        let pages = self.objects.iter().map(|(key, _)| site_path(index, key.as_str()));
+        let bytes = self.moves.iter().flat_map(|one| {
+            let path = simple::file_path(&one.sha256, &one.filename);
+            [format!("{path}.metadata"), path]
+        });
+        pages.chain(bytes).collect()
+    }
+}
+
+/// Published state with the wanted changes on top, rendered under the next serial.
+async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64) -> Result<ProjectChange> {
+    let row = projects::by_id(tx, project_id).await?;
+    let status = row.status();
+    let open = status != ProjectStatus::Quarantined;
+    let mut visible: BTreeMap<i64, PublishedRow> =
+        publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
+    let roles: Vec<_> = projects::roles(tx, project_id)
+        .await?
+        .into_iter()
+        .map(|(role, user)| json!({ "role": if role == "owner" { "Owner" } else { "Maintainer" }, "user": user }))
+        .collect();
+    let roles = json!(roles).to_string();
+    let whole = !row.published
+        || status != row.published_status()
+        || row.status_reason != row.published_reason
+        || row.display_name != row.published_name
+        || roles != row.published_roles;
+    let mut releases: BTreeSet<String> = BTreeSet::new();
+    let (mut changed_files, mut moves, mut metadata_objects) = (Vec::new(), Vec::new(), Vec::new());
+    for id in publishing::changed(tx, project_id, open).await? {
+        let file = files::by_id(tx, id).await?;
+        let now_visible = is_visible(file.state(), status);
+        let (entry, legacy_entry) = render::entries(&file);
+        releases.insert(file.version.clone());
+        if now_visible != file.published {
+            let (sha256, filename) = (file.sha256(), file.filename.clone());
+            if file.kind() == FileKind::Wheel {
+                let key = layout::site_metadata(index, &sha256, &filename);
+                let body = if now_visible { files::metadata(tx, id).await? } else { None };
+                metadata_objects.push((key, body.map(|body| render::unpack_metadata(&body))));
+            }
+            moves.push(Move { file: id, sha256, filename, into_site: now_visible });
+        }
+        if now_visible {
+            visible.insert(
+                id,
+                PublishedRow {
+                    id,
+                    release_id: file.release_id,
+                    version: file.version.clone(),
+                    filename: file.filename.clone(),
+                    size_bytes: file.size_bytes,
+                    sha256: file.sha256().to_string(),
+                    entry: entry.clone(),
+                    legacy_entry: legacy_entry.clone(),
+                    yanked: file.yanked.is_some(),
+                },
+            );
+        } else {
+            visible.remove(&id);
+        }
+        let yanked = file.yanked.clone().filter(|_| now_visible);
+        changed_files.push(FileChange { id, visible: now_visible, yanked, entry, legacy_entry });
+    }
+    let mut shown: Vec<PublishedRow> = visible.into_values().collect();
+    render::sort_files(&mut shown);
+    let view = ProjectView {
+        index: index.clone(),
+        name: row.name(),
+        status,
+        reason: row.status_reason.clone(),
+        roles: roles.clone(),
+        serial,
+        files: shown,
+    };
+    if whole {
+        releases.extend(view.versions().into_iter().map(str::to_owned));
+    }
+    let mut objects = metadata_objects;
+    objects.extend(render_project(tx, &view, &releases).await?);
+    Ok(ProjectChange {
+        name: row.name(),
+        project: PublishedProject {
+            id: project_id,
+            changes: row.changes,
+            // On the list from its first visible file on, also when the last one goes.
+            published: row.published || !view.files.is_empty(),
+            name: row.display_name.clone(),
+            status,
+            reason: row.status_reason.clone(),
+            roles,
+        },
+        files: changed_files,
+        moves,
+        rendered: Rendered { project: project_id, releases },
+        objects,
+    })
+}
+
+/// A project as published state has it.
+pub(super) async fn published_view(tx: &mut Tx, index: &IndexName, row: &ProjectRow) -> Result<ProjectView> {
+    let mut shown = publishing::published(tx, row.id).await?;
+    render::sort_files(&mut shown);
+    Ok(ProjectView {
+        index: index.clone(),
+        name: row.name(),
+        status: row.published_status(),
+        reason: row.published_reason.clone(),
+        roles: row.published_roles.clone(),
+        serial: row.serial,
+        files: shown,
+    })
+}
+
+/// A view's pages, with the metadata of the releases that are to be written.
+pub(super) async fn render_project(
+    tx: &mut Tx,
+    view: &ProjectView,
+    releases: &BTreeSet<String>,
+) -> Result<Vec<Object>> {
+    let latest = view.latest().map(str::to_owned);
+    let mut wanted = BTreeMap::new();
+    for version in releases.iter().chain(latest.as_ref()) {
+        if wanted.contains_key(version) {
+            continue;
+        }
+        let metadata = match view.representative(version) {
+            None => None,
+            Some(file) => files::metadata(tx, file.id).await?.map(|body| render::parse_metadata(&body)),
+        };
+        wanted.insert(version.clone(), metadata);
+    }
+    let view = view.clone();
+    tokio::task::spawn_blocking(move || render::project_pages(&view, &wanted))
+        .await
+        .map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// Every published project as the list names it.
+pub(super) async fn published_list(tx: &mut Tx, index_id: i64) -> Result<BTreeMap<String, ListEntry>> {
+    let rows = projects::published(tx, index_id).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let normalized = row.name.parse().expect("the ledger holds only normal names");
+            (row.name, ListEntry { name: row.published_name, normalized, last_serial: row.serial })
+        })
+        .collect())
+}
+
+/// The list's pages.
+pub(super) fn list_objects(index: &IndexName, serial: i64, list: &BTreeMap<String, ListEntry>) -> Vec<Object> {
+    let mut objects = render::page_objects(layout::list(index, "json"), simple::list_json(serial, list.values()));
+    objects.extend(render::page_objects(layout::list(index, "html"), simple::list_html(serial, list.values())));
+    objects
+}
+
+/// Writes one set into the site. The order is the safety: a page never names bytes that are not there, and the
+/// head never names a page that is not. Every step may be repeated after a crash.
+fn write_site(blobs: &Blobs, index: &IndexName, moves: &[Move], objects: &[Object], head: &[u8]) -> Result<()> {
+    let zones = |one: &Move| {
+        let vault = layout::vault_file(index, &one.sha256, &one.filename);
+        let site = layout::site_file(index, &one.sha256, &one.filename);
+        (vault, site)
+    };
+    for one in moves.iter().filter(|one| one.into_site) {
+        let (vault, site) = zones(one);
+        blobs.relocate(&vault, &site)?;
+    }
+    failpoint::reach("publish.moved");
+    // Objects whose name holds a hash or a version come before whatever names them; signed roles will stand here.
+    let (write_once, pages): (Vec<&Object>, Vec<&Object>) =
+        objects.iter().partition(|(key, _)| key.as_str().ends_with(".metadata"));
+    for (key, body) in &write_once {
+        if let Some(body) = body {
+            blobs.put(key, body)?;
+        }
+    }
+    failpoint::reach("publish.write-once");
+    for (key, body) in &pages {
+        put_or_delete(blobs, key, body.as_deref())?;
+    }
+    failpoint::reach("publish.pages");
+    blobs.put(&layout::head(index), head)?;
+    failpoint::reach("publish.head");
+    // An ordinary removal: nothing names the bytes any more.
+    for (key, body) in &write_once {
+        if body.is_none() {
+            blobs.delete(key)?;
+        }
+    }
+    for one in moves.iter().filter(|one| !one.into_site) {
+        let (vault, site) = zones(one);
+        blobs.relocate(&site, &vault)?;
+    }
+    failpoint::reach("publish.withdrawn");
+    Ok(())
+}
+
+fn put_all(blobs: &Blobs, objects: &[Object]) -> Result<()> {
+    for (key, body) in objects {
+        put_or_delete(blobs, key, body.as_deref())?;
+    }
+    Ok(())
+}
+
+fn put_or_delete(blobs: &Blobs, key: &crate::blobs::Key, body: Option<&[u8]>) -> Result<()> {
+    match body {
+        Some(body) => blobs.put(key, body)?,
+        None => blobs.delete(key)?,
+    }
+    Ok(())
+}
+
+/// Caches first, then those who wait for an upload: whoever hears of a publication finds it.
+fn announce_head(installation: &Installation, publication: Publication) {
+    let hooks = installation.head_hooks.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for hook in hooks.iter() {
+        hook(&publication);
+    }
+    drop(hooks);
+    // Nobody waiting is no error.
+    let _ = installation.publications.send(Arc::new(publication));
+}
+
+/// A key as the site's readers name it.
+pub(super) fn site_path(index: &IndexName, key: &str) -> String {
+    key.strip_prefix(layout::site(index).as_str()).unwrap_or(key).trim_start_matches('/').to_owned()
+}

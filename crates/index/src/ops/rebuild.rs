@@ -1,0 +1,132 @@
+//! `rebuild`: makes the site again from the ledger, byte for byte, and brings every file into the zone that its
+//! state says. Only when nobody serves.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::publish::{list_objects, published_list, published_view, render_project, site_path};
+use crate::blobs::{Blobs, Key, layout};
+use crate::render::{self, Object};
+use crate::store::indexes::IndexRow;
+use crate::store::{files, projects, publishing};
+use crate::{Error, Installation, Result};
+
+/// Files walked at once.
+const BATCH: i64 = 1_000;
+
+/// What a rebuild did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Rebuilt {
+    /// Objects that were right already.
+    pub unchanged: u64,
+    /// Objects that were missing or differed.
+    pub written: u64,
+    /// Objects that nothing in the ledger accounts for.
+    pub removed: u64,
+    /// Files brought into their zone.
+    pub moved: u64,
+    /// Files whose bytes are in neither zone: restore them from a backup.
+    pub missing: Vec<String>,
+}
+
+/// Rebuilds one index. `progress` is told how many projects and files were done.
+///
+/// # Errors
+/// When ledger or blob store fail; what was done so far stays, and the next run goes on.
+pub async fn rebuild(
+    installation: &Arc<Installation>,
+    index: &IndexRow,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Rebuilt> {
+    let name = index.name();
+    let blobs = &installation.blobs;
+    let mut report = Rebuilt::default();
+    let mut expected: BTreeSet<Key> = BTreeSet::new();
+    let mut done = 0;
+    let mut tx = installation.store.read().await?;
+    let mut after = 0;
+    loop {
+        let batch = files::of_index(&mut tx, index.id, after, BATCH).await?;
+        let Some(last) = batch.last() else { break };
+        after = last.id;
+        for file in batch {
+            let vault = layout::vault_file(&name, &file.sha256(), &file.filename);
+            let site = layout::site_file(&name, &file.sha256(), &file.filename);
+            let (right, wrong) = if file.published { (site.clone(), vault) } else { (vault, site.clone()) };
+            if file.published {
+                expected.insert(site);
+            }
+            // Both zones may hold one object after a power cut in a move; the wrong name goes.
+            match (blobs.exists(&right), blobs.exists(&wrong)) {
+                (true, false) => {}
+                (_, true) => {
+                    blobs.relocate(&wrong, &right)?;
+                    report.moved += 1;
+                }
+                (false, false) => report.missing.push(file.filename.clone()),
+            }
+            if let Some(want) = file.metadata_sha256().filter(|_| file.published) {
+                let body = files::metadata(&mut tx, file.id).await?.map(|body| render::unpack_metadata(&body));
+                let body = body.ok_or_else(|| Error::Internal(format!("no metadata {want} of {}", file.filename)))?;
+                let key = layout::site_metadata(&name, &file.sha256(), &file.filename);
+                compare(blobs, &(key, Some(body)), &mut report, &mut expected)?;
+            }
+            done += 1;
+        }
+        progress(done);
+    }
+    for listed in projects::published(&mut tx, index.id).await? {
+        let row = projects::by_id(&mut tx, listed.id).await?;
+        let view = published_view(&mut tx, &name, &row).await?;
+        let releases = view.versions().into_iter().map(str::to_owned).collect();
+        for object in render_project(&mut tx, &view, &releases).await? {
+            compare(blobs, &object, &mut report, &mut expected)?;
+        }
+        done += 1;
+        progress(done);
+    }
+    let list = published_list(&mut tx, index.id).await?;
+    for object in list_objects(&name, index.serial, &list) {
+        compare(blobs, &object, &mut report, &mut expected)?;
+    }
+    let head = (layout::head(&name), Some(head_of(&mut tx, index).await?));
+    compare(blobs, &head, &mut report, &mut expected)?;
+    for key in blobs.list(&layout::site(&name))? {
+        if !expected.contains(&key) {
+            tracing::info!(path = site_path(&name, key.as_str()), "removed from the site: the ledger does not know it");
+            blobs.delete(&key)?;
+            report.removed += 1;
+        }
+    }
+    blobs.sync()?;
+    Ok(report)
+}
+
+/// The head as the publisher wrote it.
+pub(super) async fn head_of(tx: &mut crate::store::Tx, index: &IndexRow) -> Result<Vec<u8>> {
+    #[derive(serde::Deserialize)]
+    struct Paths {
+        paths: Vec<String>,
+    }
+    let mut recent = Vec::new();
+    for (serial, text) in publishing::commits_after(tx, index.id, (index.serial - 32).max(0)).await? {
+        let record: Paths = serde_json::from_str(&text).map_err(|e| Error::Internal(e.to_string()))?;
+        recent.push((serial, record.paths));
+    }
+    Ok(render::head_json(index.serial, &recent))
+}
+
+fn compare(blobs: &Blobs, object: &Object, report: &mut Rebuilt, expected: &mut BTreeSet<Key>) -> Result<()> {
+    let (key, Some(body)) = object else { return Ok(()) };
+    expected.insert(key.clone());
+    if blobs.get(key)?.as_ref() == Some(body) {
+        report.unchanged += 1;
+    } else {
+        tracing::info!(key = key.as_str(), "written");
+        blobs.put(key, body)?;
+        report.written += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,394 @@
+//! An upload, from bytes received to commit 1, and the bounded wait for publication.
+//!
+//! 1. The body is in `vault/incoming`, hashed while it came ([`receive`]).
+//! 2. The sandboxed child reads the archive; the rules return all rejections.
+//! 3. Bytes and folders are synced under their key in the vault.
+//! 4. **Commit 1**: one transaction with the file staged, its name and, where new, its project's name claimed,
+//!    the inspection job, the audit row. From here on a 200 is true whatever happens.
+//! 5. The inspection and the publisher are woken; the answer waits for them, bounded.
+//!
+//! A crash before 4 leaves at most bytes that no row knows: swept at the next start. A crash after 4 leaves a
+//! job: done at the next start.
+
+use std::sync::Arc;
+
+use blake2::{Blake2b, digest::consts::U32};
+use md5::Md5;
+use packaging::metadata::{self, Field};
+use packaging::{DistFilename, NormalizedName, Rejection, Rule, Sha256, hash};
+use serde_json::json;
+use sha2::Digest;
+
+use crate::blobs::{Incoming, layout};
+use crate::failpoint;
+use crate::model::{FileKind, FileState, ProjectRole, TokenActor};
+use crate::policy::upload::{self as rules, Candidate, Facts, Form, Received, Uploader};
+use crate::render;
+use crate::store::indexes::IndexRow;
+use crate::store::jobs::JobKind;
+use crate::store::{Tx, accounts, audit, files, jobs, projects};
+use crate::{Error, Installation, Result};
+
+/// A body on its way in: written to the vault and hashed in one pass. Memory does not grow with it.
+pub struct Receiving {
+    incoming: Incoming,
+    sha256: sha2::Sha256,
+    blake2: Blake2b<U32>,
+    md5: Md5,
+    size: u64,
+}
+
+impl std::fmt::Debug for Receiving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receiving").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+/// Begins to receive a body.
+pub fn receive(installation: &Installation, index: &IndexRow) -> Result<Receiving> {
+    Ok(Receiving {
+        incoming: installation.blobs.incoming(&index.name(), &installation.entropy)?,
+        sha256: sha2::Sha256::new(),
+        blake2: Blake2b::new(),
+        md5: Md5::new(),
+        size: 0,
+    })
+}
+
+impl Receiving {
+    /// Appends bytes. Blocks.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.incoming.write(bytes)?;
+        self.sha256.update(bytes);
+        self.blake2.update(bytes);
+        self.md5.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn finish(self) -> (Incoming, Received) {
+        let Self { incoming, sha256, blake2, md5, size } = self;
+        failpoint::reach("upload.received");
+        let sha256 = Sha256::new(sha256.finalize().into());
+        let received =
+            Received { size, sha256, blake2: hash::hex(&blake2.finalize()), md5: hash::hex(&md5.finalize()) };
+        (incoming, received)
+    }
+}
+
+/// An upload as the web layer received it.
+#[derive(Debug)]
+pub struct Upload {
+    /// Its form.
+    pub form: Form,
+    /// The name of the `content` part; empty when there was none.
+    pub filename: String,
+    /// Its content type.
+    pub content_type: Option<String>,
+    /// The body, when there was one within the limit.
+    pub body: Option<Receiving>,
+}
+
+/// What became of an upload that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// The same bytes were there under this name: nothing was written.
+    AlreadyHere,
+    /// Staged, and by now in this state.
+    Staged {
+        /// The file's name.
+        filename: String,
+        /// Visible, held, or still staged when the wait ended.
+        state: FileState,
+        /// Whether the site shows it already.
+        published: bool,
+    },
+}
+
+/// Takes an upload, or returns every rule that it breaks.
+///
+/// # Errors
+/// [`Error::Rejected`] with all rejections; nothing was kept.
+pub async fn upload(
+    installation: &Arc<Installation>,
+    index: &IndexRow,
+    actor: &TokenActor,
+    upload: Upload,
+) -> Result<Accepted> {
+    if let Some(reason) = installation.uploads_refused() {
+        return Err(Error::Rejected(vec![Rejection::new(Rule::UploadsOff, reason)]));
+    }
+    let (candidate, kept, rejections) = judge(installation, index, upload, Some(actor)).await?;
+    let Kept { incoming, metadata_text, identical, uploader } = match kept {
+        Some(kept) if rejections.is_empty() || kept.identical => kept,
+        _ => return Err(Error::Rejected(rejections)),
+    };
+    if identical {
+        return Ok(Accepted::AlreadyHere);
+    }
+    let uploader = uploader.ok_or_else(|| Error::Internal("an upload has an uploader".into()))?;
+    let name = index.name();
+    let sha256 = candidate.received.as_ref().ok_or_else(|| Error::Internal("a kept upload has bytes".into()))?.sha256;
+    let key = layout::vault_file(&name, &sha256, &candidate.filename);
+    let blobs = Arc::clone(&installation.blobs);
+    let stored_key = key.clone();
+    // Synced before commit 1: a row must never promise bytes that a power cut can take. An upload of the same
+    // bytes under the same name at the same time stores the same object; the registry decides who wins.
+    let stored = tokio::task::spawn_blocking(move || blobs.store(&incoming, &stored_key));
+    stored.await.map_err(|e| Error::Internal(e.to_string()))??;
+    failpoint::reach("upload.stored");
+    let mut published = installation.publications.subscribe();
+    let file_id = match commit(installation, index, actor, &uploader, &candidate, &metadata_text).await? {
+        Committed::Staged(id) => id,
+        Committed::AlreadyHere => return Ok(Accepted::AlreadyHere),
+    };
+    failpoint::reach("upload.committed");
+    installation.inspect_wake.notify_one();
+    let state = wait_for(installation, &mut published, file_id).await?;
+    Ok(Accepted::Staged { filename: candidate.filename, state: state.0, published: state.1 })
+}
+
+/// The dry run: the same rules over the same facts, and nothing kept. `actor` absent: offline or anonymous, so
+/// rules about the uploader are not asked.
+///
+/// # Errors
+/// Only when the server itself fails; rejections are the answer.
+pub async fn check(
+    installation: &Arc<Installation>,
+    index: &IndexRow,
+    actor: Option<&TokenActor>,
+    upload: Upload,
+) -> Result<Vec<Rejection>> {
+    let (_, kept, rejections) = judge(installation, index, upload, actor).await?;
+    Ok(if kept.is_some_and(|kept| kept.identical) { Vec::new() } else { rejections })
+}
+
+struct Kept {
+    incoming: Incoming,
+    metadata_text: String,
+    identical: bool,
+    uploader: Option<Uploader>,
+}
+
+/// Every rule, in one place for uploads and dry runs.
+async fn judge(
+    installation: &Arc<Installation>,
+    index: &IndexRow,
+    upload: Upload,
+    actor: Option<&TokenActor>,
+) -> Result<(Candidate, Option<Kept>, Vec<Rejection>)> {
+    let Upload { form, filename, content_type, body } = upload;
+    let mut rejections = Vec::new();
+    let mut candidate = Candidate { form, filename, content_type, received: None, metadata: None };
+    let mut incoming = None;
+    let mut metadata_text = None;
+    if let Some(body) = body {
+        let (file, received) = body.finish();
+        candidate.received = Some(received);
+        let request = inspect::Request::Rules {
+            subject: inspect::Subject::Distribution(candidate.filename.clone()),
+            limits: installation.settings.archive.clone(),
+        };
+        match installation.pass(file.path(), request).await? {
+            Ok(inspect::Response::Rules(report)) => {
+                rejections.extend(report.rejections);
+                if let Some(text) = report.metadata {
+                    let (parsed, problems) = metadata::parse(text.as_bytes());
+                    rejections.extend(problems);
+                    candidate.metadata = Some(parsed);
+                    metadata_text = Some(text);
+                }
+            }
+            Ok(_) => return Err(Error::Internal("the sandbox answered another question".into())),
+            Err(inspect::Failure::Unavailable(why)) => return Err(Error::Unavailable(why)),
+            Err(failure) => rejections.push(Rejection::new(
+                Rule::InspectionFailed,
+                format!("Invalid distribution file. It cannot be read: {failure}."),
+            )),
+        }
+        incoming = Some(file);
+    }
+    rejections.extend(rules::form_rules(&candidate, index.profile()));
+    let mut tx = installation.store.read().await?;
+    let facts = facts(&mut tx, index, &candidate, actor).await?;
+    let uploader = match actor {
+        None => None,
+        Some(actor) => Some(uploader(&mut tx, &candidate, actor).await?),
+    };
+    drop(tx);
+    let now = installation.clock.now_us();
+    let ledger = rules::ledger_rules(&candidate, &facts, uploader.as_ref(), &installation.settings, now);
+    let identical = candidate.is_already_here(&facts)
+        && ledger.iter().all(|rejection| !matches!(rejection.rule, Rule::TokenScope | Rule::Permission));
+    rejections.extend(ledger);
+    rejections.retain(|rejection| rejection.rule.applies(index.profile()));
+    let kept = match (incoming, metadata_text) {
+        (Some(incoming), text) if identical || text.is_some() => {
+            Some(Kept { incoming, metadata_text: text.unwrap_or_default(), identical, uploader })
+        }
+        _ => None,
+    };
+    Ok((candidate, kept, rules::in_order(rejections)))
+}
+
+async fn uploader(tx: &mut Tx, candidate: &Candidate, actor: &TokenActor) -> Result<Uploader> {
+    let account = accounts::by_id(tx, actor.account_id).await?;
+    let account =
+        account.ok_or_else(|| Error::Forbidden("Invalid or non-existent authentication information.".into()))?;
+    let token_covers = candidate.project().is_none_or(|project| actor.covers(&project));
+    Ok(Uploader { name: account.name, token_covers })
+}
+
+/// What the ledger knows about the candidate's names.
+async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Option<&TokenActor>) -> Result<Facts> {
+    let mut facts = Facts::default();
+    let Some(project) = candidate.project() else { return Ok(facts) };
+    facts.project = projects::by_name(tx, index.id, &project).await?;
+    if let Some(actor) = actor {
+        let account = accounts::by_id(tx, actor.account_id).await?;
+        facts.site_role = account.and_then(|a| a.site_role).and_then(|role| role.parse().ok());
+    }
+    match &facts.project {
+        None => facts.look_alike = projects::with_folded(tx, index.id, &project.folded()).await?,
+        Some(row) => {
+            let id = row.id;
+            if let Some(actor) = actor {
+                facts.role = projects::role(tx, id, actor.account_id).await?;
+            }
+            if let Some(version) = candidate.version() {
+                facts.release = projects::release(tx, id, &version.canonical()).await?;
+            }
+            if let Some(release) = &facts.release {
+                facts.other_sdist = files::other_sdist(tx, release.id, &candidate.filename).await?;
+            }
+        }
+    }
+    facts.registered = files::registered(tx, index.id, &candidate.filename).await?;
+    if facts.registered.is_some() {
+        let row = files::by_name(tx, index.id, &candidate.filename).await?;
+        facts.was_removed = row.is_none_or(|file| file.state() == FileState::Removed);
+    }
+    if let Some(received) = &candidate.received {
+        facts.same_content = files::same_content(tx, index.id, &received.sha256, &candidate.filename).await?;
+    }
+    Ok(facts)
+}
+
+enum Committed {
+    Staged(i64),
+    AlreadyHere,
+}
+
+/// Commit 1. The ledger's rules are asked again inside the write, where no other writer can get in between.
+async fn commit(
+    installation: &Installation,
+    index: &IndexRow,
+    actor: &TokenActor,
+    uploader: &Uploader,
+    candidate: &Candidate,
+    metadata_text: &str,
+) -> Result<Committed> {
+    let internal = |what: &str| Error::Internal(format!("an accepted upload has {what}"));
+    let project: NormalizedName = candidate.project().ok_or_else(|| internal("a project"))?;
+    let version = candidate.version().ok_or_else(|| internal("a version"))?;
+    let received = candidate.received.clone().ok_or_else(|| internal("bytes"))?;
+    let truth = candidate.truth();
+    let display = truth.get(Field::Name).unwrap_or(project.as_str());
+    let metadata_body = render::pack_metadata(metadata_text);
+    let (kind, metadata_sha256) = match candidate.dist() {
+        Some(DistFilename::Wheel(_)) => {
+            (FileKind::Wheel, Some(Sha256::new(sha2::Sha256::digest(metadata_text.as_bytes()).into())))
+        }
+        Some(DistFilename::Sdist(_)) => (FileKind::Sdist, None),
+        None => return Err(internal("a file name")),
+    };
+    let now = installation.clock.now_us();
+    let mut tx = installation.store.write().await?;
+    let facts = facts(&mut tx, index, candidate, Some(actor)).await?;
+    if candidate.is_already_here(&facts) {
+        return Ok(Committed::AlreadyHere);
+    }
+    let rejections = rules::ledger_rules(candidate, &facts, Some(uploader), &installation.settings, now);
+    if !rejections.is_empty() {
+        return Err(Error::Rejected(rules::in_order(rejections)));
+    }
+    let project_id = match facts.project {
+        Some(row) => row.id,
+        None => {
+            let id = projects::insert(&mut tx, index.id, &project, display, now).await?;
+            projects::set_role(&mut tx, id, actor.account_id, index.id, ProjectRole::Owner).await?;
+            audit::note(&mut tx, Some(index.id), now, &uploader.name, "project.create", project.as_str(), json!({}))
+                .await?;
+            id
+        }
+    };
+    let release_id = match facts.release {
+        Some(row) => row.id,
+        None => {
+            projects::insert_release(&mut tx, index.id, project_id, &version.to_string(), &version.canonical(), now)
+                .await?
+        }
+    };
+    let new = files::NewFile {
+        index_id: index.id,
+        project_id,
+        release_id,
+        filename: candidate.filename.clone(),
+        kind,
+        python_tag: match kind {
+            FileKind::Sdist => "source".to_owned(),
+            FileKind::Wheel => candidate.form.pyversion.clone().unwrap_or_default(),
+        },
+        comment: candidate.form.comment.clone().unwrap_or_default(),
+        size_bytes: received.size as i64,
+        sha256: received.sha256,
+        blake2: received.blake2,
+        md5: received.md5,
+        requires_python: truth.get(Field::RequiresPython).map(str::to_owned),
+        metadata_sha256,
+        metadata_body,
+        uploaded_us: now,
+        uploaded_by: Some(actor.account_id),
+    };
+    let subject = files::subject(&project, &candidate.filename);
+    let detail = json!({ "sha256": received.sha256, "token": actor.token_id });
+    let file_id = files::insert(&mut tx, new).await?;
+    projects::uploaded(&mut tx, project_id, display, received.size as i64).await?;
+    jobs::enqueue(&mut tx, JobKind::Inspect, index.id, project_id, Some(file_id), now).await?;
+    audit::note(&mut tx, Some(index.id), now, &uploader.name, "file.stage", &subject, detail).await?;
+    tx.commit().await?;
+    Ok(Committed::Staged(file_id))
+}
+
+/// Waits until the file is published or held, at most `upload_wait_ms`. Holds no connection, lock or worker
+/// meanwhile; it decides only what the answer says.
+async fn wait_for(
+    installation: &Installation,
+    published: &mut tokio::sync::broadcast::Receiver<Arc<crate::Publication>>,
+    file_id: i64,
+) -> Result<(FileState, bool)> {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(installation.settings.upload_wait_ms);
+    loop {
+        if tokio::time::Instant::now() >= deadline {
+            return Ok((FileState::Staged, false));
+        }
+        // Another node may publish, so the ledger is looked at now and then besides.
+        let next = deadline.min(tokio::time::Instant::now() + std::time::Duration::from_millis(500));
+        let named = match tokio::time::timeout_at(next, published.recv()).await {
+            Ok(Ok(publication)) => publication.files.contains(&file_id),
+            Ok(Err(_)) | Err(_) => true,
+        };
+        if named {
+            let mut tx = installation.store.read().await?;
+            let file = files::by_id(&mut tx, file_id).await?;
+            if file.published || matches!(file.state(), FileState::Held | FileState::Removed) {
+                return Ok((file.state(), file.published));
+            }
+        }
+    }
+}

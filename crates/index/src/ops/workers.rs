@@ -1,0 +1,111 @@
+//! The background: one inspection loop and one publisher for each index. Woken at once; a slow poll catches lost
+//! wake-ups, expired leases and other nodes' work.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::inspect;
+use super::publish::Publisher;
+use crate::Installation;
+
+/// How often a loop looks although nobody woke it.
+const POLL: Duration = Duration::from_secs(1);
+/// Pause after a failure.
+const AFTER_ERROR: Duration = Duration::from_millis(500);
+
+/// Runs everything until `stop` turns true; then finishes what is owed.
+pub async fn run(installation: Arc<Installation>, mut stop: watch::Receiver<bool>) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(inspections(Arc::clone(&installation), stop.clone()));
+    tasks.spawn(revocations(Arc::clone(&installation), stop.clone()));
+    let mut running = BTreeSet::new();
+    while !*stop.borrow() {
+        match super::indexes::list(&installation).await {
+            Ok(rows) => {
+                for row in rows {
+                    if running.insert(row.id) {
+                        let publisher = Publisher::new(Arc::clone(&installation), row.id, row.name());
+                        tasks.spawn(publish(Arc::clone(&installation), publisher, stop.clone()));
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "cannot list the indexes"),
+        }
+        tokio::select! {
+            () = installation.indexes_wake.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+            _ = stop.changed() => {}
+        }
+    }
+    tasks.join_all().await;
+}
+
+/// Does everything that is ready, once, without loops: for commands that work on a ledger that nobody serves.
+///
+/// # Errors
+/// What the publisher or an inspection could not do; it stays in the ledger as jobs.
+pub async fn drain(installation: &Arc<Installation>) -> crate::Result<()> {
+    while inspect::run_once(installation).await? > 0 {}
+    for row in super::indexes::list(installation).await? {
+        let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());
+        if publisher.run_ready().await? {
+            publisher.stop().await?;
+        }
+    }
+    Ok(())
+}
+
+async fn inspections(installation: Arc<Installation>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        match inspect::run_once(&installation).await {
+            Ok(0) => tokio::select! {
+                () = installation.inspect_wake.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+                _ = stop.changed() => {}
+            },
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%error, "inspection failed");
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+async fn publish(installation: Arc<Installation>, mut publisher: Publisher, mut stop: watch::Receiver<bool>) {
+    let mut wake = installation.publish_wake.subscribe();
+    while !*stop.borrow() {
+        wake.mark_unchanged();
+        if let Err(error) = publisher.run_ready().await {
+            tracing::error!(%error, "publishing failed; it will be repeated");
+            publisher.forget_lease();
+            tokio::time::sleep(AFTER_ERROR).await;
+            continue;
+        }
+        let pause = publisher.next_due().unwrap_or(POLL).min(POLL);
+        tokio::select! {
+            _ = wake.changed() => {}
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.changed() => {}
+        }
+    }
+    if let Err(error) = publisher.stop().await {
+        tracing::error!(%error, "the publisher did not stop in order; the next start repairs it");
+    }
+}
+
+async fn revocations(installation: Arc<Installation>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if let Err(error) = installation.refresh_revocations().await {
+            tracing::error!(%error, "cannot read the revocations");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The one place that says who may do what.
+
+use crate::model::{ProjectRole, SiteRole};
+
+/// An act on one project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProjectAct {
+    /// Add files.
+    Upload,
+    /// Yank and unyank.
+    Yank,
+    /// Take files away for good.
+    Remove,
+    /// Archive, deprecate, activate.
+    Status,
+    /// Quarantine, and lift a quarantine.
+    Quarantine,
+    /// Give and take roles.
+    Roles,
+}
+
+/// Whether somebody with these roles may do it. The operator at the command line is not asked here.
+pub fn may(act: ProjectAct, project: Option<ProjectRole>, site: Option<SiteRole>) -> bool {
+    if site == Some(SiteRole::Admin) {
+        return true;
+    }
+    match act {
+        ProjectAct::Upload | ProjectAct::Yank => project.is_some(),
+        ProjectAct::Remove | ProjectAct::Status | ProjectAct::Roles => project == Some(ProjectRole::Owner),
+        ProjectAct::Quarantine => site == Some(SiteRole::Moderator),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_table() {
+        use ProjectAct::*;
+        let projects = [None, Some(ProjectRole::Maintainer), Some(ProjectRole::Owner)];
+        let allowed = |act| projects.map(|role| may(act, role, None));
+        assert_eq!(allowed(Upload), [false, true, true]);
+        assert_eq!(allowed(Yank), [false, true, true]);
+        assert_eq!(allowed(Remove), [false, false, true]);
+        assert_eq!(allowed(Status), [false, false, true]);
+        assert_eq!(allowed(Roles), [false, false, true]);
+        assert_eq!(allowed(Quarantine), [false, false, false]);
+        for act in [Upload, Yank, Remove, Status, Quarantine, Roles] {
+            assert!(may(act, None, Some(SiteRole::Admin)));
+            assert!(!may(act, None, Some(SiteRole::Support)));
+            assert!(!may(act, None, Some(SiteRole::Auditor)));
+            assert_eq!(may(act, None, Some(SiteRole::Moderator)), act == Quarantine);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What is allowed. Pure: facts in, answers out.
+
+pub mod authz;
+mod stdlib;
+pub mod upload;
+pub mod verdict;

@@ -1,0 +1,297 @@
+//! The pure function from published state to pages. No I/O, no clock: the same state gives the same bytes, in
+//! a publication, in its replay after a crash, and in a rebuild.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use packaging::metadata::{self, CoreMetadata, Field};
+use packaging::simple::{self, FileEntry, PageHead, Yanked};
+use packaging::{NormalizedName, ProjectStatus, Version};
+use serde_json::{Value, json};
+
+use crate::blobs::{Key, layout};
+use crate::model::{FileKind, IndexName};
+use crate::store::files::FileRow;
+use crate::store::publishing::PublishedRow;
+
+/// Raised whenever [`project_pages`] or an entry changes for the same state: a site written by another version
+/// is published again, in steps, under new serials.
+pub const RENDER_VERSION: i64 = 1;
+/// Pages over this many bytes have a gzip form.
+pub const GZIP_OVER_BYTES: usize = 400;
+/// Pages over this many bytes are compressed fast rather than well.
+const GZIP_FAST_OVER_BYTES: usize = 1 << 20;
+
+/// A project as the site shows it, or is about to.
+#[derive(Debug, Clone)]
+pub struct ProjectView {
+    /// Its index.
+    pub index: IndexName,
+    /// Normal name.
+    pub name: NormalizedName,
+    /// Published status.
+    pub status: ProjectStatus,
+    /// Its reason.
+    pub reason: Option<String>,
+    /// Roles, as JSON: `[{"role","user"}]`.
+    pub roles: String,
+    /// The serial under which this state was or will be published.
+    pub serial: i64,
+    /// Visible files; [`sort_files`] orders them.
+    pub files: Vec<PublishedRow>,
+}
+
+/// One object to be written (`Some`) or taken away (`None`).
+pub type Object = (Key, Option<Vec<u8>>);
+
+/// Orders files as pages list them: by version, then by name.
+pub fn sort_files(files: &mut [PublishedRow]) {
+    let mut versions: BTreeMap<String, Option<Version>> = BTreeMap::new();
+    for file in files.iter() {
+        if !versions.contains_key(&file.version) {
+            versions.insert(file.version.clone(), file.version.parse().ok());
+        }
+    }
+    files.sort_by(|a, b| versions[&a.version].cmp(&versions[&b.version]).then_with(|| a.filename.cmp(&b.filename)));
+}
+
+impl ProjectView {
+    /// Versions that have a visible file, ascending.
+    pub fn versions(&self) -> Vec<&str> {
+        let mut out: Vec<&str> = Vec::new();
+        for file in &self.files {
+            if out.last() != Some(&file.version.as_str()) {
+                out.push(&file.version);
+            }
+        }
+        out
+    }
+
+    /// The version that the older JSON API shows first: not yanked before yanked, final before pre-release,
+    /// then the highest.
+    pub fn latest(&self) -> Option<&str> {
+        self.versions().into_iter().max_by_key(|version| {
+            let parsed: Option<Version> = version.parse().ok();
+            let yanked = self.of_version(version).all(|file| file.yanked);
+            (!yanked, parsed.as_ref().is_some_and(|v| !v.is_prerelease()), parsed)
+        })
+    }
+
+    fn of_version<'a, 'v>(&'a self, version: &'v str) -> impl Iterator<Item = &'a PublishedRow> + use<'a, 'v> {
+        self.files.iter().filter(move |file| file.version == version)
+    }
+
+    /// The file whose metadata stands for a release: the first that was uploaded.
+    pub fn representative(&self, version: &str) -> Option<&PublishedRow> {
+        self.of_version(version).min_by_key(|file| file.id)
+    }
+}
+
+/// A file's two stored entries: for the project page, and for the older JSON API.
+pub fn entries(file: &FileRow) -> (String, String) {
+    let sha256 = file.sha256();
+    let metadata = file.metadata_sha256();
+    let yanked = Yanked::from_reason(file.yanked.as_deref());
+    let entry = FileEntry {
+        filename: file.filename.clone(),
+        sha256,
+        size: file.size_bytes.max(0) as u64,
+        upload_time_us: file.uploaded_us,
+        requires_python: file.requires_python.clone(),
+        core_metadata: metadata,
+        yanked: yanked.clone(),
+        provenance: None,
+    };
+    let time = simple::time_text(file.uploaded_us);
+    let legacy = json!({
+        "comment_text": file.comment,
+        "core-metadata": metadata.map_or(json!(false), |hash| json!({ "sha256": hash })),
+        "digests": { "blake2b_256": file.blake2, "md5": file.md5, "sha256": sha256 },
+        "downloads": -1,
+        "filename": file.filename,
+        "has_sig": false,
+        "md5_digest": file.md5,
+        "packagetype": match file.kind() { FileKind::Sdist => "sdist", FileKind::Wheel => "bdist_wheel" },
+        "python_version": file.python_tag,
+        "requires_python": file.requires_python,
+        "size": file.size_bytes,
+        "upload_time": time.split('.').next().unwrap_or(&time).trim_end_matches('Z'),
+        "upload_time_iso_8601": time,
+        "url": simple::file_path(&sha256, &file.filename),
+        "yanked": yanked.is_yanked(),
+        "yanked_reason": match &yanked { Yanked::Because(reason) => json!(reason), Yanked::No | Yanked::Yes => Value::Null },
+    });
+    (simple::entry_json(&entry), legacy.to_string())
+}
+
+/// Every page of a project. `releases`: whose pages of the older JSON API are to be written, each with the
+/// metadata of its representative, `None` for a release that has no visible file any more. The metadata of
+/// [`ProjectView::latest`] must be among them.
+pub fn project_pages(view: &ProjectView, releases: &BTreeMap<String, Option<CoreMetadata>>) -> Vec<Object> {
+    let ProjectView { index, name, status, reason, roles: _, serial, files } = view;
+    let head = PageHead {
+        name: name.clone(),
+        last_serial: *serial,
+        status: *status,
+        status_reason: reason.clone(),
+        versions: view.versions().into_iter().map(str::to_owned).collect(),
+    };
+    let texts: Vec<&str> = files.iter().map(|file| file.entry.as_str()).collect();
+    let parsed: Vec<FileEntry> =
+        texts.iter().map(|text| simple::parse_entry(text).expect("the ledger holds entries of `entries`")).collect();
+    let mut objects = Vec::new();
+    push_page(&mut objects, layout::page(index, name, "json"), Some(simple::page_json(&head, &texts)));
+    push_page(&mut objects, layout::page(index, name, "html"), Some(simple::page_html(&head, parsed.iter())));
+    let latest = view.latest();
+    let project = latest.and_then(|version| Some((version, releases.get(version)?.as_ref()?)));
+    push_page(
+        &mut objects,
+        layout::legacy_project(index, name),
+        project.map(|(version, metadata)| legacy_json(view, version, metadata, true)),
+    );
+    for (version, metadata) in releases {
+        let body = metadata.as_ref().map(|metadata| legacy_json(view, version, metadata, false));
+        push_page(&mut objects, layout::legacy_release(index, name, version), body);
+    }
+    objects
+}
+
+fn push_page(objects: &mut Vec<Object>, key: Key, body: Option<Vec<u8>>) {
+    let compressed = body.as_ref().filter(|body| body.len() > GZIP_OVER_BYTES).map(|body| gzip(body));
+    objects.push((key.gzip(), compressed));
+    objects.push((key, body));
+}
+
+/// A page, its gzip form and their keys, for pages that are not a project's.
+pub fn page_objects(key: Key, body: Vec<u8>) -> Vec<Object> {
+    let mut objects = Vec::new();
+    push_page(&mut objects, key, Some(body));
+    objects
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let level =
+        if body.len() > GZIP_FAST_OVER_BYTES { flate2::Compression::fast() } else { flate2::Compression::new(6) };
+    // No name and no time in the header: the same body gives the same bytes.
+    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 4), level);
+    encoder.write_all(body).expect("writing to memory does not fail");
+    encoder.finish().expect("writing to memory does not fail")
+}
+
+/// The older JSON API (pypi-behaviour §2.2). URLs are relative to the index's root unless a public URL is set,
+/// in which case the web layer's documents say so; installers do not read this surface.
+fn legacy_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, whole: bool) -> Vec<u8> {
+    let urls: Vec<&str> = view.of_version(version).map(|file| file.legacy_entry.as_str()).collect();
+    let representative: Value = view
+        .representative(version)
+        .and_then(|file| serde_json::from_str(&file.legacy_entry).ok())
+        .unwrap_or(Value::Null);
+    let yanked = view.of_version(version).all(|file| file.yanked);
+    let reason = if yanked { representative["yanked_reason"].clone() } else { Value::Null };
+    let mut out = Vec::new();
+    let info = info_json(view, version, metadata, yanked, reason).to_string();
+    let roles: Value = serde_json::from_str(&view.roles).unwrap_or_else(|_| json!([]));
+    let ownership = json!({ "organization": null, "roles": roles });
+    let _ = write!(out, "{{\"info\":{info},\"last_serial\":{},\"ownership\":{ownership}", view.serial);
+    if whole {
+        out.extend_from_slice(b",\"releases\":{");
+        for (n, version) in view.versions().into_iter().enumerate() {
+            let files: Vec<&str> = view.of_version(version).map(|file| file.legacy_entry.as_str()).collect();
+            let comma = if n > 0 { "," } else { "" };
+            let _ = write!(out, "{comma}{}:[{}]", json!(version), files.join(","));
+        }
+        out.push(b'}');
+    }
+    let _ = write!(out, ",\"urls\":[{}],\"vulnerabilities\":[]}}", urls.join(","));
+    out.push(b'\n');
+    out
+}
+
+fn info_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, yanked: bool, reason: Value) -> Value {
+    let one = |field: Field| json!(metadata.get(field));
+    let text = |field: Field| json!(metadata.get(field).unwrap_or_default());
+    let many = |field: Field| match metadata.all(field) {
+        [] => Value::Null,
+        values => json!(values),
+    };
+    let name = &view.name;
+    json!({
+        "author": text(Field::Author),
+        "author_email": text(Field::AuthorEmail),
+        "bugtrack_url": null,
+        "classifiers": metadata.all(Field::Classifier),
+        "description": text(Field::Description),
+        "description_content_type": one(Field::DescriptionContentType),
+        "docs_url": null,
+        "download_url": text(Field::DownloadUrl),
+        "downloads": { "last_day": -1, "last_month": -1, "last_week": -1 },
+        "dynamic": many(Field::Dynamic),
+        "home_page": text(Field::HomePage),
+        "keywords": text(Field::Keywords),
+        "license": text(Field::License),
+        "license_expression": one(Field::LicenseExpression),
+        "license_files": many(Field::LicenseFile),
+        "maintainer": text(Field::Maintainer),
+        "maintainer_email": text(Field::MaintainerEmail),
+        "name": metadata.get(Field::Name).unwrap_or(name.as_str()),
+        "package_url": format!("project/{name}/"),
+        "platform": one(Field::Platform),
+        "project_url": format!("project/{name}/"),
+        "project_urls": project_urls(metadata),
+        "provides_extra": many(Field::ProvidesExtra),
+        "release_url": format!("project/{name}/{version}/"),
+        "requires_dist": many(Field::RequiresDist),
+        "requires_python": one(Field::RequiresPython),
+        "summary": text(Field::Summary),
+        "version": version,
+        "yanked": yanked,
+        "yanked_reason": reason,
+    })
+}
+
+/// Labels to URLs; Home-page and Download-URL join under their well-known labels (PEP 753).
+pub fn project_urls(metadata: &CoreMetadata) -> Value {
+    let mut urls = serde_json::Map::new();
+    for value in metadata.all(Field::ProjectUrl) {
+        if let Some((label, url)) = value.split_once(',') {
+            urls.insert(label.trim().to_owned(), json!(url.trim()));
+        }
+    }
+    let known: BTreeSet<String> = urls.keys().map(|label| label.to_ascii_lowercase()).collect();
+    for (label, field) in [("Homepage", Field::HomePage), ("Download", Field::DownloadUrl)] {
+        if let Some(url) = metadata.get(field).filter(|_| !known.contains(&label.to_ascii_lowercase())) {
+            urls.insert(label.to_owned(), json!(url));
+        }
+    }
+    if urls.is_empty() { Value::Null } else { Value::Object(urls) }
+}
+
+/// Metadata text as the ledger keeps it: deflated.
+pub fn pack_metadata(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
+    encoder.write_all(text.as_bytes()).expect("writing to memory does not fail");
+    encoder.finish().expect("writing to memory does not fail")
+}
+
+/// The text again.
+pub fn unpack_metadata(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut decoder = flate2::write::DeflateDecoder::new(&mut out);
+    decoder.write_all(body).and_then(|()| decoder.try_finish()).expect("the ledger holds what `pack_metadata` made");
+    drop(decoder);
+    out
+}
+
+/// Metadata of a stored body.
+pub fn parse_metadata(body: &[u8]) -> CoreMetadata {
+    metadata::parse(&unpack_metadata(body)).0
+}
+
+/// The head: the serial, and which paths the latest serials changed. Nodes drop those from their caches.
+pub fn head_json(serial: i64, recent: &[(i64, Vec<String>)]) -> Vec<u8> {
+    let changed: Vec<Value> =
+        recent.iter().map(|(serial, paths)| json!({ "paths": paths, "serial": serial })).collect();
+    let mut out = json!({ "changed": changed, "serial": serial }).to_string().into_bytes();
+    out.push(b'\n');
+    out
+}

@@ -1,0 +1,258 @@
+//! One SQL text for two engines: the thin layer under every statement.
+//!
+//! `$N` is a positional parameter in both. The types in use are those that both hold natively: 64-bit
+//! integers, text, booleans, bytes. Times are integers (microseconds since the Unix epoch).
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Postgres, Sqlite, Transaction};
+
+use crate::Result;
+
+/// Readers of a SQLite ledger beside its one writer.
+const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL of one process.
+const POSTGRES_CONNECTIONS: u32 = 12;
+/// Key of the advisory lock that makes PostgreSQL write as SQLite does: one writer at a time. It is held to
+/// the end of a transaction, so what a rule read inside a write cannot change before the commit.
+const WRITE_LOCK: i64 = 0x7469_6465_7761_6974;
+
+/// A connected database.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// PostgreSQL.
+    Postgres(PgPool),
+    /// SQLite: one writer, several readers.
+    Sqlite {
+        /// The only connection that writes.
+        writer: SqlitePool,
+        /// Connections that only read.
+        readers: SqlitePool,
+    },
+}
+
+impl Db {
+    /// Opens (and creates) a SQLite ledger. WAL, `synchronous=FULL`: a commit is on disk when it returns.
+    pub async fn sqlite(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .statement_cache_capacity(256)
+            .pragma("cache_size", "-8192");
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(SQLITE_READERS)
+            .min_connections(0)
+            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    /// Connects to PostgreSQL. `synchronous_commit` is set for every session: a commit is on disk when it
+    /// returns, whatever the server's default.
+    pub async fn postgres(url: &str) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url)?.options([("synchronous_commit", "on")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options)
+            .await?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// A consistent snapshot for reading.
+    pub async fn read(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Postgres(pool) => {
+                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
+        })
+    }
+
+    /// The one writing transaction of the moment; waits for its turn.
+    pub async fn write(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Postgres(pool) => {
+                let mut tx = pool.begin().await?;
+                sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITE_LOCK).execute(&mut *tx).await?;
+                Tx::Postgres(tx)
+            }
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+        })
+    }
+
+    /// Closes every connection; SQLite folds its write-ahead log into the database.
+    pub async fn close(&self) {
+        match self {
+            Self::Postgres(pool) => pool.close().await,
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}
+
+/// A parameter.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// A 64-bit integer.
+    Int(Option<i64>),
+    /// Text.
+    Text(Option<String>),
+    /// A truth value.
+    Bool(bool),
+    /// Bytes.
+    Bytes(Option<Vec<u8>>),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+impl From<Option<i64>> for Value {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(Some(value.to_owned()))
+    }
+}
+impl From<&String> for Value {
+    fn from(value: &String) -> Self {
+        Self::Text(Some(value.clone()))
+    }
+}
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(Some(value))
+    }
+}
+impl From<Option<&str>> for Value {
+    fn from(value: Option<&str>) -> Self {
+        Self::Text(value.map(str::to_owned))
+    }
+}
+impl From<Option<String>> for Value {
+    fn from(value: Option<String>) -> Self {
+        Self::Text(value)
+    }
+}
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Bytes(Some(value))
+    }
+}
+impl From<&packaging::Sha256> for Value {
+    fn from(value: &packaging::Sha256) -> Self {
+        Self::Text(Some(value.to_string()))
+    }
+}
+impl From<&packaging::NormalizedName> for Value {
+    fn from(value: &packaging::NormalizedName) -> Self {
+        Self::Text(Some(value.as_str().to_owned()))
+    }
+}
+
+/// `args![a, b]`: parameters in order.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { &[$($crate::store::db::Value::from($value)),*] };
+}
+pub(crate) use args;
+
+/// `statements! { NAME = "…"; }`: named SQL, and `ALL`, by which a test prepares each on both engines.
+macro_rules! statements {
+    ($($name:ident = $sql:literal;)*) => {
+        $(const $name: &str = concat!("/* ", stringify!($name), " */ ", $sql);)*
+        /// Every statement of this file.
+        #[cfg(test)]
+        pub(super) const ALL: &[&str] = &[$($name),*];
+    };
+}
+pub(crate) use statements;
+
+/// A row type that decodes from both engines; `#[derive(sqlx::FromRow)]` and tuples give it.
+pub trait Row: for<'r> sqlx::FromRow<'r, PgRow> + for<'r> sqlx::FromRow<'r, SqliteRow> + Send + Unpin {}
+impl<T> Row for T where T: for<'r> sqlx::FromRow<'r, PgRow> + for<'r> sqlx::FromRow<'r, SqliteRow> + Send + Unpin {}
+
+/// A transaction. Dropped without [`Tx::commit`], it leaves nothing.
+#[derive(Debug)]
+pub enum Tx {
+    /// On PostgreSQL.
+    Postgres(Transaction<'static, Postgres>),
+    /// On SQLite.
+    Sqlite(Transaction<'static, Sqlite>),
+}
+
+macro_rules! bound {
+    ($query:expr, $args:expr) => {{
+        let mut query = $query;
+        for value in $args {
+            query = match value.clone() {
+                Value::Int(v) => query.bind(v),
+                Value::Text(v) => query.bind(v),
+                Value::Bool(v) => query.bind(v),
+                Value::Bytes(v) => query.bind(v),
+            };
+        }
+        query
+    }};
+}
+
+impl Tx {
+    /// Runs a statement; returns how many rows it changed.
+    pub async fn execute(&mut self, sql: &'static str, args: &[Value]) -> Result<u64> {
+        Ok(match self {
+            Self::Postgres(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
+            Self::Sqlite(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// All rows.
+    pub async fn all<T: Row>(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<T>> {
+        Ok(match self {
+            Self::Postgres(tx) => bound!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(&mut **tx).await?,
+            Self::Sqlite(tx) => bound!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(&mut **tx).await?,
+        })
+    }
+
+    /// The row, if there is one.
+    pub async fn maybe<T: Row>(&mut self, sql: &'static str, args: &[Value]) -> Result<Option<T>> {
+        Ok(match self {
+            Self::Postgres(tx) => bound!(sqlx::query_as::<Postgres, T>(sql), args).fetch_optional(&mut **tx).await?,
+            Self::Sqlite(tx) => bound!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_optional(&mut **tx).await?,
+        })
+    }
+
+    /// The row; its absence is an error.
+    pub async fn one<T: Row>(&mut self, sql: &'static str, args: &[Value]) -> Result<T> {
+        self.maybe(sql, args).await?.ok_or_else(|| sqlx::Error::RowNotFound.into())
+    }
+
+    /// The commit point: durable when it returns.
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Postgres(tx) => tx.commit().await?,
+            Self::Sqlite(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,271 @@
+//! Files, the registry of their names, their metadata and verdicts.
+
+use packaging::{NormalizedName, Sha256};
+
+use super::db::{Tx, args, statements};
+use crate::Result;
+use crate::model::{FileKind, FileState, Verdict};
+
+statements! {
+    REGISTERED = "SELECT sha256 FROM filenames WHERE index_id = $1 AND filename = $2";
+    REGISTER = "INSERT INTO filenames (index_id, filename, sha256, claimed_us) VALUES ($1, $2, $3, $4)";
+    BY_NAME = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
+               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+               f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
+               WHERE f.index_id = $1 AND f.filename = $2";
+    BY_ID = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
+             f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+             f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
+             WHERE f.id = $1";
+    OF_PROJECT = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
+                  f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+                  f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
+                  WHERE f.project_id = $1 ORDER BY f.id";
+    OF_INDEX = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
+                f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+                f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
+                WHERE f.index_id = $1 AND f.id > $2 ORDER BY f.id LIMIT $3";
+    SAME_CONTENT = "SELECT filename FROM files WHERE index_id = $1 AND sha256 = $2 AND state <> 'removed' AND filename <> $3 LIMIT 1";
+    SDIST = "SELECT filename FROM files WHERE release_id = $1 AND kind = 'sdist' AND filename <> $2 LIMIT 1";
+    INSERT = "INSERT INTO files (index_id, project_id, release_id, filename, kind, python_tag, comment, size_bytes, sha256, blake2, \
+              md5, requires_python, metadata_sha256, origin, uploaded_us, uploaded_by, state, published) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'uploaded', $14, $15, 'staged', FALSE) RETURNING id";
+    INSERT_METADATA = "INSERT INTO file_metadata (file_id, body) VALUES ($1, $2)";
+    METADATA = "SELECT body FROM file_metadata WHERE file_id = $1";
+    SET_STATE = "UPDATE files SET state = $2 WHERE id = $1";
+    YANK = "UPDATE files SET yanked = $2 WHERE id = $1";
+    YANK_OF_RELEASE = "UPDATE files SET yanked = NULL WHERE release_id = $1";
+    INSERT_VERDICT = "INSERT INTO verdicts (index_id, file_id, filename, sha256, verdict, checks, findings, created_us) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    VERDICTS = "SELECT verdict, checks, findings FROM verdicts WHERE file_id = $1 ORDER BY id";
+    STORED = "SELECT COUNT(*) FROM files WHERE index_id = $1 AND sha256 = $2 AND filename = $3";
+    STATES = "SELECT state, COUNT(*) FROM files WHERE index_id = $1 GROUP BY state ORDER BY state";
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct FileRow {
+    /// Row id.
+    pub id: i64,
+    /// Its project.
+    pub project_id: i64,
+    /// Its release.
+    pub release_id: i64,
+    /// Its name.
+    pub filename: String,
+    kind: String,
+    /// `pyversion` of the upload form.
+    pub python_tag: String,
+    /// The uploader's comment.
+    pub comment: String,
+    /// Its size.
+    pub size_bytes: i64,
+    sha256: String,
+    /// BLAKE2b-256, hex.
+    pub blake2: String,
+    /// MD5, hex; only ever shown, never compared alone.
+    pub md5: String,
+    /// Requires-Python of its metadata.
+    pub requires_python: Option<String>,
+    metadata_sha256: Option<String>,
+    /// When it was accepted.
+    pub uploaded_us: i64,
+    state: String,
+    /// Wanted yank, its own or its release's.
+    pub yanked: Option<String>,
+    /// Whether the site shows it.
+    pub published: bool,
+    /// The yank that the site shows.
+    pub published_yanked: Option<String>,
+    /// Its release's version.
+    pub version: String,
+}
+
+impl FileRow {
+    /// sdist or wheel.
+    pub fn kind(&self) -> FileKind {
+        self.kind.parse().expect("the ledger holds only known kinds")
+    }
+
+    /// Content.
+    pub fn sha256(&self) -> Sha256 {
+        self.sha256.parse().expect("the ledger holds only valid digests")
+    }
+
+    /// Digest of its `.metadata`; absent for sdists.
+    pub fn metadata_sha256(&self) -> Option<Sha256> {
+        self.metadata_sha256.as_ref().map(|text| text.parse().expect("the ledger holds only valid digests"))
+    }
+
+    /// Wanted state.
+    pub fn state(&self) -> FileState {
+        self.state.parse().expect("the ledger holds only known states")
+    }
+}
+
+/// What is known of a file when it is accepted.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    /// Its index.
+    pub index_id: i64,
+    /// Its project.
+    pub project_id: i64,
+    /// Its release.
+    pub release_id: i64,
+    /// Its name.
+    pub filename: String,
+    /// sdist or wheel.
+    pub kind: FileKind,
+    /// `pyversion`.
+    pub python_tag: String,
+    /// Comment.
+    pub comment: String,
+    /// Size.
+    pub size_bytes: i64,
+    /// Content.
+    pub sha256: Sha256,
+    /// BLAKE2b-256, hex.
+    pub blake2: String,
+    /// MD5, hex.
+    pub md5: String,
+    /// Requires-Python.
+    pub requires_python: Option<String>,
+    /// Digest of the metadata that will be served beside it.
+    pub metadata_sha256: Option<Sha256>,
+    /// The METADATA or PKG-INFO text, deflated.
+    pub metadata_body: Vec<u8>,
+    /// When.
+    pub uploaded_us: i64,
+    /// By whom.
+    pub uploaded_by: Option<i64>,
+}
+
+/// The content under which a name was once claimed, in this index, for ever.
+pub async fn registered(tx: &mut Tx, index_id: i64, filename: &str) -> Result<Option<Sha256>> {
+    let row: Option<(String,)> = tx.maybe(REGISTERED, args![index_id, filename]).await?;
+    Ok(row.map(|(hex,)| hex.parse().expect("the ledger holds only valid digests")))
+}
+
+/// The file of this name.
+pub async fn by_name(tx: &mut Tx, index_id: i64, filename: &str) -> Result<Option<FileRow>> {
+    tx.maybe(BY_NAME, args![index_id, filename]).await
+}
+
+/// The file of this id.
+pub async fn by_id(tx: &mut Tx, id: i64) -> Result<FileRow> {
+    tx.one(BY_ID, args![id]).await
+}
+
+/// Every file of a project, oldest first.
+pub async fn of_project(tx: &mut Tx, project_id: i64) -> Result<Vec<FileRow>> {
+    tx.all(OF_PROJECT, args![project_id]).await
+}
+
+/// Files of an index with an id above `after`, for walks over everything.
+pub async fn of_index(tx: &mut Tx, index_id: i64, after: i64, most: i64) -> Result<Vec<FileRow>> {
+    tx.all(OF_INDEX, args![index_id, after, most]).await
+}
+
+/// Another file, not removed, with the same content.
+pub async fn same_content(tx: &mut Tx, index_id: i64, sha256: &Sha256, filename: &str) -> Result<Option<String>> {
+    let row: Option<(String,)> = tx.maybe(SAME_CONTENT, args![index_id, sha256, filename]).await?;
+    Ok(row.map(|(name,)| name))
+}
+
+/// Another sdist of the release.
+pub async fn other_sdist(tx: &mut Tx, release_id: i64, filename: &str) -> Result<Option<String>> {
+    let row: Option<(String,)> = tx.maybe(SDIST, args![release_id, filename]).await?;
+    Ok(row.map(|(name,)| name))
+}
+
+/// Stages a file: claims its name, keeps its metadata.
+pub async fn insert(tx: &mut Tx, new: NewFile) -> Result<i64> {
+    tx.execute(REGISTER, args![new.index_id, &new.filename, &new.sha256, new.uploaded_us]).await?;
+    let (id,): (i64,) = tx
+        .one(
+            INSERT,
+            args![
+                new.index_id,
+                new.project_id,
+                new.release_id,
+                new.filename,
+                new.kind.as_str(),
+                new.python_tag,
+                new.comment,
+                new.size_bytes,
+                &new.sha256,
+                new.blake2,
+                new.md5,
+                new.requires_python,
+                new.metadata_sha256.map(|hash| hash.to_string()),
+                new.uploaded_us,
+                new.uploaded_by
+            ],
+        )
+        .await?;
+    tx.execute(INSERT_METADATA, args![id, new.metadata_body]).await?;
+    Ok(id)
+}
+
+/// The deflated metadata text of a file.
+pub async fn metadata(tx: &mut Tx, file_id: i64) -> Result<Option<Vec<u8>>> {
+    let row: Option<(Vec<u8>,)> = tx.maybe(METADATA, args![file_id]).await?;
+    Ok(row.map(|(body,)| body))
+}
+
+/// Wants a state that `lifecycle::step` gave.
+pub async fn set_state(tx: &mut Tx, id: i64, state: FileState) -> Result<()> {
+    tx.execute(SET_STATE, args![id, state.as_str()]).await?;
+    Ok(())
+}
+
+/// Wants a file yanked or not.
+pub async fn yank(tx: &mut Tx, id: i64, reason: Option<&str>) -> Result<()> {
+    tx.execute(YANK, args![id, reason]).await?;
+    Ok(())
+}
+
+/// Forgets the yanks of a release's single files; the release's own is apart.
+pub async fn unyank_all(tx: &mut Tx, release_id: i64) -> Result<()> {
+    tx.execute(YANK_OF_RELEASE, args![release_id]).await?;
+    Ok(())
+}
+
+/// Keeps a verdict and its evidence; both outlive the file.
+pub async fn insert_verdict(
+    tx: &mut Tx,
+    index_id: i64,
+    file: &FileRow,
+    verdict: Verdict,
+    checks: &str,
+    findings: &str,
+    now_us: i64,
+) -> Result<()> {
+    tx.execute(
+        INSERT_VERDICT,
+        args![index_id, file.id, &file.filename, &file.sha256, verdict.as_str(), checks, findings, now_us],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Verdict, checks and findings of a file, oldest first.
+pub async fn verdicts(tx: &mut Tx, file_id: i64) -> Result<Vec<(String, String, String)>> {
+    tx.all(VERDICTS, args![file_id]).await
+}
+
+/// Whether the ledger knows these bytes under this name.
+pub async fn is_known(tx: &mut Tx, index_id: i64, sha256: &Sha256, filename: &str) -> Result<bool> {
+    let (count,): (i64,) = tx.one(STORED, args![index_id, sha256, filename]).await?;
+    Ok(count > 0)
+}
+
+/// How many files stand in each wanted state.
+pub async fn states(tx: &mut Tx, index_id: i64) -> Result<Vec<(String, i64)>> {
+    tx.all(STATES, args![index_id]).await
+}
+
+/// Name of a project, for messages.
+pub fn subject(project: &NormalizedName, filename: &str) -> String {
+    format!("{project}/{filename}")
+}

@@ -1,0 +1,93 @@
+//! The queue of background work: a table, written in the transaction that causes the work.
+
+use super::db::{Tx, args, statements};
+use crate::Result;
+use crate::model::words;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// What there is to do in the background.
+    JobKind {
+        /// Inspect one staged file.
+        Inspect = "inspect",
+        /// Publish one changed project; the publisher takes all that are ready as one set.
+        Publish = "publish",
+    }
+}
+
+statements! {
+    ENQUEUE = "INSERT INTO jobs (index_id, kind, project_id, file_id, ready_us, leased_until_us, attempts, dead) \
+               VALUES ($1, $2, $3, $4, $5, 0, 0, FALSE)";
+    CLAIM = "UPDATE jobs SET leased_until_us = $3, attempts = attempts + 1 WHERE id IN \
+             (SELECT id FROM jobs WHERE kind = $1 AND NOT dead AND ready_us <= $2 AND leased_until_us < $2 \
+              ORDER BY id LIMIT $4) RETURNING id, index_id, project_id, file_id, attempts";
+    READY = "SELECT id, index_id, project_id, file_id, attempts FROM jobs \
+             WHERE kind = $1 AND index_id = $2 AND NOT dead AND ready_us <= $3 ORDER BY id LIMIT $4";
+    DONE = "DELETE FROM jobs WHERE id = $1";
+    DONE_UP_TO = "DELETE FROM jobs WHERE kind = $1 AND index_id = $2 AND project_id = $3 AND id <= $4";
+    RETRY = "UPDATE jobs SET leased_until_us = 0, ready_us = $2, error = $3, dead = $4 WHERE id = $1";
+    DEPTH = "SELECT kind, dead, COUNT(*) FROM jobs GROUP BY kind, dead ORDER BY kind, dead";
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct JobRow {
+    /// Row id.
+    pub id: i64,
+    /// Its index.
+    pub index_id: i64,
+    /// Its project.
+    pub project_id: i64,
+    /// Its file, for inspections.
+    pub file_id: Option<i64>,
+    /// How often it was begun.
+    pub attempts: i64,
+}
+
+/// Adds work.
+pub async fn enqueue(
+    tx: &mut Tx,
+    kind: JobKind,
+    index_id: i64,
+    project_id: i64,
+    file_id: Option<i64>,
+    now_us: i64,
+) -> Result<()> {
+    tx.execute(ENQUEUE, args![index_id, kind.as_str(), project_id, file_id, now_us]).await?;
+    Ok(())
+}
+
+/// Takes up to `most` jobs until `until_us`; after that they are anybody's again.
+pub async fn claim(tx: &mut Tx, kind: JobKind, now_us: i64, until_us: i64, most: i64) -> Result<Vec<JobRow>> {
+    tx.all(CLAIM, args![kind.as_str(), now_us, until_us, most]).await
+}
+
+/// What an index has to do, oldest first. For the publisher, whose lease is its own.
+pub async fn ready(tx: &mut Tx, kind: JobKind, index_id: i64, now_us: i64, most: i64) -> Result<Vec<JobRow>> {
+    tx.all(READY, args![kind.as_str(), index_id, now_us, most]).await
+}
+
+/// Removes finished work.
+pub async fn done(tx: &mut Tx, id: i64) -> Result<()> {
+    tx.execute(DONE, args![id]).await?;
+    Ok(())
+}
+
+/// Removes a project's work up to a job that a set of changes included.
+pub async fn done_up_to(tx: &mut Tx, kind: JobKind, index_id: i64, project_id: i64, id: i64) -> Result<()> {
+    tx.execute(DONE_UP_TO, args![kind.as_str(), index_id, project_id, id]).await?;
+    Ok(())
+}
+
+/// Gives work back, to be tried again at `ready_us`, or lays it aside as dead where people see it.
+pub async fn retry(tx: &mut Tx, id: i64, ready_us: i64, error: &str, dead: bool) -> Result<()> {
+    tx.execute(RETRY, args![id, ready_us, error, dead]).await?;
+    Ok(())
+}
+
+/// Kind, dead or not, count.
+pub async fn depth(tx: &mut Tx) -> Result<Vec<(String, bool, i64)>> {
+    tx.all(DEPTH, args![]).await
+}

@@ -1,0 +1,66 @@
+//! All SQL of the ledger. One file a noun, as in `model`; each function is one statement or a few, inside a
+//! transaction that the verb in `ops` opened. No rule is decided here.
+
+pub mod accounts;
+pub mod audit;
+pub mod db;
+pub mod files;
+pub mod indexes;
+pub mod jobs;
+mod migrations;
+pub mod projects;
+pub mod publishing;
+
+use std::path::Path;
+
+use crate::Result;
+pub use db::{Db, Tx};
+
+/// The ledger.
+#[derive(Debug, Clone)]
+pub struct Store {
+    db: Db,
+}
+
+impl Store {
+    /// Opens a SQLite ledger and brings its schema up to date.
+    pub async fn open_sqlite(path: &Path, now_us: i64) -> Result<Self> {
+        Self::migrated(Db::sqlite(path).await?, now_us).await
+    }
+
+    /// Connects to a PostgreSQL ledger and brings its schema up to date.
+    pub async fn open_postgres(url: &str, now_us: i64) -> Result<Self> {
+        Self::migrated(Db::postgres(url).await?, now_us).await
+    }
+
+    async fn migrated(db: Db, now_us: i64) -> Result<Self> {
+        migrations::run(&db, now_us).await?;
+        Ok(Self { db })
+    }
+
+    /// A consistent snapshot.
+    pub async fn read(&self) -> Result<Tx> {
+        self.db.read().await
+    }
+
+    /// The one writing transaction of the moment.
+    pub async fn write(&self) -> Result<Tx> {
+        self.db.write().await
+    }
+
+    /// Which engine this is, for people.
+    pub fn engine(&self) -> &'static str {
+        match self.db {
+            Db::Postgres(_) => "PostgreSQL",
+            Db::Sqlite { .. } => "SQLite",
+        }
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

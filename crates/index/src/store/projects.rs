@@ -1,0 +1,224 @@
+//! Projects, their roles and their releases.
+
+use packaging::{NormalizedName, ProjectStatus};
+
+use super::db::{Tx, args, statements};
+use crate::model::ProjectRole;
+use crate::{Error, Result};
+
+statements! {
+    BY_NAME = "SELECT id, index_id, name, display_name, status, status_reason, changes, files_bytes, published, \
+               published_name, published_status, published_reason, published_roles, serial \
+               FROM projects WHERE index_id = $1 AND name = $2";
+    BY_ID = "SELECT id, index_id, name, display_name, status, status_reason, changes, files_bytes, published, \
+             published_name, published_status, published_reason, published_roles, serial \
+             FROM projects WHERE id = $1";
+    FOLDED = "SELECT name FROM projects WHERE index_id = $1 AND folded = $2 LIMIT 1";
+    INSERT = "INSERT INTO projects (index_id, name, folded, display_name, created_us, status, changes, files_bytes, \
+              published, published_name, published_status, published_roles, serial) \
+              VALUES ($1, $2, $3, $4, $5, 'active', 0, 0, FALSE, $4, 'active', '[]', 0) RETURNING id";
+    UPLOADED = "UPDATE projects SET display_name = $2, files_bytes = files_bytes + $3 WHERE id = $1";
+    TOUCH = "UPDATE projects SET changes = changes + 1 WHERE id = $1";
+    SET_STATUS = "UPDATE projects SET status = $2, status_reason = $3, changes = changes + 1 WHERE id = $1";
+    PUBLISHED = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published ORDER BY name";
+    SEARCH = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
+              AND name >= $2 AND name LIKE $3 ESCAPE '!' ORDER BY name LIMIT $4";
+    COUNTS = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published), \
+              (SELECT COUNT(*) FROM files WHERE index_id = $1 AND published)";
+    ROLE = "SELECT role FROM roles WHERE project_id = $1 AND account_id = $2";
+    ROLES = "SELECT r.role, a.name FROM roles r JOIN accounts a ON a.id = r.account_id WHERE r.project_id = $1 \
+             ORDER BY CASE WHEN r.role = 'owner' THEN 0 ELSE 1 END, a.name";
+    SET_ROLE = "INSERT INTO roles (project_id, account_id, index_id, role) VALUES ($1, $2, $3, $4) \
+                ON CONFLICT (project_id, account_id) DO UPDATE SET role = excluded.role";
+    DROP_ROLE = "DELETE FROM roles WHERE project_id = $1 AND account_id = $2";
+    RELEASE = "SELECT id, version, created_us, yanked FROM releases WHERE project_id = $1 AND canonical = $2";
+    INSERT_RELEASE = "INSERT INTO releases (index_id, project_id, version, canonical, created_us) \
+                      VALUES ($1, $2, $3, $4, $5) RETURNING id";
+    YANK_RELEASE = "UPDATE releases SET yanked = $2 WHERE id = $1";
+    STATUSES = "SELECT status, COUNT(*) FROM projects WHERE index_id = $1 GROUP BY status ORDER BY status";
+}
+
+/// One project.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct ProjectRow {
+    /// Row id.
+    pub id: i64,
+    /// Its index.
+    pub index_id: i64,
+    name: String,
+    /// The spelling of the latest upload.
+    pub display_name: String,
+    status: String,
+    /// Wanted reason of the status.
+    pub status_reason: Option<String>,
+    /// Raised by every change to what is rendered; commit 2 compares it.
+    pub changes: i64,
+    /// Bytes of all files that were not removed.
+    pub files_bytes: i64,
+    /// Whether it is on the list of projects.
+    pub published: bool,
+    /// Published spelling.
+    pub published_name: String,
+    published_status: String,
+    /// Published reason.
+    pub published_reason: Option<String>,
+    /// Published roles, as JSON.
+    pub published_roles: String,
+    /// The serial under which it last changed.
+    pub serial: i64,
+}
+
+impl ProjectRow {
+    /// Normal name.
+    pub fn name(&self) -> NormalizedName {
+        self.name.parse().expect("the ledger holds only normal names")
+    }
+
+    /// Wanted status.
+    pub fn status(&self) -> ProjectStatus {
+        self.status.parse().expect("the ledger holds only known statuses")
+    }
+
+    /// Published status.
+    pub fn published_status(&self) -> ProjectStatus {
+        self.published_status.parse().expect("the ledger holds only known statuses")
+    }
+}
+
+/// A project on the list.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct ListedRow {
+    /// Row id.
+    pub id: i64,
+    /// Normal name.
+    pub name: String,
+    /// Published spelling.
+    pub published_name: String,
+    /// Last serial.
+    pub serial: i64,
+}
+
+/// One release.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct ReleaseRow {
+    /// Row id.
+    pub id: i64,
+    /// Normalised spelling of its first file.
+    pub version: String,
+    /// When its first file came.
+    pub created_us: i64,
+    /// Wanted yank of the whole release: absent, or its reason.
+    pub yanked: Option<String>,
+}
+
+/// The project of this name, if there is one.
+pub async fn by_name(tx: &mut Tx, index_id: i64, name: &NormalizedName) -> Result<Option<ProjectRow>> {
+    tx.maybe(BY_NAME, args![index_id, name]).await
+}
+
+/// The project of this name.
+pub async fn named(tx: &mut Tx, index_id: i64, name: &NormalizedName) -> Result<ProjectRow> {
+    by_name(tx, index_id, name).await?.ok_or_else(|| Error::NotFound(format!("There is no project '{name}'.")))
+}
+
+/// The project of this id.
+pub async fn by_id(tx: &mut Tx, id: i64) -> Result<ProjectRow> {
+    tx.one(BY_ID, args![id]).await
+}
+
+/// An existing project whose name folds to the same.
+pub async fn with_folded(tx: &mut Tx, index_id: i64, folded: &str) -> Result<Option<String>> {
+    let row: Option<(String,)> = tx.maybe(FOLDED, args![index_id, folded]).await?;
+    Ok(row.map(|(name,)| name))
+}
+
+/// Claims a name.
+pub async fn insert(tx: &mut Tx, index_id: i64, name: &NormalizedName, display: &str, now_us: i64) -> Result<i64> {
+    let (id,): (i64,) = tx.one(INSERT, args![index_id, name, name.folded(), display, now_us]).await?;
+    Ok(id)
+}
+
+/// Notes an accepted (or, with negative bytes, removed) file.
+pub async fn uploaded(tx: &mut Tx, id: i64, display: &str, bytes: i64) -> Result<()> {
+    tx.execute(UPLOADED, args![id, display, bytes]).await?;
+    Ok(())
+}
+
+/// Raises the change counter.
+pub async fn touch(tx: &mut Tx, id: i64) -> Result<()> {
+    tx.execute(TOUCH, args![id]).await?;
+    Ok(())
+}
+
+/// Wants a status; raises the change counter.
+pub async fn set_status(tx: &mut Tx, id: i64, status: ProjectStatus, reason: Option<&str>) -> Result<()> {
+    tx.execute(SET_STATUS, args![id, status.as_str(), reason]).await?;
+    Ok(())
+}
+
+/// Every published project, by name.
+pub async fn published(tx: &mut Tx, index_id: i64) -> Result<Vec<ListedRow>> {
+    tx.all(PUBLISHED, args![index_id]).await
+}
+
+/// Published projects whose normal name contains `part`, at or after `from`.
+pub async fn search(tx: &mut Tx, index_id: i64, part: &str, from: &str, most: i64) -> Result<Vec<ListedRow>> {
+    let escaped = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    tx.all(SEARCH, args![index_id, from, format!("%{escaped}%"), most]).await
+}
+
+/// Published projects and files.
+pub async fn counts(tx: &mut Tx, index_id: i64) -> Result<(i64, i64)> {
+    tx.one(COUNTS, args![index_id]).await
+}
+
+/// What the account is to the project.
+pub async fn role(tx: &mut Tx, id: i64, account_id: i64) -> Result<Option<ProjectRole>> {
+    let row: Option<(String,)> = tx.maybe(ROLE, args![id, account_id]).await?;
+    Ok(row.map(|(role,)| role.parse().expect("the ledger holds only known roles")))
+}
+
+/// Roles and account names, owners first.
+pub async fn roles(tx: &mut Tx, id: i64) -> Result<Vec<(String, String)>> {
+    tx.all(ROLES, args![id]).await
+}
+
+/// Gives or changes a role.
+pub async fn set_role(tx: &mut Tx, id: i64, account_id: i64, index_id: i64, role: ProjectRole) -> Result<()> {
+    tx.execute(SET_ROLE, args![id, account_id, index_id, role.as_str()]).await?;
+    Ok(())
+}
+
+/// Takes a role; false when there was none.
+pub async fn drop_role(tx: &mut Tx, id: i64, account_id: i64) -> Result<bool> {
+    Ok(tx.execute(DROP_ROLE, args![id, account_id]).await? == 1)
+}
+
+/// The release that this version means.
+pub async fn release(tx: &mut Tx, id: i64, canonical: &str) -> Result<Option<ReleaseRow>> {
+    tx.maybe(RELEASE, args![id, canonical]).await
+}
+
+/// Makes a release.
+pub async fn insert_release(
+    tx: &mut Tx,
+    index_id: i64,
+    project_id: i64,
+    version: &str,
+    canonical: &str,
+    now_us: i64,
+) -> Result<i64> {
+    let (id,): (i64,) = tx.one(INSERT_RELEASE, args![index_id, project_id, version, canonical, now_us]).await?;
+    Ok(id)
+}
+
+/// Wants a whole release yanked or not.
+pub async fn yank_release(tx: &mut Tx, release_id: i64, reason: Option<&str>) -> Result<()> {
+    tx.execute(YANK_RELEASE, args![release_id, reason]).await?;
+    Ok(())
+}
+
+/// How many projects stand in each wanted status.
+pub async fn statuses(tx: &mut Tx, index_id: i64) -> Result<Vec<(String, i64)>> {
+    tx.all(STATUSES, args![index_id]).await
+}

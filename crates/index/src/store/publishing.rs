@@ -1,0 +1,165 @@
+//! Published state, redo records, and the publisher's lease. Written only in commit 2.
+
+use super::db::{Tx, args, statements};
+use crate::Result;
+
+statements! {
+    TAKE_LEASE = "INSERT INTO publishers (index_id, fence, holder, expires_us) VALUES ($1, 1, $2, $4) \
+                  ON CONFLICT (index_id) DO UPDATE SET fence = publishers.fence + 1, holder = excluded.holder, \
+                  expires_us = excluded.expires_us WHERE publishers.expires_us <= $3 \
+                  OR publishers.holder = excluded.holder RETURNING fence";
+    EXTEND_LEASE = "UPDATE publishers SET expires_us = $3 WHERE index_id = $1 AND fence = $2 AND expires_us > $4";
+    RELEASE_LEASE = "UPDATE publishers SET expires_us = 0 WHERE index_id = $1 AND fence = $2";
+    NEXT_SERIAL = "UPDATE indexes SET serial = $2 WHERE id = $1 AND serial = $2 - 1";
+    SET_WRITTEN = "UPDATE indexes SET written_serial = $2 WHERE id = $1 AND written_serial < $2";
+    UNCHANGED = "SELECT f.id, f.release_id, r.version, f.filename, f.size_bytes, f.sha256, f.entry, f.legacy_entry, \
+                 f.published_yanked IS NOT NULL AS yanked FROM files f \
+                 JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 AND f.published";
+    CHANGED = "SELECT f.id FROM files f JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 \
+               AND (f.published <> (f.state = 'visible' AND $2) \
+               OR (f.published AND COALESCE(f.yanked, r.yanked) IS DISTINCT FROM f.published_yanked))";
+    PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5 WHERE id = $1";
+    PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
+                       published_roles = $7, serial = $8 WHERE id = $1 AND changes = $2";
+    INSERT_COMMIT = "INSERT INTO commits (index_id, serial, committed_us, record) VALUES ($1, $2, $3, $4)";
+    COMMITS_AFTER = "SELECT serial, record FROM commits WHERE index_id = $1 AND serial > $2 ORDER BY serial";
+    DROP_COMMITS = "DELETE FROM commits WHERE index_id = $1 AND serial <= $2";
+    RENDER_VERSION = "SELECT render_version FROM indexes WHERE id = $1";
+    SET_RENDER_VERSION = "UPDATE indexes SET render_version = $2 WHERE id = $1";
+}
+
+/// A file as the site shows it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct PublishedRow {
+    /// Row id.
+    pub id: i64,
+    /// Its release.
+    pub release_id: i64,
+    /// Its version.
+    pub version: String,
+    /// Its name.
+    pub filename: String,
+    /// Its size.
+    pub size_bytes: i64,
+    /// Its content, hex.
+    pub sha256: String,
+    /// Its entry on the project page, as JSON.
+    pub entry: String,
+    /// Its entry in the older JSON API.
+    pub legacy_entry: String,
+    /// Whether it is shown as yanked.
+    pub yanked: bool,
+}
+
+/// Takes the lease when nobody holds it; the fence rises with every holder.
+pub async fn take_lease(tx: &mut Tx, index_id: i64, holder: &str, now_us: i64, until_us: i64) -> Result<Option<i64>> {
+    let row: Option<(i64,)> = tx.maybe(TAKE_LEASE, args![index_id, holder, now_us, until_us]).await?;
+    Ok(row.map(|(fence,)| fence))
+}
+
+/// Extends a lease that still stands; false when another holds it or it has ended.
+pub async fn extend_lease(tx: &mut Tx, index_id: i64, fence: i64, until_us: i64, now_us: i64) -> Result<bool> {
+    Ok(tx.execute(EXTEND_LEASE, args![index_id, fence, until_us, now_us]).await? == 1)
+}
+
+/// Gives the lease back.
+pub async fn release_lease(tx: &mut Tx, index_id: i64, fence: i64) -> Result<()> {
+    tx.execute(RELEASE_LEASE, args![index_id, fence]).await?;
+    Ok(())
+}
+
+/// Gives out a serial; false when it is not the next.
+pub async fn next_serial(tx: &mut Tx, index_id: i64, serial: i64) -> Result<bool> {
+    Ok(tx.execute(NEXT_SERIAL, args![index_id, serial]).await? == 1)
+}
+
+/// Notes that the site is on disk up to a serial.
+pub async fn set_written(tx: &mut Tx, index_id: i64, serial: i64) -> Result<()> {
+    tx.execute(SET_WRITTEN, args![index_id, serial]).await?;
+    Ok(())
+}
+
+/// Every file of a project that the site shows.
+pub async fn published(tx: &mut Tx, project_id: i64) -> Result<Vec<PublishedRow>> {
+    tx.all(UNCHANGED, args![project_id]).await
+}
+
+/// Ids of files whose wanted state differs from the published one. `open`: the project's status lets files
+/// be seen.
+pub async fn changed(tx: &mut Tx, project_id: i64, open: bool) -> Result<Vec<i64>> {
+    let rows: Vec<(i64,)> = tx.all(CHANGED, args![project_id, open]).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Publishes a file's state.
+pub async fn publish_file(
+    tx: &mut Tx,
+    id: i64,
+    published: bool,
+    yanked: Option<&str>,
+    entry: Option<&str>,
+    legacy_entry: Option<&str>,
+) -> Result<()> {
+    tx.execute(PUBLISH_FILE, args![id, published, yanked, entry, legacy_entry]).await?;
+    Ok(())
+}
+
+/// What is published of a project.
+#[derive(Debug, Clone)]
+pub struct PublishedProject {
+    /// Row id.
+    pub id: i64,
+    /// The change counter that was read with the snapshot.
+    pub changes: i64,
+    /// Whether it is on the list.
+    pub published: bool,
+    /// Spelling.
+    pub name: String,
+    /// Status.
+    pub status: packaging::ProjectStatus,
+    /// Its reason.
+    pub reason: Option<String>,
+    /// Roles, as JSON.
+    pub roles: String,
+}
+
+/// Publishes a project's state; false when the project changed since it was read.
+pub async fn publish_project(tx: &mut Tx, project: &PublishedProject, serial: i64) -> Result<bool> {
+    let PublishedProject { id, changes, published, name, status, reason, roles } = project;
+    let changed = tx
+        .execute(
+            PUBLISH_PROJECT,
+            args![*id, *changes, *published, name, status.as_str(), reason.as_deref(), roles, serial],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Keeps a redo record.
+pub async fn insert_commit(tx: &mut Tx, index_id: i64, serial: i64, now_us: i64, record: &str) -> Result<()> {
+    tx.execute(INSERT_COMMIT, args![index_id, serial, now_us, record]).await?;
+    Ok(())
+}
+
+/// Redo records after a serial, oldest first.
+pub async fn commits_after(tx: &mut Tx, index_id: i64, serial: i64) -> Result<Vec<(i64, String)>> {
+    tx.all(COMMITS_AFTER, args![index_id, serial]).await
+}
+
+/// Forgets redo records up to a serial.
+pub async fn drop_commits(tx: &mut Tx, index_id: i64, serial: i64) -> Result<()> {
+    tx.execute(DROP_COMMITS, args![index_id, serial]).await?;
+    Ok(())
+}
+
+/// The version of the renderer that wrote the site.
+pub async fn render_version(tx: &mut Tx, index_id: i64) -> Result<i64> {
+    let (version,): (i64,) = tx.one(RENDER_VERSION, args![index_id]).await?;
+    Ok(version)
+}
+
+/// Notes that the site was written by this version of the renderer.
+pub async fn set_render_version(tx: &mut Tx, index_id: i64, version: i64) -> Result<()> {
+    tx.execute(SET_RENDER_VERSION, args![index_id, version]).await?;
+    Ok(())
+}
