@@ -1,1 +1,22 @@
-//! stub
+//! HTTP: routes, authentication, representations, pages. No SQL, no rules.
+//!
+//! Start at [`routes`]: the URL map of the whole product on one page.
+
+mod api;
+mod app;
+mod auth;
+mod cache;
+mod error;
+mod files;
+mod form;
+mod metrics;
+mod negotiate;
+mod pages;
+mod routes;
+mod server;
+mod simple;
+mod upload;
+
+pub use app::{App, WebSettings};
+pub use routes::{Policy, policies, router};
+pub use server::{Tls, serve, tls_from_files};

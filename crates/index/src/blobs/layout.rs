@@ -101,3 +101,11 @@ pub fn legacy_release(index: &IndexName, project: &NormalizedName, version: &str
 pub fn head(index: &IndexName) -> Key {
     Key(format!("{index}/site/head.json"))
 }
+
+/// Content and name of a file in the private zone, from its key; `None` for anything else.
+pub fn parse_vault_file(index: &IndexName, key: &Key) -> Option<(Sha256, String)> {
+    let rest = key.as_str().strip_prefix(vault(index).as_str())?.strip_prefix('/')?;
+    let (_, rest) = rest.split_once('/')?;
+    let (hex, filename) = rest.split_once('/')?;
+    Some((hex.parse().ok()?, filename.to_owned()))
+}

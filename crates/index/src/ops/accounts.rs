@@ -6,7 +6,7 @@ use argon2::password_hash::PasswordHasher;
 use packaging::NormalizedName;
 use serde_json::json;
 
-use crate::model::{IndexName, SiteRole};
+use crate::model::{IndexName, SiteRole, TokenActor};
 use crate::store::accounts::{self, TokenRow};
 use crate::store::{audit, indexes};
 use crate::{Error, Installation, Result, token};
@@ -122,17 +122,45 @@ pub async fn tokens(installation: &Installation, index: &IndexName) -> Result<Ve
     accounts::tokens(&mut tx, index_row.id).await
 }
 
-/// Revokes a token by its id. This node refuses it at once, others within a second. `only_of`: the account
-/// whose token it must be, for people who revoke their own.
+/// Revokes a token by its id, as the operator. This node refuses it at once, others within a second.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such token in the index, [`Error::Conflict`] when it was revoked before.
-pub async fn revoke_token(
+pub async fn revoke_token(installation: &Installation, index: &IndexName, id: &str, actor: &str) -> Result<()> {
+    revoke(installation, index, id, actor, None).await
+}
+
+/// Revokes a token on behalf of another token's holder: a token may always revoke itself; one without a
+/// restriction to projects may revoke any of its account's, and an administrator's anybody's.
+///
+/// # Errors
+/// As [`revoke_token`]; tokens of others are not found.
+pub async fn revoke_token_as(
     installation: &Installation,
     index: &IndexName,
     id: &str,
-    only_of: Option<&str>,
+    actor: &TokenActor,
+) -> Result<()> {
+    let account = {
+        let mut tx = installation.store.read().await?;
+        accounts::by_id(&mut tx, actor.account_id).await?
+    };
+    let account =
+        account.ok_or_else(|| Error::Forbidden("Invalid or non-existent authentication information.".into()))?;
+    if actor.projects.is_some() && actor.token_id != id {
+        return Err(Error::Forbidden("A token that is restricted to projects can revoke only itself.".into()));
+    }
+    let is_admin = account.site_role.as_deref() == Some(SiteRole::Admin.as_str());
+    let only_of = (!is_admin).then_some(account.name.as_str());
+    revoke(installation, index, id, &account.name, only_of).await
+}
+
+async fn revoke(
+    installation: &Installation,
+    index: &IndexName,
+    id: &str,
     actor: &str,
+    only_of: Option<&str>,
 ) -> Result<()> {
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;

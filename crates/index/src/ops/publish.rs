@@ -128,6 +128,15 @@ impl Publisher {
         Ok(true)
     }
 
+    /// Finishes committed publications, if this node can have the lease. The worker that comes after takes the
+    /// lease again: it is this node's.
+    pub(super) async fn repair(&mut self) -> Result<()> {
+        if self.hold_lease().await? {
+            self.checkpoint_if_due(true).await?;
+        }
+        Ok(())
+    }
+
     /// After a failure: the next run takes the lease anew, and with it repairs what was left half-written.
     pub(super) fn forget_lease(&mut self) {
         self.fence = 0;

@@ -38,7 +38,7 @@ pub struct Rebuilt {
 pub async fn rebuild(
     installation: &Arc<Installation>,
     index: &IndexRow,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Rebuilt> {
     let name = index.name();
     let blobs = &installation.blobs;

@@ -21,7 +21,7 @@ const BATCH: i64 = 500;
 pub async fn scrub(
     installation: &Arc<Installation>,
     index: &IndexRow,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Vec<String>> {
     let name = index.name();
     let mut wrong = Vec::new();

@@ -71,6 +71,11 @@ impl Receiving {
         self.size
     }
 
+    /// The digest of what came so far, hex.
+    pub fn sha256_so_far(&self) -> String {
+        hash::hex(&self.sha256.clone().finalize())
+    }
+
     fn finish(self) -> (Incoming, Received) {
         let Self { incoming, sha256, blake2, md5, size } = self;
         failpoint::reach("upload.received");

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::inspect;
 use super::publish::Publisher;
 use crate::Installation;
+use crate::blobs::layout;
 
 /// How often a loop looks although nobody woke it.
 const POLL: Duration = Duration::from_secs(1);
@@ -44,12 +45,45 @@ pub async fn run(installation: Arc<Installation>, mut stop: watch::Receiver<bool
     tasks.join_all().await;
 }
 
-/// Does everything that is ready, once, without loops: for commands that work on a ledger that nobody serves.
+/// Brings the store in line with the ledger after a crash, before anything is served: half-received uploads and
+/// bytes that no row knows are swept, committed publications are written to their end.
 ///
 /// # Errors
-/// What the publisher or an inspection could not do; it stays in the ledger as jobs.
-pub async fn drain(installation: &Arc<Installation>) -> crate::Result<()> {
-    while inspect::run_once(installation).await? > 0 {}
+/// When ledger or blob store fail; nothing may be served then.
+pub async fn recover(installation: &Arc<Installation>) -> crate::Result<()> {
+    let rows = super::indexes::list(installation).await?;
+    let names: Vec<_> = rows.iter().map(crate::store::indexes::IndexRow::name).collect();
+    let blobs = Arc::clone(&installation.blobs);
+    let listed = tokio::task::spawn_blocking(move || -> std::io::Result<_> {
+        blobs.sweep(&names)?;
+        names
+            .iter()
+            .map(|name| Ok((name.clone(), blobs.list(&layout::vault(name))?)))
+            .collect::<std::io::Result<Vec<_>>>()
+    });
+    let listed = listed.await.map_err(|e| crate::Error::Internal(e.to_string()))??;
+    for (row, (name, keys)) in rows.iter().zip(listed) {
+        let mut tx = installation.store.read().await?;
+        for key in keys {
+            let Some((sha256, filename)) = layout::parse_vault_file(&name, &key) else { continue };
+            if !crate::store::files::is_known(&mut tx, row.id, &sha256, &filename).await? {
+                tracing::info!(filename, "swept: its upload was never answered");
+                installation.blobs.delete(&key)?;
+            }
+        }
+    }
+    for row in rows {
+        let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());
+        publisher.repair().await?;
+    }
+    Ok(())
+}
+
+/// Writes committed publications to their end and publishes what is ready: before a rebuild.
+///
+/// # Errors
+/// When ledger or blob store fail.
+pub async fn drain_publications(installation: &Arc<Installation>) -> crate::Result<()> {
     for row in super::indexes::list(installation).await? {
         let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());
         if publisher.run_ready().await? {
@@ -57,6 +91,16 @@ pub async fn drain(installation: &Arc<Installation>) -> crate::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Does everything that is ready, once, without loops: for commands that work on a ledger that nobody serves. What
+/// waits for an inspection goes on waiting: there is no sandbox here.
+///
+/// # Errors
+/// What the publisher or an inspection could not do; it stays in the ledger as jobs.
+pub async fn drain(installation: &Arc<Installation>) -> crate::Result<()> {
+    recover(installation).await?;
+    drain_publications(installation).await
 }
 
 async fn inspections(installation: Arc<Installation>, mut stop: watch::Receiver<bool>) {
@@ -108,4 +152,13 @@ async fn revocations(installation: Arc<Installation>, mut stop: watch::Receiver<
             _ = stop.changed() => {}
         }
     }
+}
+
+/// What waits in the background: kind, whether it was given up, count.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn queue(installation: &Installation) -> crate::Result<Vec<(String, bool, i64)>> {
+    let mut tx = installation.store.read().await?;
+    crate::store::jobs::depth(&mut tx).await
 }

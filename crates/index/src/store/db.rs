@@ -91,6 +91,22 @@ impl Db {
         })
     }
 
+    /// See [`super::Store::durability_warning`].
+    pub async fn durability_warning(&self) -> Result<Option<&'static str>> {
+        let Self::Postgres(pool) = self else { return Ok(None) };
+        let (names, fsync): (String, String) =
+            sqlx::query_as("SELECT current_setting('synchronous_standby_names'), current_setting('fsync')")
+                .fetch_one(pool)
+                .await?;
+        if fsync == "off" {
+            return Ok(Some("PostgreSQL runs with fsync = off: a power cut loses acknowledged uploads. Switch it on."));
+        }
+        Ok(names.is_empty().then_some(
+            "PostgreSQL has no synchronous standby: a failover to a replica can lose the latest uploads. Set \
+             synchronous_standby_names where a failover must lose nothing.",
+        ))
+    }
+
     /// Closes every connection; SQLite folds its write-ahead log into the database.
     pub async fn close(&self) {
         match self {

@@ -56,6 +56,12 @@ impl Store {
         }
     }
 
+    /// What could lose an acknowledged upload in a failover, if anything. SQLite syncs by itself; PostgreSQL with
+    /// replicas loses nothing only with a synchronous standby.
+    pub async fn durability_warning(&self) -> Result<Option<&'static str>> {
+        self.db.durability_warning().await
+    }
+
     /// Closes every connection.
     pub async fn close(&self) {
         self.db.close().await;

@@ -1,0 +1,253 @@
+//! The command line, as DESIGN.md promises it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// A Python package index that inspects what it takes in.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the installation is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// The data folder: ledger, files, secrets.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The configuration file (TOML). Flags win over it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Which index a command is about.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct In {
+    /// The index.
+    #[arg(long = "in", value_name = "NAME", default_value = "main")]
+    pub(crate) index: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the index.
+    Serve {
+        #[command(flatten)]
+        place: Place,
+        /// Address and port to listen on.
+        #[arg(long, value_name = "ADDR:PORT")]
+        listen: Option<SocketAddr>,
+        /// What this process does.
+        #[arg(long, value_enum, default_value = "all")]
+        role: Role,
+    },
+    /// Make accounts.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Make and list further indexes; they answer at /i/NAME/.
+    Index {
+        #[command(subcommand)]
+        command: IndexCommand,
+    },
+    /// Make, list and revoke API tokens.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Yank, remove, set the status of a project, give and take roles.
+    Project {
+        #[command(subcommand)]
+        command: ProjectCommand,
+    },
+    /// Say what an upload of these files would be told. Nothing is sent or kept.
+    Check {
+        /// Wheels and sdists; with --archive-only any zip, tar or tar.gz.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Framing and content rules of the archive alone, whatever its name.
+        #[arg(long)]
+        archive_only: bool,
+        /// The rules of a private or of a public index.
+        #[arg(long, default_value = "private", value_parser = ["private", "public"])]
+        profile: String,
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Make the site again from the ledger, byte for byte. Only while nothing serves.
+    Rebuild {
+        #[command(flatten)]
+        place: Place,
+        /// One index; all of them when absent.
+        #[arg(long = "in", value_name = "NAME")]
+        index: Option<String>,
+    },
+    /// Hold every stored byte against the ledger. Exit 0 when sound, 1 when not.
+    Scrub {
+        #[command(flatten)]
+        place: Place,
+        /// One index; all of them when absent.
+        #[arg(long = "in", value_name = "NAME")]
+        index: Option<String>,
+    },
+    /// Look for what would trouble this installation, and say what to do.
+    Doctor {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print the configuration page.
+    #[command(hide = true)]
+    ConfigDocs,
+    /// Print the page of upload rules.
+    #[command(hide = true)]
+    RulesDocs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Web and background work.
+    All,
+    /// Web only; a worker runs elsewhere.
+    Web,
+    /// Background work only.
+    Worker,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make an account. You vouch for its address; it may publish and create projects.
+    Create {
+        name: String,
+        #[arg(long)]
+        email: String,
+        /// A role in the installation.
+        #[arg(long, value_parser = ["admin", "moderator", "support", "auditor"])]
+        role: Option<String>,
+        /// Read a password from standard input (for the pages; uploads use tokens).
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexCommand {
+    /// Make an index that shares no name, file, token right or serial with any other.
+    Create {
+        name: String,
+        #[arg(long, default_value = "private", value_parser = ["private", "public"])]
+        profile: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the indexes.
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show one index.
+    Show {
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Print a new token, and nothing else.
+    Create {
+        #[arg(long, value_name = "NAME")]
+        user: String,
+        /// Good for this project only; may be repeated.
+        #[arg(long, value_name = "P")]
+        project: Vec<String>,
+        /// For how long: 30d, 12h, 15m.
+        #[arg(long, value_name = "30d")]
+        expires: Option<String>,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List tokens by id; a token's text is never stored.
+    List {
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Revoke a token by its id.
+    Revoke {
+        id: String,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which files of a project.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Which {
+    pub(crate) project: String,
+    pub(crate) version: Option<String>,
+    /// One file.
+    #[arg(long, value_name = "F")]
+    pub(crate) file: Option<String>,
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) index: In,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectCommand {
+    /// Have resolvers pass a release or file over (PEP 592).
+    Yank(Which),
+    /// Undo a yank.
+    Unyank(Which),
+    /// Take files away for good; their names stay used.
+    Remove(Which),
+    /// Set the status: active, archived, deprecated, quarantined (PEP 792).
+    Status {
+        project: String,
+        #[arg(value_parser = ["active", "archived", "deprecated", "quarantined"])]
+        status: String,
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Give or take a role on a project.
+    Role {
+        project: String,
+        #[arg(value_parser = ["add", "remove"])]
+        action: String,
+        user: String,
+        #[arg(value_parser = ["owner", "maintainer"], required_if_eq("action", "add"))]
+        role: Option<String>,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+}

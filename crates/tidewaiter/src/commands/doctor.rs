@@ -1,0 +1,53 @@
+//! `doctor`: what would trouble this installation, and what to do about it.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use index::ops::workers;
+use index::{Installation, Result};
+
+/// Examines an installation; exit code 1 when something needs a person.
+pub(super) async fn examine(installation: &Arc<Installation>) -> Result<(String, u8)> {
+    let mut out = String::new();
+    let mut bad = false;
+    let _ = writeln!(out, "ledger: {}", installation.store.engine());
+    if let Some(warning) = installation.store.durability_warning().await? {
+        bad = true;
+        let _ = writeln!(out, "ledger: {warning}");
+    }
+    let confinement = installation.confinement();
+    if confinement.layers.is_empty() {
+        let _ = writeln!(out, "sandbox: not running in this process; `serve` probes it when it starts");
+    } else if confinement.is_strong() {
+        let _ =
+            writeln!(out, "sandbox: files, network and programs are out of reach ({})", confinement.layers.join(", "));
+    } else {
+        bad = true;
+        let _ = writeln!(
+            out,
+            "sandbox: WEAK. files denied: {}, network denied: {}, programs denied: {}. Uploads are {}. Run on Linux with \
+             seccomp, or set sandbox.allow_weak for a trial.",
+            confinement.files_denied,
+            confinement.network_denied,
+            confinement.exec_denied,
+            if installation.settings.allow_weak_sandbox {
+                "taken all the same (sandbox.allow_weak)"
+            } else {
+                "refused"
+            }
+        );
+    }
+    for (kind, dead, count) in workers::queue(installation).await? {
+        if dead {
+            bad = true;
+            let _ = writeln!(out, "jobs: {count} {kind} jobs were given up; see the log");
+        } else {
+            let _ = writeln!(out, "jobs: {count} {kind} waiting");
+        }
+    }
+    if installation.settings.public_url.is_none() {
+        let _ = writeln!(out, "server.public_url is not set; links in what `serve` prints use the listening address");
+    }
+    let _ = writeln!(out, "{}", if bad { "something needs attention" } else { "all well" });
+    Ok((out, u8::from(bad)))
+}

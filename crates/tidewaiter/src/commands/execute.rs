@@ -1,0 +1,157 @@
+//! From a [`Request`] to a verb and back to text. The operator is the actor: whoever can read the data folder.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use index::model::{Actor, IndexName};
+use index::ops::projects::Target;
+use index::ops::{accounts, indexes, projects, scrub};
+use index::{Error, Installation, Result};
+use packaging::NormalizedName;
+use packaging::simple::time_text;
+
+use super::doctor;
+use crate::control::{Answer, Request, Which};
+
+const OPERATOR: &str = "operator";
+
+/// Does what was asked.
+pub(crate) async fn execute(installation: &Arc<Installation>, request: Request) -> Answer {
+    match attempt(installation, request).await {
+        Ok((output, code)) => Answer { output, error: None, code },
+        Err(error) => Answer { output: String::new(), error: Some(error.to_string()), code: 1 },
+    }
+}
+
+async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(String, u8)> {
+    let done = |text: String| Ok((text, 0));
+    match request {
+        Request::UserCreate { name, email, role, password } => {
+            let role = role.map(|role| role.parse()).transpose().map_err(Error::Invalid)?;
+            accounts::create(installation, &name, &email, password.as_deref(), role, OPERATOR).await?;
+            done(String::new())
+        }
+        Request::IndexCreate { name, profile } => {
+            let profile = profile.parse().map_err(Error::Invalid)?;
+            indexes::create(installation, &index(&name)?, profile, OPERATOR).await?;
+            done(String::new())
+        }
+        Request::IndexList { only } => list_indexes(installation, only.as_deref()).await.and_then(done),
+        Request::TokenCreate { index: name, user, projects, expires_seconds } => {
+            let names: Result<Vec<_>> = projects.iter().map(|text| project(text)).collect();
+            let token =
+                accounts::create_token(installation, &index(&name)?, &user, &names?, expires_seconds, OPERATOR).await?;
+            done(format!("{token}\n"))
+        }
+        Request::TokenList { index: name } => list_tokens(installation, &index(&name)?).await.and_then(done),
+        Request::TokenRevoke { index: name, id } => {
+            accounts::revoke_token(installation, &index(&name)?, &id, OPERATOR).await?;
+            done(String::new())
+        }
+        Request::Yank { index: name, which, on } => {
+            let reason = on.then(|| which.reason.clone().unwrap_or_default());
+            let (project, target) = (project(&which.project)?, target(&which)?);
+            projects::yank(installation, &index(&name)?, &project, &target, reason.as_deref(), &Actor::Operator)
+                .await?;
+            done(String::new())
+        }
+        Request::Remove { index: name, which } => {
+            let (project, target) = (project(&which.project)?, target(&which)?);
+            let reason = which.reason.as_deref();
+            let count =
+                projects::remove(installation, &index(&name)?, &project, &target, reason, &Actor::Operator).await?;
+            done(format!("{count} removed\n"))
+        }
+        Request::Status { index: name, project: of, status, reason } => {
+            let status = status.parse().map_err(|e: packaging::status::UnknownStatus| Error::Invalid(e.to_string()))?;
+            let (index, project) = (index(&name)?, project(&of)?);
+            projects::set_status(installation, &index, &project, status, reason.as_deref(), &Actor::Operator).await?;
+            done(String::new())
+        }
+        Request::Role { index: name, project: of, user, role } => {
+            let role = role.map(|role| role.parse()).transpose().map_err(Error::Invalid)?;
+            projects::set_role(installation, &index(&name)?, &project(&of)?, &user, role, &Actor::Operator).await?;
+            done(String::new())
+        }
+        Request::Scrub { index: only } => run_scrub(installation, only.as_deref()).await,
+        Request::Doctor => doctor::examine(installation).await,
+    }
+}
+
+fn index(text: &str) -> Result<IndexName> {
+    text.parse().map_err(Error::Invalid)
+}
+
+fn project(text: &str) -> Result<NormalizedName> {
+    text.parse().map_err(|_| Error::Invalid(format!("'{text}' is no project name.")))
+}
+
+fn target(which: &Which) -> Result<Target> {
+    match (&which.version, &which.file) {
+        (_, Some(file)) => Ok(Target::File(file.clone())),
+        (Some(version), None) => {
+            Ok(Target::Release(version.parse().map_err(|_| Error::Invalid(format!("'{version}' is no version.")))?))
+        }
+        (None, None) => Ok(Target::Project),
+    }
+}
+
+async fn list_indexes(installation: &Installation, only: Option<&str>) -> Result<String> {
+    let mut out = String::new();
+    for row in indexes::list(installation).await? {
+        let name = row.name();
+        if only.is_some_and(|only| only != name.as_str()) {
+            continue;
+        }
+        let _ = writeln!(
+            out,
+            "{name}\t{}\tserial {}\tat {}/\tmade {}",
+            row.profile().as_str(),
+            row.serial,
+            name.url_prefix(),
+            time_text(row.created_us)
+        );
+    }
+    match only {
+        Some(only) if out.is_empty() => Err(Error::NotFound(format!("There is no index '{only}'."))),
+        _ => Ok(out),
+    }
+}
+
+async fn list_tokens(installation: &Installation, index: &IndexName) -> Result<String> {
+    let mut out = String::new();
+    for row in accounts::tokens(installation, index).await? {
+        let end = match (row.revoked_us, row.expires_us) {
+            (Some(at), _) => format!("revoked {}", time_text(at)),
+            (None, Some(at)) => format!("expires {}", time_text(at)),
+            (None, None) => "no end".to_owned(),
+        };
+        let scope = row.projects.unwrap_or_else(|| "all projects".into());
+        let _ = writeln!(out, "{}\t{}\t{scope}\tmade {}\t{end}", row.id, row.account, time_text(row.created_us));
+    }
+    Ok(out)
+}
+
+async fn run_scrub(installation: &Arc<Installation>, only: Option<&str>) -> Result<(String, u8)> {
+    let mut out = String::new();
+    let mut sound = true;
+    let mut found = only.is_none();
+    for row in indexes::list(installation).await? {
+        let name = row.name();
+        if only.is_some_and(|only| only != name.as_str()) {
+            continue;
+        }
+        found = true;
+        let mut files = 0;
+        let wrong = scrub::scrub(installation, &row, &mut |n| files = n).await?;
+        sound &= wrong.is_empty();
+        for sentence in &wrong {
+            let _ = writeln!(out, "{name}: {sentence}");
+        }
+        let _ = writeln!(out, "{name}: {files} files, {} wrong", wrong.len());
+    }
+    if !found {
+        return Err(Error::NotFound(format!("There is no index '{}'.", only.unwrap_or_default())));
+    }
+    Ok((out, u8::from(!sound)))
+}

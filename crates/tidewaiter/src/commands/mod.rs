@@ -1,0 +1,130 @@
+//! The commands. Those that touch an installation become one [`Request`], executed by the running server or here.
+
+mod check;
+mod doctor;
+mod execute;
+mod rebuild;
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::{Cli, Command, In, IndexCommand, Place, ProjectCommand, TokenCommand, UserCommand, Which};
+use crate::config;
+use crate::control::{self, Answer, Request};
+use crate::place::{self, Held, Lock};
+use crate::settings::Settings;
+
+pub(crate) use execute::execute;
+
+/// Runs one command.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Serve { place, listen, role } => crate::serve::run(Settings::load(&place, listen)?, role).await,
+        Command::Check { files, archive_only, profile, format } => {
+            check::run(&files, archive_only, &profile, format).await
+        }
+        Command::Rebuild { place, index } => rebuild::run(&Settings::load(&place, None)?, index.as_deref()).await,
+        Command::ConfigDocs => print(&config::markdown()),
+        Command::RulesDocs => print(""),
+        Command::Scrub { place, index } => send(&place, Request::Scrub { index }).await,
+        Command::Doctor { place } => send(&place, Request::Doctor).await,
+        Command::User { command } => user(command).await,
+        Command::Index { command } => index(command).await,
+        Command::Token { command } => token(command).await,
+        Command::Project { command } => project(command).await,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "results go to standard output alone")]
+fn print(text: &str) -> Result<ExitCode> {
+    print!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has the running server execute the request, or executes it here.
+async fn send(place: &Place, request: Request) -> Result<ExitCode> {
+    let settings = Settings::load(place, None)?;
+    let Answer { output, error, code } = match Lock::for_command(&settings.data)? {
+        Held::Served => control::ask(&settings.data, &request).await?,
+        Held::Ours(_lock) => {
+            let installation = place::open(&settings, None).await?;
+            let answer = execute(&installation, request).await;
+            index::ops::workers::drain(&installation).await?;
+            installation.store.close().await;
+            answer
+        }
+    };
+    print(&output)?;
+    if let Some(error) = error {
+        eprintln!("tidewaiter: {error}");
+    }
+    Ok(ExitCode::from(code))
+}
+
+async fn user(command: UserCommand) -> Result<ExitCode> {
+    let UserCommand::Create { name, email, role, password_stdin, place } = command;
+    let mut password = None;
+    if password_stdin {
+        let mut text = String::new();
+        std::io::stdin().take(1 << 10).read_to_string(&mut text).context("cannot read the password")?;
+        password = Some(text.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    send(&place, Request::UserCreate { name, email, role, password }).await
+}
+
+async fn index(command: IndexCommand) -> Result<ExitCode> {
+    match command {
+        IndexCommand::Create { name, profile, place } => send(&place, Request::IndexCreate { name, profile }).await,
+        IndexCommand::List { place } => send(&place, Request::IndexList { only: None }).await,
+        IndexCommand::Show { name, place } => send(&place, Request::IndexList { only: Some(name) }).await,
+    }
+}
+
+async fn token(command: TokenCommand) -> Result<ExitCode> {
+    match command {
+        TokenCommand::Create { user, project, expires, index: In { index }, place } => {
+            let expires_seconds = match expires {
+                None => None,
+                Some(text) => match config::parse_time_ms(&text) {
+                    Some(ms) if ms >= 1_000 => Some((ms / 1_000) as i64),
+                    _ => bail!("--expires {text}: write a time such as 30d, 12h or 15m"),
+                },
+            };
+            send(&place, Request::TokenCreate { index, user, projects: project, expires_seconds }).await
+        }
+        TokenCommand::List { index: In { index }, place } => send(&place, Request::TokenList { index }).await,
+        TokenCommand::Revoke { id, index: In { index }, place } => {
+            send(&place, Request::TokenRevoke { index, id }).await
+        }
+    }
+}
+
+async fn project(command: ProjectCommand) -> Result<ExitCode> {
+    let split = |which: Which| {
+        let Which { project, version, file, reason, index: In { index }, place } = which;
+        (place, index, control::Which { project, version, file, reason })
+    };
+    match command {
+        ProjectCommand::Yank(which) => {
+            let (place, index, which) = split(which);
+            send(&place, Request::Yank { index, which, on: true }).await
+        }
+        ProjectCommand::Unyank(which) => {
+            let (place, index, which) = split(which);
+            send(&place, Request::Yank { index, which, on: false }).await
+        }
+        ProjectCommand::Remove(which) => {
+            let (place, index, which) = split(which);
+            send(&place, Request::Remove { index, which }).await
+        }
+        ProjectCommand::Status { project, status, reason, index: In { index }, place } => {
+            send(&place, Request::Status { index, project, status, reason }).await
+        }
+        ProjectCommand::Role { project, action, user, role, index: In { index }, place } => {
+            let role = role.filter(|_| action == "add");
+            send(&place, Request::Role { index, project, user, role }).await
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Configuration as written: one TOML file and `TIDEWAITER_*` variables, by one table. Unknown keys are errors.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Number,
+    /// A number of bytes: `100 MB` is 100 × 2^20.
+    Bytes,
+    /// A length of time: `500ms`, `5s`, `15m`, `12h`, `14d`.
+    Time,
+}
+
+/// One setting.
+pub(crate) struct Row {
+    pub(crate) key: &'static str,
+    pub(crate) kind: Kind,
+    /// As it would be written; empty for none.
+    pub(crate) default: &'static str,
+    pub(crate) help: &'static str,
+}
+
+const fn row(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Row {
+    Row { key, kind, default, help }
+}
+
+/// Every setting.
+pub(crate) const ROWS: &[Row] = &[
+    row(
+        "data",
+        Kind::Text,
+        "tidewaiter-data",
+        "The data folder: ledger, files, secrets. Everything that a backup must hold is below it, but for a ledger on PostgreSQL.",
+    ),
+    row(
+        "server.listen",
+        Kind::Text,
+        "127.0.0.1:8418",
+        "Address and port. The default is reachable from this machine only.",
+    ),
+    row(
+        "server.public_url",
+        Kind::Text,
+        "",
+        "Where the world reaches this server, as `https://packages.example.org`. Used for what `serve` prints and for absolute links; never taken from a request.",
+    ),
+    row(
+        "server.tls_certificate",
+        Kind::Text,
+        "",
+        "A certificate chain, PEM. With `server.tls_key` the server speaks HTTPS itself.",
+    ),
+    row("server.tls_key", Kind::Text, "", "The certificate's private key, PEM."),
+    row(
+        "server.page_shared_time",
+        Kind::Time,
+        "0s",
+        "How long a shared cache (a CDN) may keep a page without asking again. 0: it always asks, and a new upload or a quarantine is seen at once.",
+    ),
+    row("server.cache", Kind::Bytes, "64 MB", "Memory for pages and small files."),
+    row("server.read_timeout", Kind::Time, "30s", "Longest pause in the body of a request that was refused."),
+    row(
+        "server.drain",
+        Kind::Bytes,
+        "1 GB",
+        "Most bytes that are read and thrown away of a refused body, so that the client sees the reason instead of a broken pipe.",
+    ),
+    row(
+        "ledger.url",
+        Kind::Text,
+        "",
+        "A PostgreSQL URL, as `postgres://user@host/name`. Without it the ledger is SQLite in the data folder.",
+    ),
+    row("upload.enabled", Kind::Flag, "true", "Whether uploads are taken."),
+    row(
+        "upload.wait",
+        Kind::Time,
+        "5s",
+        "Longest that the answer to an upload waits for its publication. 0 answers at once; the file is published all the same.",
+    ),
+    row("upload.file_size", Kind::Bytes, "100 MB", "Largest file."),
+    row("upload.project_size", Kind::Bytes, "10 GB", "Most bytes of all files of a project together."),
+    row("upload.release_open", Kind::Time, "14d", "How long a release takes new files after its first."),
+    row("archive.members", Kind::Number, "50000", "Most members of an archive."),
+    row("archive.unpacked", Kind::Bytes, "2 GB", "Most bytes of all members together, unpacked."),
+    row(
+        "archive.ratio",
+        Kind::Number,
+        "50",
+        "Largest ratio of unpacked to packed bytes, for archives that unpack to over 64 MB.",
+    ),
+    row(
+        "sandbox.allow_weak",
+        Kind::Flag,
+        "false",
+        "Take uploads although this machine cannot keep the inspection of archives away from files and network. Say yes only for trials.",
+    ),
+    row("sandbox.memory", Kind::Bytes, "192 MB", "Memory of one inspection."),
+    row("sandbox.cpu_time", Kind::Time, "20s", "Processor time of one inspection, in whole seconds."),
+    row("sandbox.wall_time", Kind::Time, "60s", "Longest that one inspection may take."),
+    row("sandbox.parallel", Kind::Number, "2", "Inspections side by side."),
+    row("log.format", Kind::Text, "auto", "`text`, `json`, or `auto`: text on a terminal, JSON otherwise."),
+    row(
+        "log.level",
+        Kind::Text,
+        "info",
+        "What is logged: `error`, `warn`, `info`, `debug`, or a filter as `info,index=debug`.",
+    ),
+];
+
+/// Variables that are no settings.
+const OTHER_VARIABLES: &[&str] = &["TIDEWAITER_FAILPOINT"];
+
+/// Values as text, by key.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Values(BTreeMap<&'static str, String>);
+
+impl Values {
+    /// Reads the file, then the environment over it.
+    pub(crate) fn read(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let mut values = Self::default();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let table: toml::Table = text.parse().with_context(|| format!("{} is no TOML", path.display()))?;
+            values.take_table("", &table).with_context(|| format!("in {}", path.display()))?;
+        }
+        for (name, text) in variables.filter(|(name, _)| name.starts_with("TIDEWAITER_")) {
+            if OTHER_VARIABLES.contains(&name.as_str()) {
+                continue;
+            }
+            let row = ROWS.iter().find(|row| variable(row.key) == name);
+            let row = row.ok_or_else(|| anyhow!("the variable {name} names no setting{}", hint(&name)))?;
+            values.0.insert(row.key, text);
+        }
+        for row in ROWS {
+            values.check(row)?;
+        }
+        Ok(values)
+    }
+
+    fn take_table(&mut self, prefix: &str, table: &toml::Table) -> Result<()> {
+        for (name, value) in table {
+            let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            if let toml::Value::Table(inner) = value {
+                self.take_table(&key, inner)?;
+                continue;
+            }
+            let row = ROWS.iter().find(|row| row.key == key);
+            let row = row.ok_or_else(|| anyhow!("unknown key '{key}'{}", hint(&key)))?;
+            let text = match value {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(flag) => flag.to_string(),
+                toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
+                    bail!("'{key}' must be a text, a number or true/false")
+                }
+            };
+            self.0.insert(row.key, text);
+        }
+        Ok(())
+    }
+
+    fn check(&self, row: &Row) -> Result<()> {
+        let text = self.text(row.key);
+        let fits = match row.kind {
+            Kind::Text => true,
+            Kind::Flag => matches!(text, "true" | "false"),
+            Kind::Number => text.parse::<u64>().is_ok(),
+            Kind::Bytes => parse_bytes(text).is_some(),
+            Kind::Time => parse_time_ms(text).is_some(),
+        };
+        if fits { Ok(()) } else { bail!("'{}' = '{text}' is not {}", row.key, describe(row.kind)) }
+    }
+
+    /// A setting as text; its default when it was not set.
+    pub(crate) fn text(&self, key: &str) -> &str {
+        match self.0.get(key) {
+            Some(text) => text,
+            None => ROWS.iter().find(|row| row.key == key).map_or("", |row| row.default),
+        }
+    }
+
+    /// A text that may be absent.
+    pub(crate) fn optional(&self, key: &str) -> Option<String> {
+        Some(self.text(key)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> bool {
+        self.text(key) == "true"
+    }
+
+    pub(crate) fn number(&self, key: &str) -> u64 {
+        self.text(key).parse().unwrap_or_default()
+    }
+
+    pub(crate) fn bytes(&self, key: &str) -> u64 {
+        parse_bytes(self.text(key)).unwrap_or_default()
+    }
+
+    pub(crate) fn time_ms(&self, key: &str) -> u64 {
+        parse_time_ms(self.text(key)).unwrap_or_default()
+    }
+
+    /// A flag of the command line, which wins over everything.
+    pub(crate) fn set(&mut self, key: &'static str, text: String) {
+        self.0.insert(key, text);
+    }
+}
+
+fn describe(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "a text",
+        Kind::Flag => "'true' or 'false'",
+        Kind::Number => "a whole number",
+        Kind::Bytes => "a number of bytes such as '100 MB'",
+        Kind::Time => "a length of time such as '5s', '15m' or '14d'",
+    }
+}
+
+/// The setting's variable: `upload.wait` is `TIDEWAITER_UPLOAD_WAIT`.
+fn variable(key: &str) -> String {
+    format!("TIDEWAITER_{}", key.to_ascii_uppercase().replace('.', "_"))
+}
+
+/// The known key that shares the most with an unknown one.
+fn hint(unknown: &str) -> String {
+    let plain = |text: &str| text.to_ascii_lowercase().replace("tidewaiter_", "").replace(['_', '.', '-'], "");
+    let wanted = plain(unknown);
+    let near = ROWS.iter().map(|row| row.key).find(|key| {
+        let key = plain(key);
+        key.ends_with(&wanted) || wanted.ends_with(&key) || key.contains(&wanted)
+    });
+    near.map_or(String::new(), |key| format!(" (did you mean '{key}'?)"))
+}
+
+/// `100 MB`, `1GB`, `512`; units are powers of 1024.
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..at].parse().ok()?;
+    let factor: u64 = match text[at..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" | "kib" | "k" => 1 << 10,
+        "mb" | "mib" | "m" => 1 << 20,
+        "gb" | "gib" | "g" => 1 << 30,
+        "tb" | "tib" | "t" => 1 << 40,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+/// `500ms`, `5s`, `15m`, `12h`, `14d`; a bare number is seconds.
+pub(crate) fn parse_time_ms(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..at].parse().ok()?;
+    let factor: u64 = match text[at..].trim() {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+/// `docs/config.md`.
+pub(crate) fn markdown() -> String {
+    let mut out = String::from(
+        "# Configuration\n\n<!-- Generated from the table in crates/tidewaiter/src/config.rs by `tidewaiter config-docs`; a test diffs it. -->\n\n\
+         Everything has a default: `tidewaiter serve` needs no configuration. Settings come from one TOML file (`--config FILE`), \
+         from variables, and from flags; variables win over the file, flags over both. An unknown key or variable is an error.\n\n\
+         Sizes are written as `100 MB` (powers of 1024), times as `500ms`, `5s`, `15m`, `12h` or `14d`.\n\n\
+         ```toml\n[upload]\nwait = \"5s\"\nfile_size = \"100 MB\"\n```\n\n| setting | variable | kind | default | |\n|---|---|---|---|---|\n",
+    );
+    for Row { key, kind, default, help } in ROWS {
+        let kind = match kind {
+            Kind::Text => "text",
+            Kind::Flag => "true/false",
+            Kind::Number => "number",
+            Kind::Bytes => "size",
+            Kind::Time => "time",
+        };
+        let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
+        let _ = writeln!(out, "| `{key}` | `{}` | {kind} | {default} | {help} |", variable(key));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none() -> impl Iterator<Item = (String, String)> {
+        std::iter::empty()
+    }
+
+    #[test]
+    fn defaults_are_values_of_their_kind() {
+        let values = Values::read(None, none()).expect("the defaults hold");
+        assert_eq!(values.time_ms("upload.wait"), 5_000);
+        assert_eq!(values.bytes("upload.file_size"), 100 << 20);
+    }
+
+    #[test]
+    fn variables_win_and_unknown_ones_are_errors() {
+        let set = |name: &str, text: &str| Values::read(None, [(name.to_owned(), text.to_owned())].into_iter());
+        assert_eq!(set("TIDEWAITER_UPLOAD_WAIT", "0").expect("known").time_ms("upload.wait"), 0);
+        let error = set("TIDEWAITER_UPLOAD_WIAT", "0").expect_err("unknown").to_string();
+        assert!(error.contains("TIDEWAITER_UPLOAD_WIAT"), "{error}");
+        assert!(set("TIDEWAITER_UPLOAD_WAIT", "soon").is_err());
+    }
+
+    #[test]
+    fn sizes_and_times() {
+        assert_eq!(parse_bytes("1 GB"), Some(1 << 30));
+        assert_eq!(parse_bytes("10x"), None);
+        assert_eq!(parse_time_ms("14d"), Some(14 * 86_400_000));
+        assert_eq!(parse_time_ms("d"), None);
+    }
+
+    #[test]
+    fn the_page_is_current() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/config.md");
+        let page = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(page == markdown(), "docs/config.md is not what the table says: run `cargo xtask docs`");
+    }
+}

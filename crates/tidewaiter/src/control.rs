@@ -1,0 +1,109 @@
+//! How a command reaches a running server: one JSON request and one JSON answer over a socket in the data folder.
+//! The same [`Request`] is executed in the command's own process when no server runs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use index::Installation;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::commands::execute;
+use crate::place::control_path;
+
+/// Largest request or answer, in bytes.
+const MESSAGE_BYTES_MAX: u64 = 64 << 20;
+
+/// What an operator asks of an installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Request {
+    UserCreate { name: String, email: String, role: Option<String>, password: Option<String> },
+    IndexCreate { name: String, profile: String },
+    IndexList { only: Option<String> },
+    TokenCreate { index: String, user: String, projects: Vec<String>, expires_seconds: Option<i64> },
+    TokenList { index: String },
+    TokenRevoke { index: String, id: String },
+    Yank { index: String, which: Which, on: bool },
+    Remove { index: String, which: Which },
+    Status { index: String, project: String, status: String, reason: Option<String> },
+    Role { index: String, project: String, user: String, role: Option<String> },
+    Scrub { index: Option<String> },
+    Doctor,
+}
+
+/// Which files of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Which {
+    pub(crate) project: String,
+    pub(crate) version: Option<String>,
+    pub(crate) file: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+/// What comes back: text for standard output, or a sentence for standard error, and the exit code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) output: String,
+    pub(crate) error: Option<String>,
+    pub(crate) code: u8,
+}
+
+/// Binds the socket. The lock on the folder is held, so whatever stands there is a dead server's.
+pub(crate) fn bind(data: &Path) -> Result<UnixListener> {
+    let path = data.join("control.sock");
+    let _ = std::fs::remove_file(&path);
+    let (near, _folder) = control_path(data)?;
+    let listener = UnixListener::bind(&near).with_context(|| format!("cannot bind {}", path.display()))?;
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, owner_only).context("cannot protect the control socket")?;
+    Ok(listener)
+}
+
+/// Answers commands for ever.
+pub(crate) async fn serve(listener: UnixListener, installation: Arc<Installation>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let installation = Arc::clone(&installation);
+        tokio::spawn(async move {
+            if let Err(error) = answer(stream, &installation).await {
+                tracing::warn!(%error, "a command broke off");
+            }
+        });
+    }
+}
+
+async fn answer(mut stream: UnixStream, installation: &Arc<Installation>) -> Result<()> {
+    let mut text = Vec::new();
+    (&mut stream).take(MESSAGE_BYTES_MAX).read_to_end(&mut text).await?;
+    let request: Request = serde_json::from_slice(&text)?;
+    let answer = execute(installation, request).await;
+    stream.write_all(&serde_json::to_vec(&answer)?).await?;
+    Ok(stream.shutdown().await?)
+}
+
+/// Asks a running server.
+pub(crate) async fn ask(data: &Path, request: &Request) -> Result<Answer> {
+    let (near, _folder) = control_path(data)?;
+    let mut stream = None;
+    // A server that has the lock but not yet the socket is starting.
+    for _ in 0..100 {
+        match UnixStream::connect(&near).await {
+            Ok(connected) => {
+                stream = Some(connected);
+                break;
+            }
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    }
+    let mut stream = stream.context("a server holds the data folder but does not answer on its control socket")?;
+    stream.write_all(&serde_json::to_vec(request)?).await?;
+    stream.shutdown().await?;
+    let mut text = Vec::new();
+    stream.take(MESSAGE_BYTES_MAX).read_to_end(&mut text).await?;
+    serde_json::from_slice(&text).context("the server broke off before it answered")
+}

@@ -1,0 +1,203 @@
+//! `/api/v1/`: the verbs on a project and on tokens, as JSON. What the token's holder may do is asked in the domain.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use index::model::{Actor, ProjectRole};
+use index::ops::{accounts, projects};
+use packaging::{NormalizedName, ProjectStatus, Version};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::app::App;
+use crate::auth;
+use crate::error::Failure;
+use crate::routes::Site;
+
+/// Largest request body, in bytes.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+struct Call<T> {
+    app: App,
+    site: Site,
+    headers: HeaderMap,
+    actor: index::model::TokenActor,
+    body: T,
+}
+
+impl<T: DeserializeOwned> Call<T> {
+    async fn read(app: App, site: Site, request: Request<Body>) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        let headers = parts.headers;
+        let answer = |failure: Failure| failure.answer(&headers);
+        app.index(&site.index).await.map_err(answer)?;
+        let actor = auth::actor(app.installation(), &site.index, &headers).map_err(answer)?;
+        let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
+            answer(Failure::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("A request body has at most {BODY_BYTES_MAX} bytes."),
+            ))
+        })?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let body = serde_json::from_slice(text).map_err(|error| {
+            answer(Failure::new(
+                StatusCode::BAD_REQUEST,
+                format!("The request body is not the JSON expected here: {error}."),
+            ))
+        })?;
+        Ok(Self { app, site, headers, actor, body })
+    }
+
+    fn project(&self) -> Result<NormalizedName, Failure> {
+        self.site
+            .param("project")
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| Failure::not_found("There is no such project."))
+    }
+
+    fn answer(&self, outcome: Result<serde_json::Value, Failure>) -> Response {
+        match outcome {
+            Ok(value) => ([(header::CONTENT_TYPE, "application/json")], format!("{value}\n")).into_response(),
+            Err(failure) => failure.answer(&self.headers),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    version: Option<String>,
+    file: Option<String>,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+impl Which {
+    fn target(&self) -> Result<projects::Target, Failure> {
+        let bad = |text: &str| Failure::new(StatusCode::BAD_REQUEST, text);
+        match (&self.version, &self.file) {
+            (_, Some(file)) => Ok(projects::Target::File(file.clone())),
+            (Some(version), None) => {
+                Ok(projects::Target::Release(version.parse::<Version>().map_err(|_| bad("'version' is no version."))?))
+            }
+            (None, None) => Ok(projects::Target::Project),
+        }
+    }
+}
+
+/// `POST /api/v1/projects/{project}/yank` `{"version" | "file", "reason"}`
+pub(crate) async fn yank(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    set_yank(app, site, request, true).await
+}
+
+/// `POST /api/v1/projects/{project}/unyank` `{"version" | "file"}`
+pub(crate) async fn unyank(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    set_yank(app, site, request, false).await
+}
+
+async fn set_yank(app: App, site: Site, request: Request<Body>, on: bool) -> Response {
+    let call = match Call::<Which>::read(app, site, request).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let outcome = async {
+        let reason = on.then(|| call.body.reason.clone().unwrap_or_default());
+        let actor = Actor::Token(call.actor.clone());
+        let (project, target) = (call.project()?, call.body.target()?);
+        projects::yank(call.app.installation(), &call.site.index, &project, &target, reason.as_deref(), &actor).await?;
+        Ok(json!({ "yanked": on }))
+    };
+    let outcome = outcome.await;
+    call.answer(outcome)
+}
+
+/// `POST /api/v1/projects/{project}/remove` `{"version" | "file" | nothing, "reason"}`
+pub(crate) async fn remove(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    let call = match Call::<Which>::read(app, site, request).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let outcome = async {
+        let actor = Actor::Token(call.actor.clone());
+        let (project, target) = (call.project()?, call.body.target()?);
+        let reason = call.body.reason.as_deref();
+        let count =
+            projects::remove(call.app.installation(), &call.site.index, &project, &target, reason, &actor).await?;
+        Ok(json!({ "removed": count }))
+    };
+    let outcome = outcome.await;
+    call.answer(outcome)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewStatus {
+    status: ProjectStatus,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// `POST /api/v1/projects/{project}/status` `{"status", "reason"}`
+pub(crate) async fn status(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    let call = match Call::<NewStatus>::read(app, site, request).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let outcome = async {
+        let actor = Actor::Token(call.actor.clone());
+        let NewStatus { status, reason } = &call.body;
+        let project = call.project()?;
+        let (installation, index) = (call.app.installation(), &call.site.index);
+        projects::set_status(installation, index, &project, *status, reason.as_deref(), &actor).await?;
+        Ok(json!({ "status": status }))
+    };
+    let outcome = outcome.await;
+    call.answer(outcome)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewRole {
+    user: String,
+    /// Absent or null takes the role away.
+    #[serde(default)]
+    role: Option<ProjectRole>,
+}
+
+/// `POST /api/v1/projects/{project}/roles` `{"user", "role"}`
+pub(crate) async fn roles(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    let call = match Call::<NewRole>::read(app, site, request).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let outcome = async {
+        let actor = Actor::Token(call.actor.clone());
+        let NewRole { user, role } = &call.body;
+        let project = call.project()?;
+        projects::set_role(call.app.installation(), &call.site.index, &project, user, *role, &actor).await?;
+        Ok(json!({ "user": user, "role": role }))
+    };
+    let outcome = outcome.await;
+    call.answer(outcome)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// `POST /api/v1/tokens/{token}/revoke`: the holder's own tokens, by id.
+pub(crate) async fn revoke(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    let call = match Call::<Nothing>::read(app, site, request).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let outcome = async {
+        let id = call.site.param("token").unwrap_or_default();
+        accounts::revoke_token_as(call.app.installation(), &call.site.index, &id, &call.actor).await?;
+        Ok(json!({ "revoked": id }))
+    };
+    let outcome = outcome.await;
+    call.answer(outcome)
+}

@@ -1,0 +1,104 @@
+//! What every handler can reach.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use index::Installation;
+use index::model::IndexName;
+use index::store::indexes::IndexRow;
+
+use crate::cache::SiteCache;
+use crate::error::Failure;
+use crate::metrics::Metrics;
+
+/// What an operator can set that only HTTP needs.
+#[derive(Debug, Clone)]
+pub struct WebSettings {
+    /// How long a shared cache may keep a page without asking, in seconds; 0: it always asks.
+    pub page_shared_seconds: u64,
+    /// Memory for pages and small files, in bytes.
+    pub cache_bytes_max: u64,
+    /// Most bytes that are read and thrown away of a body that was refused.
+    pub drain_bytes_max: u64,
+    /// Longest pause between two parts of a request, in seconds.
+    pub read_timeout_seconds: u64,
+}
+
+impl Default for WebSettings {
+    fn default() -> Self {
+        Self { page_shared_seconds: 0, cache_bytes_max: 64 << 20, drain_bytes_max: 1 << 30, read_timeout_seconds: 30 }
+    }
+}
+
+/// The state of the web layer; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    installation: Arc<Installation>,
+    settings: WebSettings,
+    cache: Arc<SiteCache>,
+    metrics: Metrics,
+    indexes: RwLock<BTreeMap<String, IndexRow>>,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Builds the web layer over an installation and hangs its cache on the publisher's head.
+    pub fn new(installation: Arc<Installation>, settings: WebSettings) -> Self {
+        let cache = Arc::new(SiteCache::new(Arc::clone(&installation.blobs), settings.cache_bytes_max));
+        let told = Arc::clone(&cache);
+        installation
+            .on_head(move |publication| told.forget(&publication.index, publication.serial, &publication.paths));
+        let metrics = Metrics::new();
+        Self(Arc::new(Inner { installation, settings, cache, metrics, indexes: RwLock::default() }))
+    }
+
+    /// The domain.
+    pub fn installation(&self) -> &Arc<Installation> {
+        &self.0.installation
+    }
+
+    /// Settings of the web layer.
+    pub fn settings(&self) -> &WebSettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn cache(&self) -> &Arc<SiteCache> {
+        &self.0.cache
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// The index of a request. Known ones come from memory: their name and profile never change.
+    pub(crate) async fn index(&self, name: &IndexName) -> Result<IndexRow, Failure> {
+        let known = self.0.indexes.read().unwrap_or_else(PoisonError::into_inner).get(name.as_str()).cloned();
+        if let Some(row) = known {
+            return Ok(row);
+        }
+        let rows = index::ops::indexes::list(&self.0.installation).await?;
+        let mut indexes = self.0.indexes.write().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            indexes.insert(row.name().as_str().to_owned(), row);
+        }
+        indexes.get(name.as_str()).cloned().ok_or_else(|| Failure::not_found("There is no such index."))
+    }
+
+    /// Reads the heads that other nodes wrote, so that this node's cache is at most a second old. Runs for ever.
+    pub async fn follow_heads(self) {
+        loop {
+            let rows = index::ops::indexes::list(self.installation()).await.unwrap_or_default();
+            let cache = Arc::clone(self.cache());
+            let work = move || rows.iter().for_each(|row| cache.follow(&row.name()));
+            let _ = tokio::task::spawn_blocking(work).await;
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+    }
+}

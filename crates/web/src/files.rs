@@ -1,0 +1,182 @@
+//! Files and their `.metadata`: from memory when small, from disk otherwise, whole or one byte range.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use index::blobs::layout;
+use packaging::Sha256;
+
+use crate::app::App;
+use crate::cache::CACHED_FILE_BYTES_MAX;
+use crate::error::Failure;
+use crate::routes::Site;
+use crate::simple::{matches, not_found};
+
+/// Read from disk at once.
+const CHUNK_BYTES: u64 = 256 << 10;
+
+enum Source {
+    Memory(Bytes),
+    Disk(Arc<File>),
+}
+
+/// `GET /files/{aa}/{sha256}/{filename}`: visible exactly while the site holds it.
+pub(crate) async fn file(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    match find(&app, &site).await {
+        Ok(Some((source, size, etag))) => respond(source, size, etag, request.headers()),
+        Ok(None) => not_found(request.headers()),
+        Err(failure) => failure.answer(request.headers()),
+    }
+}
+
+async fn find(app: &App, site: &Site) -> Result<Option<(Source, u64, HeaderValue)>, Failure> {
+    let (Some(folder), Some(hex), Some(filename)) = (site.param("aa"), site.param("sha256"), site.param("filename"))
+    else {
+        return Ok(None);
+    };
+    let Ok(sha256) = hex.parse::<Sha256>() else { return Ok(None) };
+    // One spelling of each URL: a digest in capitals or another folder is no file.
+    let plain = filename.strip_suffix(".metadata").unwrap_or(&filename);
+    if sha256.to_string() != hex || folder != hex[..2] || plain.parse::<packaging::DistFilename>().is_err() {
+        return Ok(None);
+    }
+    let key = layout::site_file(&site.index, &sha256, &filename);
+    let etag = HeaderValue::try_from(format!("\"{hex}{}\"", if plain == filename { "" } else { "-metadata" }))
+        .map_err(|_| Failure::not_found("Not Found"))?;
+    let blobs = Arc::clone(&app.installation().blobs);
+    let opened = {
+        let key = key.clone();
+        tokio::task::spawn_blocking(move || blobs.open_object(&key)).await.map_err(std::io::Error::other)??
+    };
+    let Some((file, size)) = opened else { return Ok(None) };
+    if size <= CACHED_FILE_BYTES_MAX {
+        let page = app.cache().get(&key).await?;
+        return Ok(page.map(|page| (Source::Memory(page.body.clone()), page.body.len() as u64, etag)));
+    }
+    Ok(Some((Source::Disk(Arc::new(file)), size, etag)))
+}
+
+fn respond(source: Source, size: u64, etag: HeaderValue, request: &HeaderMap) -> Response {
+    let unchanged = request.get(header::IF_NONE_MATCH).is_some_and(|known| matches(known, &etag));
+    // RFC 9110 §13.1.5: a range of another version is no range.
+    let fresh = request.get(header::IF_RANGE).is_none_or(|known| *known == etag);
+    let range = request.get(header::RANGE).filter(|_| fresh && !unchanged).and_then(|value| parse_range(value, size));
+    let mut response = match range {
+        _ if unchanged => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        }
+        None => sized(source, 0, size),
+        Some(Err(())) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            let text = HeaderValue::try_from(format!("bytes */{size}"));
+            response.headers_mut().extend(text.map(|text| (header::CONTENT_RANGE, text)));
+            response
+        }
+        Some(Ok((first, last))) => {
+            let mut response = sized(source, first, last + 1 - first);
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let text = HeaderValue::try_from(format!("bytes {first}-{last}/{size}"));
+            response.headers_mut().extend(text.map(|text| (header::CONTENT_RANGE, text)));
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, etag);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    if !unchanged {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    }
+    response
+}
+
+/// The length is known, so the answer is never chunked.
+fn sized(source: Source, first: u64, length: u64) -> Response {
+    let mut response = Response::new(body(source, first, length));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+fn body(source: Source, first: u64, length: u64) -> Body {
+    match source {
+        Source::Memory(bytes) => Body::from(bytes.slice(first as usize..(first + length) as usize)),
+        Source::Disk(file) => {
+            let state = (file, first, first + length);
+            let chunks = stream::try_unfold(state, |(file, at, end)| async move {
+                if at == end {
+                    return Ok::<_, std::io::Error>(None);
+                }
+                let reading = Arc::clone(&file);
+                let read = tokio::task::spawn_blocking(move || {
+                    let mut chunk = vec![0; CHUNK_BYTES.min(end - at) as usize];
+                    reading.read_exact_at(&mut chunk, at).map(|()| chunk)
+                });
+                let chunk = read.await.map_err(std::io::Error::other)??;
+                let next = at + chunk.len() as u64;
+                Ok(Some((Bytes::from(chunk), (file, next, end))))
+            });
+            Body::from_stream(chunks)
+        }
+    }
+}
+
+/// One range of bytes (RFC 9110 §14.1.2); `None` where the header is to be ignored: another unit, several ranges,
+/// or nonsense. `Err` when it lies outside.
+fn parse_range(value: &HeaderValue, size: u64) -> Option<Result<(u64, u64), ()>> {
+    let text = value.to_str().ok()?.strip_prefix("bytes=")?;
+    if text.contains(',') {
+        return None;
+    }
+    let (first, last) = text.trim().split_once('-')?;
+    match (first.trim(), last.trim()) {
+        ("", suffix) => {
+            let length: u64 = suffix.parse().ok()?;
+            Some(if length == 0 || size == 0 { Err(()) } else { Ok((size.saturating_sub(length), size - 1)) })
+        }
+        (first, last) => {
+            let first: u64 = first.parse().ok()?;
+            let last = if last.is_empty() { u64::MAX } else { last.parse().ok()? };
+            if last < first {
+                return None;
+            }
+            Some(if first >= size { Err(()) } else { Ok((first, last.min(size - 1))) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        let table: &[(&str, Option<Result<(u64, u64), ()>>)] = &[
+            ("bytes=0-9", Some(Ok((0, 9)))),
+            ("bytes=90-", Some(Ok((90, 99)))),
+            ("bytes=-10", Some(Ok((90, 99)))),
+            ("bytes=-1000", Some(Ok((0, 99)))),
+            ("bytes=99-200", Some(Ok((99, 99)))),
+            ("bytes=100-", Some(Err(()))),
+            ("bytes=-0", Some(Err(()))),
+            ("bytes=5-4", None),
+            ("bytes=0-1,3-4", None),
+            ("lines=0-1", None),
+            ("bytes=x-y", None),
+        ];
+        for (text, want) in table {
+            assert_eq!(parse_range(&HeaderValue::from_static(text), 100), *want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The upload form: a multipart body to a [`Form`] and a file on its way into the vault, in one pass.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use index::ops::upload::{Receiving, Upload, receive};
+use index::policy::upload::{Form, too_large};
+use index::store::indexes::IndexRow;
+use packaging::metadata::Field;
+use packaging::{Rejection, Rule};
+
+use crate::app::App;
+use crate::error::Failure;
+
+/// Most parts of a form, repeated fields counted one by one.
+pub(crate) const PARTS_MAX: usize = 12_000;
+/// Most bytes of all text fields together.
+pub(crate) const TEXT_BYTES_MAX: usize = 8 << 20;
+/// Written and hashed at once.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// A body that can be drained after its parser gave up.
+#[derive(Clone)]
+pub(crate) struct Draining(Arc<Mutex<BodyDataStream>>);
+
+impl Draining {
+    pub(crate) fn new(body: Body) -> Self {
+        Self(Arc::new(Mutex::new(body.into_data_stream())))
+    }
+
+    /// Reads and throws away what is left, within bounds, so that a client that writes its whole body before it
+    /// reads the answer sees the answer instead of a broken pipe.
+    pub(crate) async fn drain(mut self, bytes_max: u64, pause: Duration) {
+        let mut left = bytes_max;
+        while left > 0 {
+            match tokio::time::timeout(pause, self.next()).await {
+                Ok(Some(Ok(bytes))) => left = left.saturating_sub(bytes.len() as u64),
+                Ok(Some(Err(_)) | None) | Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Stream for Draining {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context)
+    }
+}
+
+/// What came of a body.
+pub(crate) struct Read {
+    pub(crate) action: Option<String>,
+    pub(crate) upload: Upload,
+    /// The body exceeded the limit for a file; the rest of it was not kept.
+    pub(crate) too_large: Option<Rejection>,
+}
+
+/// Reads a form. Text fields are held in memory within limits; the file goes to the vault as it comes.
+pub(crate) async fn read(app: &App, index: &IndexRow, headers: &HeaderMap, body: Draining) -> Result<Read, Failure> {
+    let bad = |why: &str| {
+        Failure::rejected(vec![Rejection::new(Rule::FormRequest, format!("The upload form cannot be read: {why}."))])
+    };
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let boundary =
+        multer::parse_boundary(kind).map_err(|_| bad("the content type is no multipart/form-data with a boundary"))?;
+    let mut parts = multer::Multipart::new(body, boundary);
+    let mut fields = Fields::default();
+    let (mut count, mut text_bytes) = (0, 0);
+    let mut oversized = false;
+    while let Some(mut part) = parts.next_field().await.map_err(|error| bad(&error.to_string()))? {
+        count += 1;
+        if count > PARTS_MAX {
+            return Err(bad(&format!("more than {PARTS_MAX} fields")));
+        }
+        let name = part.name().unwrap_or_default().to_owned();
+        if name == "content" {
+            if fields.body.is_some() || oversized {
+                return Err(bad("more than one 'content'"));
+            }
+            fields.filename = part.file_name().unwrap_or_default().to_owned();
+            fields.content_type = part.content_type().map(ToString::to_string);
+            match receive_file(app, index, &mut part).await? {
+                Some(receiving) => fields.body = Some(receiving),
+                None => oversized = true,
+            }
+            continue;
+        }
+        let is_file = part.file_name().is_some();
+        let mut text = BytesMut::new();
+        while let Some(chunk) = part.chunk().await.map_err(|error| bad(&error.to_string()))? {
+            text_bytes += chunk.len();
+            if text_bytes > TEXT_BYTES_MAX {
+                return Err(bad(&format!("more than {TEXT_BYTES_MAX} bytes of text")));
+            }
+            text.extend_from_slice(&chunk);
+        }
+        let Ok(text) = String::from_utf8(text.to_vec()) else { return Err(bad(&format!("'{name}' is not UTF-8"))) };
+        fields.take(&name, text, is_file);
+    }
+    let too_large = oversized.then(|| too_large(fields.form.metadata.get(Field::Name), &app.installation().settings));
+    let Fields { action, form, filename, content_type, body } = fields;
+    Ok(Read { action, upload: Upload { form, filename, content_type, body }, too_large })
+}
+
+/// Writes the file part; `None` when it exceeds the limit. What exceeds it is read on, bounded, and dropped.
+async fn receive_file(app: &App, index: &IndexRow, part: &mut multer::Field<'_>) -> Result<Option<Receiving>, Failure> {
+    let bad = |error: multer::Error| {
+        Failure::rejected(vec![Rejection::new(Rule::FormRequest, format!("The upload form cannot be read: {error}."))])
+    };
+    let limit = app.installation().settings.file_bytes_max;
+    let mut receiving = Some(receive(app.installation(), index)?);
+    let mut buffer = BytesMut::new();
+    let mut size = 0_u64;
+    while let Some(chunk) = part.chunk().await.map_err(bad)? {
+        size += chunk.len() as u64;
+        if size > limit {
+            receiving = None;
+            buffer.clear();
+            if size > limit + app.settings().drain_bytes_max {
+                break;
+            }
+            continue;
+        }
+        buffer.extend_from_slice(&chunk);
+        if buffer.len() >= WRITE_BYTES {
+            receiving = flush(receiving, &mut buffer).await?;
+        }
+    }
+    flush(receiving, &mut buffer).await
+}
+
+async fn flush(receiving: Option<Receiving>, buffer: &mut BytesMut) -> Result<Option<Receiving>, Failure> {
+    let Some(mut receiving) = receiving else { return Ok(None) };
+    let bytes = buffer.split().freeze();
+    let written = tokio::task::spawn_blocking(move || receiving.write(&bytes).map(|()| receiving)).await;
+    Ok(Some(written.map_err(std::io::Error::other)??))
+}
+
+#[derive(Default)]
+struct Fields {
+    action: Option<String>,
+    form: Form,
+    filename: String,
+    content_type: Option<String>,
+    body: Option<Receiving>,
+}
+
+impl Fields {
+    /// One text field, cleaned as the public index cleans it (pypi-behaviour §1.1).
+    fn take(&mut self, name: &str, text: String, is_file: bool) {
+        if name == "gpg_signature" {
+            return;
+        }
+        let form = &mut self.form;
+        if is_file {
+            form.problems.push(Rejection::new(Rule::FormFieldIsFile, format!("{name}: Should not be a tuple.")));
+            return;
+        }
+        if text.trim() == "UNKNOWN" {
+            return;
+        }
+        let text = text.replace('\0', "\\x00");
+        if let Some(field) = Field::by_form_key(name) {
+            // An empty value is what clients send for a field that is not there.
+            if text.is_empty() {
+                return;
+            }
+            if !field.row().multiple && form.metadata.get(field).is_some() {
+                form.problems.push(Rejection::new(
+                    Rule::FormFieldRepeated,
+                    format!("'{name}' has invalid data: it is given more than once."),
+                ));
+                return;
+            }
+            form.metadata.push(field, text);
+            return;
+        }
+        let slot = match name {
+            ":action" => &mut self.action,
+            "protocol_version" => &mut form.protocol_version,
+            "filetype" => &mut form.filetype,
+            "pyversion" => &mut form.pyversion,
+            "comment" => &mut form.comment,
+            "md5_digest" => &mut form.md5,
+            "sha256_digest" => &mut form.sha256,
+            "blake2_256_digest" => &mut form.blake2,
+            "attestations" => {
+                form.attestations = true;
+                return;
+            }
+            // Unknown fields are silently ignored, as clients of other indexes send them.
+            _ => return,
+        };
+        if slot.is_some() {
+            form.problems.push(Rejection::new(
+                Rule::FormFieldRepeated,
+                format!("'{name}' has invalid data: it is given more than once."),
+            ));
+        } else {
+            *slot = Some(text);
+        }
+    }
+}

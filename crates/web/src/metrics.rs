@@ -1,0 +1,95 @@
+//! What a machine asks about the server: alive, ready, and numbers for Prometheus.
+
+use std::sync::atomic::AtomicU64;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde_json::json;
+
+use crate::app::App;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// The numbers that this process counts.
+pub(crate) struct Metrics {
+    registry: Registry,
+    uploads: Family<Labels, Counter>,
+    jobs: Family<Labels, Gauge>,
+    sandbox: Gauge<i64, std::sync::atomic::AtomicI64>,
+    requests: Counter<u64, AtomicU64>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("tidewaiter");
+        let (uploads, jobs) = (Family::default(), Family::default());
+        let (sandbox, requests) = (Gauge::default(), Counter::default());
+        registry.register("uploads", "Uploads by outcome", Family::clone(&uploads));
+        registry.register("jobs", "Background jobs by kind and state", Family::clone(&jobs));
+        registry.register(
+            "sandbox_strong",
+            "1 when files and network are out of reach of the sandbox",
+            Gauge::clone(&sandbox),
+        );
+        registry.register("requests", "Requests answered", Counter::clone(&requests));
+        Self { registry, uploads, jobs, sandbox, requests }
+    }
+
+    pub(crate) fn upload(&self, accepted: bool) {
+        let outcome = if accepted { "accepted" } else { "refused" };
+        self.uploads.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
+    }
+
+    pub(crate) fn request(&self) {
+        self.requests.inc();
+    }
+}
+
+/// `GET /healthz`: the process serves. It is bound only after recovery, so an answer says that too.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: 200 while reads can be answered; the body says what else holds.
+pub(crate) async fn readyz(State(app): State<App>) -> Response {
+    let installation = app.installation();
+    let confinement = installation.confinement();
+    let body = json!({
+        "ready": true,
+        "uploads": installation.uploads_refused().map_or("on", |why| why),
+        "sandbox": {
+            "strong": confinement.is_strong(),
+            "files_denied": confinement.files_denied,
+            "network_denied": confinement.network_denied,
+            "exec_denied": confinement.exec_denied,
+            "layers": confinement.layers,
+        },
+    });
+    ([(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}
+
+/// `GET /metrics`
+pub(crate) async fn metrics(State(app): State<App>) -> Response {
+    let metrics = app.metrics();
+    metrics.sandbox.set(i64::from(app.installation().confinement().is_strong()));
+    match index::ops::workers::queue(app.installation()).await {
+        Ok(rows) => {
+            for (kind, dead, count) in rows {
+                let state = if dead { "dead" } else { "waiting" };
+                metrics.jobs.get_or_create(&vec![("kind", kind), ("state", state.to_owned())]).set(count);
+            }
+        }
+        Err(error) => tracing::error!(%error, "cannot count the jobs"),
+    }
+    let mut text = String::new();
+    if encode(&mut text, &metrics.registry).is_err() {
+        text.clear();
+    }
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}

@@ -1,0 +1,137 @@
+//! The URL map of the whole product, and who may use each line of it.
+//!
+//! A route cannot be added without a [`Policy`]: the router is built from this table alone, and a test asks every
+//! route as every role.
+
+use axum::Router;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use index::model::IndexName;
+
+use crate::app::App;
+use crate::error::Failure;
+use crate::{api, files, metrics, pages, simple, upload};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Anybody who can reach the server.
+    Anybody,
+    /// Anybody; with a token, more is said.
+    AnybodyOrToken,
+    /// A token of the index; what it may do to the object is asked in the domain (`policy::authz`).
+    Token,
+}
+
+/// A line of the map: path below an index, policy, handlers.
+type Line = (&'static str, Policy, MethodRouter<App>);
+
+/// What stands below every index: at the root for `main`, below `/i/<index>` for the others.
+fn index_routes() -> Vec<Line> {
+    use Policy::{Anybody, AnybodyOrToken, Token};
+    vec![
+        ("/", Anybody, get(pages::home)),
+        ("/projects/", Anybody, get(pages::list)),
+        ("/project/{project}/", Anybody, get(pages::project)),
+        ("/project/{project}/{version}/", Anybody, get(pages::release)),
+        ("/project/{project}", Anybody, get(simple::add_slash)),
+        ("/project/{project}/{version}", Anybody, get(simple::add_slash)),
+        ("/simple/", Anybody, get(simple::list)),
+        ("/simple", Anybody, get(simple::add_slash)),
+        ("/simple/{project}/", Anybody, get(simple::project)),
+        ("/simple/{project}", Anybody, get(simple::add_slash)),
+        ("/pypi/{project}/json", Anybody, get(simple::legacy_project)),
+        ("/pypi/{project}/json/", Anybody, get(simple::legacy_project)),
+        ("/pypi/{project}/{version}/json", Anybody, get(simple::legacy_release)),
+        ("/pypi/{project}/{version}/json/", Anybody, get(simple::legacy_release)),
+        ("/files/{aa}/{sha256}/{filename}", Anybody, get(files::file)),
+        ("/legacy/", Token, post(upload::legacy).get(pages::upload_help)),
+        ("/legacy", Anybody, post(upload::add_slash).get(simple::add_slash)),
+        ("/api/v1/check", AnybodyOrToken, post(upload::check)),
+        ("/api/v1/projects/{project}/yank", Token, post(api::yank)),
+        ("/api/v1/projects/{project}/unyank", Token, post(api::unyank)),
+        ("/api/v1/projects/{project}/remove", Token, post(api::remove)),
+        ("/api/v1/projects/{project}/status", Token, post(api::status)),
+        ("/api/v1/projects/{project}/roles", Token, post(api::roles)),
+        ("/api/v1/tokens/{token}/revoke", Token, post(api::revoke)),
+    ]
+}
+
+/// What stands once, at the root.
+fn root_routes() -> Vec<Line> {
+    vec![
+        ("/healthz", Policy::Anybody, get(metrics::healthz)),
+        ("/readyz", Policy::Anybody, get(metrics::readyz)),
+        ("/metrics", Policy::Anybody, get(metrics::metrics)),
+        ("/static/{hash}/{name}", Policy::Anybody, get(pages::asset)),
+        ("/rules/", Policy::Anybody, get(pages::rules)),
+    ]
+}
+
+/// Every path with its policy.
+pub fn policies() -> Vec<(String, Policy)> {
+    let root = root_routes().into_iter().map(|(path, policy, _)| (path.to_owned(), policy));
+    let main = index_routes().into_iter().map(|(path, policy, _)| (path.to_owned(), policy));
+    let other = index_routes().into_iter().map(|(path, policy, _)| (format!("/i/{{index}}{path}"), policy));
+    root.chain(main).chain(other).collect()
+}
+
+/// The router.
+pub fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for (path, _, handlers) in root_routes() {
+        router = router.route(path, handlers);
+    }
+    for (path, _, handlers) in index_routes() {
+        router = router.route(path, handlers.clone()).route(&format!("/i/{{index}}{path}"), handlers);
+    }
+    router.fallback(not_found).method_not_allowed_fallback(not_allowed).with_state(app)
+}
+
+async fn not_found(headers: HeaderMap) -> Response {
+    Failure::not_found("Not Found").answer(&headers)
+}
+
+async fn not_allowed(headers: HeaderMap) -> Response {
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").answer(&headers)
+}
+
+/// The index that a request is about, and the other segments of its path.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) index: IndexName,
+    params: Vec<(String, String)>,
+}
+
+impl Site {
+    /// A segment of the path, decoded.
+    pub(crate) fn param(&self, name: &str) -> Option<String> {
+        self.params.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+}
+
+impl FromRequestParts<App> for Site {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let refuse = |parts: &Parts| Failure::not_found("Not Found").answer(&parts.headers);
+        let Ok(raw) = RawPathParams::from_request_parts(parts, app).await else { return Err(refuse(parts)) };
+        let mut index = IndexName::main();
+        let mut params = Vec::new();
+        for (name, value) in &raw {
+            if name == "index" {
+                index = value.parse().map_err(|_| refuse(parts))?;
+            } else {
+                params.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        // `/i/main/` would be a second address of everything in `main`.
+        if raw.iter().any(|(name, _)| name == "index") && index.is_main() {
+            return Err(refuse(parts));
+        }
+        Ok(Self { index, params })
+    }
+}
