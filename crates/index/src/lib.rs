@@ -13,6 +13,8 @@ pub mod ops;
 pub mod policy;
 pub mod render;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod token;
 
 use std::collections::HashSet;

@@ -56,35 +56,41 @@ pub fn sort_files(files: &mut [PublishedRow]) {
 }
 
 impl ProjectView {
+    /// The visible files of each release, by version, ascending. Files are in page order, so a release is a run.
+    pub fn releases(&self) -> Vec<(&str, &[PublishedRow])> {
+        self.files.chunk_by(|a, b| a.version == b.version).map(|run| (run[0].version.as_str(), run)).collect()
+    }
+
     /// Versions that have a visible file, ascending.
-    pub fn versions(&self) -> Vec<&str> {
-        let mut out: Vec<&str> = Vec::new();
-        for file in &self.files {
-            if out.last() != Some(&file.version.as_str()) {
-                out.push(&file.version);
-            }
-        }
-        out
+    pub fn versions(&self) -> impl Iterator<Item = &str> {
+        self.releases().into_iter().map(|(version, _)| version)
     }
 
     /// The version that the older JSON API shows first: not yanked before yanked, final before pre-release,
     /// then the highest.
     pub fn latest(&self) -> Option<&str> {
-        self.versions().into_iter().max_by_key(|version| {
+        let releases = self.releases().into_iter();
+        let ranked = releases.map(|(version, files)| {
             let parsed: Option<Version> = version.parse().ok();
-            let yanked = self.of_version(version).all(|file| file.yanked);
-            (!yanked, parsed.as_ref().is_some_and(|v| !v.is_prerelease()), parsed)
-        })
+            let rank = (!files.iter().all(|file| file.yanked), parsed.as_ref().is_some_and(|v| !v.is_prerelease()));
+            (rank, parsed, version)
+        });
+        ranked.max_by(|(a, a_version, _), (b, b_version, _)| (a, a_version).cmp(&(b, b_version))).map(|(_, _, v)| v)
     }
 
-    fn of_version<'a, 'v>(&'a self, version: &'v str) -> impl Iterator<Item = &'a PublishedRow> + use<'a, 'v> {
-        self.files.iter().filter(move |file| file.version == version)
+    /// The visible files of one release.
+    fn of_version(&self, version: &str) -> &[PublishedRow] {
+        self.releases().into_iter().find(|(known, _)| *known == version).map_or(&[], |(_, files)| files)
     }
 
     /// The file whose metadata stands for a release: the first that was uploaded.
     pub fn representative(&self, version: &str) -> Option<&PublishedRow> {
-        self.of_version(version).min_by_key(|file| file.id)
+        representative(self.of_version(version))
     }
+}
+
+fn representative(release: &[PublishedRow]) -> Option<&PublishedRow> {
+    release.iter().min_by_key(|file| file.id)
 }
 
 /// A file's two stored entries: for the project page, and for the older JSON API.
@@ -134,7 +140,7 @@ pub fn project_pages(view: &ProjectView, releases: &BTreeMap<String, Option<Core
         last_serial: *serial,
         status: *status,
         status_reason: reason.clone(),
-        versions: view.versions().into_iter().map(str::to_owned).collect(),
+        versions: view.versions().map(str::to_owned).collect(),
     };
     let texts: Vec<&str> = files.iter().map(|file| file.entry.as_str()).collect();
     let parsed: Vec<FileEntry> =
@@ -181,12 +187,15 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 /// The older JSON API (pypi-behaviour §2.2). URLs are relative to the index's root unless a public URL is set,
 /// in which case the web layer's documents say so; installers do not read this surface.
 fn legacy_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, whole: bool) -> Vec<u8> {
-    let urls: Vec<&str> = view.of_version(version).map(|file| file.legacy_entry.as_str()).collect();
-    let representative: Value = view
-        .representative(version)
+    let join = |files: &[PublishedRow]| {
+        let texts: Vec<&str> = files.iter().map(|file| file.legacy_entry.as_str()).collect();
+        texts.join(",")
+    };
+    let files = view.of_version(version);
+    let representative: Value = representative(files)
         .and_then(|file| serde_json::from_str(&file.legacy_entry).ok())
         .unwrap_or(Value::Null);
-    let yanked = view.of_version(version).all(|file| file.yanked);
+    let yanked = files.iter().all(|file| file.yanked);
     let reason = if yanked { representative["yanked_reason"].clone() } else { Value::Null };
     let mut out = Vec::new();
     let info = info_json(view, version, metadata, yanked, reason).to_string();
@@ -195,14 +204,13 @@ fn legacy_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, whole
     let _ = write!(out, "{{\"info\":{info},\"last_serial\":{},\"ownership\":{ownership}", view.serial);
     if whole {
         out.extend_from_slice(b",\"releases\":{");
-        for (n, version) in view.versions().into_iter().enumerate() {
-            let files: Vec<&str> = view.of_version(version).map(|file| file.legacy_entry.as_str()).collect();
+        for (n, (version, files)) in view.releases().into_iter().enumerate() {
             let comma = if n > 0 { "," } else { "" };
-            let _ = write!(out, "{comma}{}:[{}]", json!(version), files.join(","));
+            let _ = write!(out, "{comma}{}:[{}]", json!(version), join(files));
         }
         out.push(b'}');
     }
-    let _ = write!(out, ",\"urls\":[{}],\"vulnerabilities\":[]}}", urls.join(","));
+    let _ = write!(out, ",\"urls\":[{}],\"vulnerabilities\":[]}}", join(files));
     out.push(b'\n');
     out
 }

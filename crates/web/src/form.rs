@@ -25,25 +25,40 @@ pub(crate) const TEXT_BYTES_MAX: usize = 8 << 20;
 /// Written and hashed at once.
 const WRITE_BYTES: usize = 256 << 10;
 
-/// A body that can be drained after its parser gave up.
+/// Longest that a refused body is read on.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// A body that can be drained after its parser gave up, and that ends when its client falls silent.
 #[derive(Clone)]
-pub(crate) struct Draining(Arc<Mutex<BodyDataStream>>);
+pub(crate) struct Draining(Arc<Mutex<Silence>>);
+
+struct Silence {
+    stream: BodyDataStream,
+    pause: Duration,
+    since: Pin<Box<tokio::time::Sleep>>,
+}
 
 impl Draining {
-    pub(crate) fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(body.into_data_stream())))
+    pub(crate) fn new(body: Body, app: &App) -> Self {
+        let pause = Duration::from_secs(app.settings().read_timeout_seconds);
+        let since = Box::pin(tokio::time::sleep(pause));
+        Self(Arc::new(Mutex::new(Silence { stream: body.into_data_stream(), pause, since })))
     }
 
     /// Reads and throws away what is left, within bounds, so that a client that writes its whole body before it
     /// reads the answer sees the answer instead of a broken pipe.
-    pub(crate) async fn drain(mut self, bytes_max: u64, pause: Duration) {
+    pub(crate) async fn drain(mut self, bytes_max: u64) {
         let mut left = bytes_max;
-        while left > 0 {
-            match tokio::time::timeout(pause, self.next()).await {
-                Ok(Some(Ok(bytes))) => left = left.saturating_sub(bytes.len() as u64),
-                Ok(Some(Err(_)) | None) | Err(_) => return,
+        let reading = async {
+            while left > 0 {
+                match self.next().await {
+                    Some(Ok(bytes)) => left = left.saturating_sub(bytes.len() as u64),
+                    Some(Err(_)) | None => return,
+                }
             }
-        }
+        };
+        // A client that is too slow even for this loses the connection, as it would have anyway.
+        let _ = tokio::time::timeout(DRAIN_TIME_MAX, reading).await;
     }
 }
 
@@ -51,7 +66,15 @@ impl Stream for Draining {
     type Item = Result<Bytes, axum::Error>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context)
+        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let polled = body.stream.poll_next_unpin(context);
+        if polled.is_ready() {
+            let next = tokio::time::Instant::now() + body.pause;
+            body.since.as_mut().reset(next);
+        } else if body.since.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(axum::Error::new("the client sent nothing for too long"))));
+        }
+        polled
     }
 }
 

@@ -1,7 +1,5 @@
 //! `POST /legacy/`, the upload, and `POST /api/v1/check`, its dry run: one way through, two ends.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
@@ -21,13 +19,12 @@ use crate::routes::Site;
 /// `POST /legacy/`
 pub(crate) async fn legacy(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
-    let body = Draining::new(body);
+    let body = Draining::new(body, &app);
     let query_action = action_of(parts.uri.query());
     let outcome = take(&app, &site, &parts.headers, query_action, body.clone()).await;
     // A client that waits for `100 Continue` has sent nothing yet and need not.
     if outcome.is_err() && !parts.headers.contains_key(header::EXPECT) {
-        let pause = Duration::from_secs(app.settings().read_timeout_seconds);
-        body.drain(app.settings().drain_bytes_max, pause).await;
+        body.drain(app.settings().drain_bytes_max).await;
     }
     app.metrics().upload(outcome.is_ok());
     let mut response = match outcome {
@@ -112,7 +109,7 @@ fn action_of(query: Option<&str>) -> Option<String> {
 /// The answer to an accepted upload. Clients print nothing of it; people with curl do.
 fn said(accepted: &Accepted, headers: &HeaderMap) -> Response {
     let (state, text) = match accepted {
-        Accepted::AlreadyHere => ("published", "The same file is here already. Nothing was changed.".to_owned()),
+        Accepted::AlreadyHere => ("unchanged", "The same file is here already. Nothing was changed.".to_owned()),
         Accepted::Staged { filename, published: true, .. } => ("published", format!("'{filename}' is published.")),
         Accepted::Staged { filename, state: FileState::Held, .. } => {
             ("held", format!("'{filename}' was accepted and is held until a person has looked at it."))
@@ -134,10 +131,9 @@ fn said(accepted: &Accepted, headers: &HeaderMap) -> Response {
 /// With a token, also whether its holder may upload; without one, everything else.
 pub(crate) async fn check(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
-    let body = Draining::new(body);
+    let body = Draining::new(body, &app);
     let outcome = dry_run(&app, &site, &parts.headers, body.clone()).await;
-    let pause = Duration::from_secs(app.settings().read_timeout_seconds);
-    body.drain(app.settings().drain_bytes_max, pause).await;
+    body.drain(app.settings().drain_bytes_max).await;
     match outcome {
         Err(failure) => failure.answer(&parts.headers),
         Ok(rejections) => {

@@ -8,4 +8,6 @@ mod publish;
 pub mod rebuild;
 pub mod scrub;
 pub mod upload;
+#[cfg(test)]
+mod tests;
 pub mod workers;

@@ -132,9 +132,23 @@ impl Publisher {
     /// lease again: it is this node's.
     pub(super) async fn repair(&mut self) -> Result<()> {
         if self.hold_lease().await? {
+            if !self.list_is_current().await? {
+                self.write_list().await?;
+            }
             self.checkpoint_if_due(true).await?;
         }
         Ok(())
+    }
+
+    /// Whether the list in the site carries the index's serial: then it need not be made again at a start.
+    async fn list_is_current(&self) -> Result<bool> {
+        let mut tx = self.installation.store.read().await?;
+        let serial = indexes::by_id(&mut tx, self.index_id).await?.serial;
+        let carried = |form| {
+            let page = self.installation.blobs.get(&layout::list(&self.index, form))?;
+            Ok::<_, std::io::Error>(page.and_then(|page| simple::last_serial(&page)))
+        };
+        Ok(carried("json")? == Some(serial) && carried("html")? == Some(serial))
     }
 
     /// After a failure: the next run takes the lease anew, and with it repairs what was left half-written.
@@ -198,7 +212,7 @@ impl Publisher {
         let records = publishing::commits_after(&mut tx, self.index_id, from.max(0)).await?;
         self.recent.clear();
         self.list = None;
-        self.list_dirty = true;
+        self.list_dirty = !self.list_is_current().await?;
         let mut owed = Vec::new();
         for (serial, text) in records {
             let record: Record = serde_json::from_str(&text).map_err(|e| Error::Internal(e.to_string()))?;
@@ -515,7 +529,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         files: shown,
     };
     if whole {
-        releases.extend(view.versions().into_iter().map(str::to_owned));
+        releases.extend(view.versions().map(str::to_owned));
     }
     let mut objects = metadata_objects;
     objects.extend(render_project(tx, &view, &releases).await?);

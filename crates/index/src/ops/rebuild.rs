@@ -80,7 +80,7 @@ pub async fn rebuild(
     for listed in projects::published(&mut tx, index.id).await? {
         let row = projects::by_id(&mut tx, listed.id).await?;
         let view = published_view(&mut tx, &name, &row).await?;
-        let releases = view.versions().into_iter().map(str::to_owned).collect();
+        let releases = view.versions().map(str::to_owned).collect();
         for object in render_project(&mut tx, &view, &releases).await? {
             compare(blobs, &object, &mut report, &mut expected)?;
         }

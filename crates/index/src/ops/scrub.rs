@@ -80,7 +80,7 @@ async fn pages(installation: &Arc<Installation>, index: &IndexRow, wrong: &mut V
         let mut tx = installation.store.read().await?;
         let row = projects::by_id(&mut tx, project.id).await?;
         let view = published_view(&mut tx, &name, &row).await?;
-        let releases = view.versions().into_iter().map(str::to_owned).collect();
+        let releases = view.versions().map(str::to_owned).collect();
         let objects = render_project(&mut tx, &view, &releases).await?;
         drop(tx);
         let mut differing = Vec::new();

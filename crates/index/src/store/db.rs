@@ -200,7 +200,7 @@ macro_rules! statements {
         $(const $name: &str = concat!("/* ", stringify!($name), " */ ", $sql);)*
         /// Every statement of this file.
         #[cfg(test)]
-        pub(super) const ALL: &[&str] = &[$($name),*];
+        pub(in crate::store) const ALL: &[&str] = &[$($name),*];
     };
 }
 pub(crate) use statements;

@@ -1,0 +1,296 @@
+//! The path, in process, on both engines: from bytes to head and back.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use packaging::metadata::{CoreMetadata, Field};
+use packaging::{NormalizedName, ProjectStatus, Rule};
+
+use super::projects::{self as verbs, Target};
+use super::upload::{Accepted, Upload, receive, upload};
+use super::{accounts, indexes, inspect, rebuild, scrub, workers};
+use crate::blobs::layout;
+use crate::model::{Actor, FileState, IndexName, TokenActor};
+use crate::policy::upload::Form;
+use crate::store::indexes::IndexRow;
+use crate::testing::{Engine, engines, installation};
+use crate::{Error, Installation, Settings};
+
+/// A story's stage: an installation whose uploads do not wait, `main`, and the token of an account.
+struct Stage {
+    installation: Arc<Installation>,
+    index: IndexRow,
+    actor: TokenActor,
+    _engine: Engine,
+}
+
+impl Stage {
+    async fn on(engine: Engine, settings: Settings) -> Self {
+        let installation = installation(&engine, Settings { upload_wait_ms: 0, ..settings }).await;
+        accounts::create(&installation, "ann", "ann@example.org", None, None, "test").await.expect("an account");
+        let main = IndexName::main();
+        let token = accounts::create_token(&installation, &main, "ann", &[], None, "test").await.expect("a token");
+        let actor = installation.verify_token(&main, &token).expect("good");
+        let index = indexes::list(&installation).await.expect("list").remove(0);
+        Self { installation, index, actor, _engine: engine }
+    }
+
+    /// Uploads a tiny wheel whose module holds `content`.
+    async fn upload(&self, project: &str, version: &str, content: &str) -> Result<Accepted, Error> {
+        let (filename, bytes) = wheel(project, version, content);
+        self.upload_bytes(&filename, &bytes).await
+    }
+
+    async fn upload_bytes(&self, filename: &str, bytes: &[u8]) -> Result<Accepted, Error> {
+        let mut receiving = receive(&self.installation, &self.index).expect("room");
+        receiving.write(bytes).expect("written");
+        let form = Form {
+            filetype: Some("bdist_wheel".into()),
+            pyversion: Some("py3".into()),
+            sha256: Some(receiving.sha256_so_far()),
+            ..Form::default()
+        };
+        let body = Some(receiving);
+        let candidate = Upload { form, filename: filename.into(), content_type: None, body };
+        upload(&self.installation, &self.index, &self.actor, candidate).await
+    }
+
+    /// Does everything that waits in the background.
+    async fn settle(&self) {
+        while inspect::run_once(&self.installation).await.expect("inspected") > 0 {}
+        workers::drain_publications(&self.installation).await.expect("published");
+    }
+
+    fn page(&self, project: &str) -> serde_json::Value {
+        let key = layout::page(&self.index.name(), &name(project), "json");
+        let body = self.installation.blobs.get(&key).expect("readable").expect("a page");
+        serde_json::from_slice(&body).expect("JSON")
+    }
+
+    fn filenames(&self, project: &str) -> Vec<String> {
+        let page = self.page(project);
+        let files = page["files"].as_array().expect("files");
+        files.iter().map(|file| file["filename"].as_str().expect("text").to_owned()).collect()
+    }
+
+    async fn assert_sound(&self) {
+        let row = indexes::list(&self.installation).await.expect("list").remove(0);
+        let wrong = scrub::scrub(&self.installation, &row, &mut |_| {}).await.expect("scrubbed");
+        assert_eq!(wrong, Vec::<String>::new());
+        let rebuilt = rebuild::rebuild(&self.installation, &row, &mut |_| {}).await.expect("rebuilt");
+        let untouched = rebuild::Rebuilt { unchanged: rebuilt.unchanged, ..rebuild::Rebuilt::default() };
+        assert_eq!(rebuilt, untouched, "a rebuild of a sound site changes nothing");
+    }
+}
+
+fn name(text: &str) -> NormalizedName {
+    text.parse().expect("a name")
+}
+
+fn wheel(project: &str, version: &str, content: &str) -> (String, Vec<u8>) {
+    let part = name(project).in_filename();
+    let info = format!("{part}-{version}.dist-info");
+    let members = [
+        (format!("{part}/__init__.py"), content.to_owned()),
+        (format!("{info}/METADATA"), format!("Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n")),
+        (format!("{info}/WHEEL"), "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned()),
+    ];
+    let mut record: String = members
+        .iter()
+        .map(|(path, body)| {
+            use base64::Engine;
+            use sha2::Digest;
+            let digest = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(body.as_bytes()));
+            format!("{path},sha256={digest},{}\n", body.len())
+        })
+        .collect();
+    record.push_str(&format!("{info}/RECORD,,\n"));
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (path, body) in members.iter().chain([&(format!("{info}/RECORD"), record)]) {
+        zip.start_file(path, options).expect("started");
+        zip.write_all(body.as_bytes()).expect("written");
+    }
+    (format!("{part}-{version}-py3-none-any.whl"), zip.finish().expect("finished").into_inner())
+}
+
+async fn stages() -> Vec<Stage> {
+    let mut out = Vec::new();
+    for engine in engines().await {
+        out.push(Stage::on(engine, Settings::default()).await);
+    }
+    out
+}
+
+fn rules(outcome: Result<Accepted, Error>) -> Vec<Rule> {
+    match outcome {
+        Err(Error::Rejected(rejections)) => rejections.into_iter().map(|rejection| rejection.rule).collect(),
+        other => panic!("not rejected: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_walks_the_whole_path() {
+    for stage in stages().await {
+        let accepted = stage.upload("Foo", "1.0", "x = 1").await.expect("taken");
+        assert!(matches!(accepted, Accepted::Staged { state: FileState::Staged, published: false, .. }));
+        let key = layout::page(&stage.index.name(), &name("foo"), "json");
+        assert!(!stage.installation.blobs.exists(&key), "nothing is visible before the inspection");
+        stage.settle().await;
+        assert_eq!(stage.filenames("foo"), ["foo-1.0-py3-none-any.whl"]);
+        assert_eq!(stage.page("foo")["meta"]["_last-serial"], 1);
+        stage.assert_sound().await;
+        assert_eq!(stage.upload("Foo", "1.0", "x = 1").await.expect("the same"), Accepted::AlreadyHere);
+        assert_eq!(rules(stage.upload("Foo", "1.0", "x = 2").await), [Rule::FileExists]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_uploads_to_one_project_are_few_sets() {
+    for stage in stages().await {
+        let stage = Arc::new(stage);
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..16 {
+            let stage = Arc::clone(&stage);
+            tasks.spawn(async move { stage.upload("foo", &format!("1.{n}"), &format!("x = {n}")).await.map(|_| ()) });
+        }
+        for outcome in tasks.join_all().await {
+            outcome.expect("taken");
+        }
+        stage.settle().await;
+        assert_eq!(stage.filenames("foo").len(), 16);
+        let serial = indexes::list(&stage.installation).await.expect("list")[0].serial;
+        assert!(serial <= 3, "sixteen uploads took {serial} sets");
+        stage.assert_sound().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removal_takes_bytes_out_of_the_site_and_the_name_stays_used() {
+    for stage in stages().await {
+        let files = [stage.upload("foo", "1.0", "x = 1").await, stage.upload("foo", "2.0", "x = 2").await];
+        assert!(files.iter().all(Result::is_ok));
+        stage.settle().await;
+        let (main, foo) = (IndexName::main(), name("foo"));
+        let target = Target::Release("1.0".parse().expect("a version"));
+        let operator = Actor::Operator;
+        assert_eq!(verbs::remove(&stage.installation, &main, &foo, &target, None, &operator).await.expect("removed"), 1);
+        stage.settle().await;
+        assert_eq!(stage.filenames("foo"), ["foo-2.0-py3-none-any.whl"]);
+        assert!(!stage.installation.blobs.exists(&layout::legacy_release(&main, &foo, "1.0")));
+        stage.assert_sound().await;
+        assert_eq!(rules(stage.upload("foo", "1.0", "x = 1").await), [Rule::FilenameReused]);
+        let again = verbs::remove(&stage.installation, &main, &foo, &target, None, &operator).await;
+        assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quarantine_hides_everything_and_lifting_it_brings_the_same_bytes_back() {
+    for stage in stages().await {
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        stage.settle().await;
+        let before = stage.page("foo");
+        let (main, foo) = (IndexName::main(), name("foo"));
+        let set = async |status| {
+            verbs::set_status(&stage.installation, &main, &foo, status, Some("why"), &Actor::Operator).await.expect("set");
+            stage.settle().await;
+        };
+        set(ProjectStatus::Quarantined).await;
+        let page = stage.page("foo");
+        assert_eq!(page["files"], serde_json::json!([]));
+        assert_eq!(page["project-status"], serde_json::json!({ "reason": "why", "status": "quarantined" }));
+        stage.assert_sound().await;
+        assert_eq!(rules(stage.upload("foo", "2.0", "x = 2").await), [Rule::ProjectStatusRefuses]);
+        set(ProjectStatus::Active).await;
+        assert_eq!(stage.page("foo")["files"], before["files"]);
+        stage.assert_sound().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limits_of_the_ledgers_rules_hold_at_the_limit_and_one_past_it() {
+    let size = wheel("foo", "1.0", "x = 1").1.len() as u64;
+    for engine in engines().await {
+        let settings = Settings { project_bytes_max: 2 * size, release_open_seconds: 60, ..Settings::default() };
+        let stage = Stage::on(engine, settings).await;
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        stage.upload("foo", "1.1", "x = 2").await.expect("exactly the project's limit");
+        assert_eq!(rules(stage.upload("foo", "1.2", "x = 3").await), [Rule::ProjectTooLarge]);
+        let build = |n: u32| {
+            let (_, bytes) = wheel("bar", "1.0", &format!("x = {n}"));
+            (format!("bar-1.0-{n}-py3-none-any.whl"), bytes)
+        };
+        let (first, bytes) = build(1);
+        stage.upload_bytes(&first, &bytes).await.expect("taken");
+        stage.installation.clock.advance(60 * 1_000_000);
+        let (second, other) = build(2);
+        stage.upload_bytes(&second, &other).await.expect("open to its last second");
+        stage.installation.clock.advance(1_000_000);
+        let (third, more) = build(3);
+        assert!(rules(stage.upload_bytes(&third, &more).await).contains(&Rule::ReleaseClosed));
+        assert_eq!(stage.upload_bytes(&first, &bytes).await.expect("the same is always fine"), Accepted::AlreadyHere);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_would_be_confused_are_refused_once_and_for_new_projects_only() {
+    for stage in stages().await {
+        stage.upload("zope-lib", "1.0", "x = 1").await.expect("taken");
+        assert_eq!(rules(stage.upload("z0pe.l1b", "1.0", "x = 2").await), [Rule::NameSimilar]);
+        assert_eq!(rules(stage.upload("json", "1.0", "x = 3").await), [Rule::NameStdlib]);
+        stage.upload("Zope_Lib", "1.1", "x = 4").await.expect("another spelling of the same project");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn form_and_archive_must_agree() {
+    for stage in stages().await {
+        let (filename, bytes) = wheel("foo", "1.0", "x = 1");
+        let mut receiving = receive(&stage.installation, &stage.index).expect("room");
+        receiving.write(&bytes).expect("written");
+        let mut metadata = CoreMetadata::default();
+        metadata.push(Field::Name, "foo".into());
+        metadata.push(Field::Version, "1.1".into());
+        metadata.push(Field::RequiresDist, "evil".into());
+        let form = Form {
+            filetype: Some("bdist_wheel".into()),
+            pyversion: Some("py3".into()),
+            md5: Some("0".repeat(32)),
+            metadata,
+            ..Form::default()
+        };
+        let candidate = Upload { form, filename, content_type: None, body: Some(receiving) };
+        let outcome = upload(&stage.installation, &stage.index, &stage.actor, candidate).await;
+        assert_eq!(rules(outcome), [Rule::Mismatch, Rule::Mismatch, Rule::DigestMismatch]);
+        let kept = stage.installation.blobs.list(&layout::vault(&stage.index.name())).expect("listed");
+        assert_eq!(kept, [], "a refused upload leaves no bytes");
+        let mut tx = stage.installation.store.read().await.expect("a transaction");
+        let project = crate::store::projects::by_name(&mut tx, stage.index.id, &name("foo")).await.expect("sql");
+        assert_eq!(project, None, "and claims no name");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_index_shares_nothing() {
+    for stage in stages().await {
+        let other: IndexName = "other".parse().expect("a name");
+        indexes::create(&stage.installation, &other, packaging::Profile::Public, "test").await.expect("made");
+        let rows = indexes::list(&stage.installation).await.expect("list");
+        let token = accounts::create_token(&stage.installation, &other, "ann", &[], None, "test").await.expect("a token");
+        assert!(stage.installation.verify_token(&IndexName::main(), &token).is_err(), "a token is good for its index");
+        let second = Stage {
+            installation: Arc::clone(&stage.installation),
+            actor: stage.installation.verify_token(&other, &token).expect("good"),
+            index: rows[1].clone(),
+            _engine: Engine { store: stage.installation.store.clone(), folder: tempfile::TempDir::new().expect("a folder") },
+        };
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        second.upload("foo", "1.0", "x = 2").await.expect("the same name with other bytes");
+        stage.settle().await;
+        let hash = |stage: &Stage| stage.page("foo")["files"][0]["hashes"]["sha256"].clone();
+        assert_ne!(hash(&stage), hash(&second));
+        let serials: Vec<i64> = indexes::list(&stage.installation).await.expect("list").iter().map(|row| row.serial).collect();
+        assert_eq!(serials, [1, 1]);
+    }
+}
