@@ -192,9 +192,8 @@ fn legacy_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, whole
         texts.join(",")
     };
     let files = view.of_version(version);
-    let representative: Value = representative(files)
-        .and_then(|file| serde_json::from_str(&file.legacy_entry).ok())
-        .unwrap_or(Value::Null);
+    let representative: Value =
+        representative(files).and_then(|file| serde_json::from_str(&file.legacy_entry).ok()).unwrap_or(Value::Null);
     let yanked = files.iter().all(|file| file.yanked);
     let reason = if yanked { representative["yanked_reason"].clone() } else { Value::Null };
     let mut out = Vec::new();

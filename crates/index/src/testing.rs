@@ -95,7 +95,8 @@ fn cluster() -> &'static Cluster {
 /// A folder that names this process; those of processes that are gone are removed first.
 fn cluster_folder() -> PathBuf {
     const PREFIX: &str = "tidewaiter-pg-";
-    let fresh = tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir().expect("a folder");
+    let fresh =
+        tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir().expect("a folder");
     for entry in std::fs::read_dir(fresh.path().parent().expect("a parent")).expect("readable").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).map(str::to_owned);

@@ -105,6 +105,25 @@ impl DistFilename {
         }
     }
 
+    /// One text for all spellings that installers read as the same file: normalised name, canonical version, and
+    /// for a wheel its build number and tags in order.
+    pub fn meaning(&self) -> String {
+        let (project, version) = (self.project().in_filename(), self.version().canonical());
+        match self {
+            Self::Sdist(_) => format!("{project}-{version}.tar.gz"),
+            Self::Wheel(WheelFilename { build, python_tags, abi_tags, platform_tags, .. }) => {
+                let sorted = |tags: &[String]| {
+                    let mut tags: Vec<String> = tags.iter().map(|tag| tag.to_ascii_lowercase()).collect();
+                    tags.sort();
+                    tags.join(".")
+                };
+                let build = build.as_ref().map_or(String::new(), |build| format!("-{}", build.to_ascii_lowercase()));
+                let tags = [sorted(python_tags), sorted(abi_tags), sorted(platform_tags)].join("-");
+                format!("{project}-{version}{build}-{tags}.whl")
+            }
+        }
+    }
+
     /// The name of the folder that holds the metadata, by this name's own spelling: `{name}-{version}.dist-info`
     /// in a wheel, `{name}-{version}` at the top of an sdist.
     pub fn stem(&self) -> String {
@@ -178,6 +197,14 @@ mod tests {
         let sdist: DistFilename = "foo_bar-1.0rc1.tar.gz".parse().expect("valid");
         assert_eq!(sdist.project().as_str(), "foo-bar");
         assert_eq!(sdist.stem(), "foo_bar-1.0rc1");
+    }
+
+    #[test]
+    fn spellings_of_one_file_mean_the_same() {
+        let meaning = |text: &str| text.parse::<DistFilename>().expect("valid").meaning();
+        assert_eq!(meaning("Foo.Bar-1.0.0-py3.py2-none-any.whl"), meaning("foo_bar-1.0-py2.py3-none-any.whl"));
+        assert_ne!(meaning("foo-1.0-1-py3-none-any.whl"), meaning("foo-1.0-py3-none-any.whl"));
+        assert_eq!(meaning("Foo-Bar-1.0.tar.gz"), "foo_bar-1.tar.gz");
     }
 
     #[test]

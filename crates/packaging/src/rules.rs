@@ -274,10 +274,10 @@ rules! {
         "A file ends in `.whl` (wheel) or `.tar.gz` (sdist)."
         "Zip sdists, eggs and installers are not taken."
     SdistFilename "sdist.filename" 400 Form:
-        "An sdist is named `{normalised name with _}-{normalised version}.tar.gz`."
+        "An sdist is named `{name}-{version}.tar.gz`, in a public index in the normalised spelling of both."
         "Rebuild with a back end that follows PEP 625."
     WheelFilename "wheel.filename" 400 Form:
-        "A wheel is named `{name}-{version}(-{build})-{python}-{abi}-{platform}.whl` with the normalised project name."
+        "A wheel is named `{name}-{version}(-{build})-{python}-{abi}-{platform}.whl`, in a public index with the normalised project name."
         "Rebuild with a back end that follows the binary distribution format."
     WheelPlatform "wheel.platform-tag" 400 Form:
         "Every platform tag of a wheel must be one that installers can honour."

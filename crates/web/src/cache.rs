@@ -78,19 +78,22 @@ impl SiteCache {
 
     /// The object, from memory or from the site; `None` when the site has none. Absence is not remembered.
     pub(crate) async fn get(self: &Arc<Self>, key: &Key) -> std::io::Result<Option<Arc<Page>>> {
-        if let Some(page) = self.pages.get(key.as_str())
-            && (!is_list(key.as_str()) || page.loaded.elapsed() < LIST_AGE_MAX)
-        {
+        if let Some(page) = self.held(key) {
             return Ok(Some(page));
         }
         let (cache, key) = (Arc::clone(self), key.clone());
         tokio::task::spawn_blocking(move || cache.load(&key)).await.map_err(std::io::Error::other)?
     }
 
+    /// The object, if it is in memory.
+    pub(crate) fn held(&self, key: &Key) -> Option<Arc<Page>> {
+        self.pages.get(key.as_str()).filter(|page| !key.is_list() || page.loaded.elapsed() < LIST_AGE_MAX)
+    }
+
     fn load(&self, key: &Key) -> std::io::Result<Option<Arc<Page>>> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let Some(body) = self.blobs.get(key)? else { return Ok(None) };
-        let is_file = key.as_str().contains("/site/files/");
+        let is_file = key.is_site_file();
         let gzip = if is_file { None } else { self.blobs.get(&key.gzip())? };
         let tag = packaging::hash::hex(&Sha256::digest(&body)[..16]);
         let text = |value: String| HeaderValue::try_from(value).expect("hex and digits are header text");
@@ -142,8 +145,4 @@ impl SiteCache {
             }
         }
     }
-}
-
-fn is_list(key: &str) -> bool {
-    key.ends_with("/site/simple/index.json") || key.ends_with("/site/simple/index.html")
 }

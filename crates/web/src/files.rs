@@ -50,6 +50,9 @@ async fn find(app: &App, site: &Site) -> Result<Option<(Source, u64, HeaderValue
     let key = layout::site_file(&site.index, &sha256, &filename);
     let etag = HeaderValue::try_from(format!("\"{hex}{}\"", if plain == filename { "" } else { "-metadata" }))
         .map_err(|_| Failure::not_found("Not Found"))?;
+    if let Some(page) = app.cache().held(&key) {
+        return Ok(Some((Source::Memory(page.body.clone()), page.body.len() as u64, etag)));
+    }
     let blobs = Arc::clone(&app.installation().blobs);
     let opened = {
         let key = key.clone();

@@ -100,6 +100,7 @@ fn page_response(app: &App, page: &Page, form: Option<Form>, request: &HeaderMap
     let mut response =
         if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { Response::new(Body::from(body.clone())) };
     let headers = response.headers_mut();
+    headers.reserve(12);
     headers.insert(header::ETAG, etag.clone());
     headers.insert(header::CACHE_CONTROL, cache_control(app));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);

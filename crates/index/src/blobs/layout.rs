@@ -34,6 +34,16 @@ impl Key {
         Self(format!("{}.gz", self.0))
     }
 
+    /// Whether this is the list of projects, which no head names.
+    pub fn is_list(&self) -> bool {
+        self.0.ends_with("/site/simple/index.json") || self.0.ends_with("/site/simple/index.html")
+    }
+
+    /// Whether this is a file or its metadata in the public zone, which never change.
+    pub fn is_site_file(&self) -> bool {
+        self.0.split_once('/').is_some_and(|(_, rest)| rest.starts_with("site/files/"))
+    }
+
     /// A key found by listing the store itself.
     pub(super) fn listed(text: String) -> Self {
         Self(text)

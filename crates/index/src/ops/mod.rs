@@ -7,7 +7,7 @@ pub mod projects;
 mod publish;
 pub mod rebuild;
 pub mod scrub;
-pub mod upload;
 #[cfg(test)]
 mod tests;
+pub mod upload;
 pub mod workers;

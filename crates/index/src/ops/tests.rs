@@ -93,7 +93,10 @@ fn wheel(project: &str, version: &str, content: &str) -> (String, Vec<u8>) {
     let members = [
         (format!("{part}/__init__.py"), content.to_owned()),
         (format!("{info}/METADATA"), format!("Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n")),
-        (format!("{info}/WHEEL"), "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned()),
+        (
+            format!("{info}/WHEEL"),
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned(),
+        ),
     ];
     let mut record: String = members
         .iter()
@@ -174,7 +177,10 @@ async fn removal_takes_bytes_out_of_the_site_and_the_name_stays_used() {
         let (main, foo) = (IndexName::main(), name("foo"));
         let target = Target::Release("1.0".parse().expect("a version"));
         let operator = Actor::Operator;
-        assert_eq!(verbs::remove(&stage.installation, &main, &foo, &target, None, &operator).await.expect("removed"), 1);
+        assert_eq!(
+            verbs::remove(&stage.installation, &main, &foo, &target, None, &operator).await.expect("removed"),
+            1
+        );
         stage.settle().await;
         assert_eq!(stage.filenames("foo"), ["foo-2.0-py3-none-any.whl"]);
         assert!(!stage.installation.blobs.exists(&layout::legacy_release(&main, &foo, "1.0")));
@@ -193,7 +199,9 @@ async fn quarantine_hides_everything_and_lifting_it_brings_the_same_bytes_back()
         let before = stage.page("foo");
         let (main, foo) = (IndexName::main(), name("foo"));
         let set = async |status| {
-            verbs::set_status(&stage.installation, &main, &foo, status, Some("why"), &Actor::Operator).await.expect("set");
+            verbs::set_status(&stage.installation, &main, &foo, status, Some("why"), &Actor::Operator)
+                .await
+                .expect("set");
             stage.settle().await;
         };
         set(ProjectStatus::Quarantined).await;
@@ -244,6 +252,17 @@ async fn names_that_would_be_confused_are_refused_once_and_for_new_projects_only
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_spellings_of_one_file_are_one_name() {
+    for stage in stages().await {
+        let (_, bytes) = wheel("Foo-Bar", "1.0", "x = 1");
+        // The builder's folder is spelled as its own file name, so the spellings differ where folders need not.
+        stage.upload_bytes("foo_bar-1.0-py3-none-any.whl", &bytes).await.expect("taken");
+        let (_, other) = wheel("Foo-Bar", "1.0", "x = 2");
+        assert!(rules(stage.upload_bytes("foo_bar-1.0-PY3-none-any.whl", &other).await).contains(&Rule::FileExists));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn form_and_archive_must_agree() {
     for stage in stages().await {
         let (filename, bytes) = wheel("foo", "1.0", "x = 1");
@@ -277,20 +296,25 @@ async fn a_second_index_shares_nothing() {
         let other: IndexName = "other".parse().expect("a name");
         indexes::create(&stage.installation, &other, packaging::Profile::Public, "test").await.expect("made");
         let rows = indexes::list(&stage.installation).await.expect("list");
-        let token = accounts::create_token(&stage.installation, &other, "ann", &[], None, "test").await.expect("a token");
+        let token =
+            accounts::create_token(&stage.installation, &other, "ann", &[], None, "test").await.expect("a token");
         assert!(stage.installation.verify_token(&IndexName::main(), &token).is_err(), "a token is good for its index");
         let second = Stage {
             installation: Arc::clone(&stage.installation),
             actor: stage.installation.verify_token(&other, &token).expect("good"),
             index: rows[1].clone(),
-            _engine: Engine { store: stage.installation.store.clone(), folder: tempfile::TempDir::new().expect("a folder") },
+            _engine: Engine {
+                store: stage.installation.store.clone(),
+                folder: tempfile::TempDir::new().expect("a folder"),
+            },
         };
         stage.upload("foo", "1.0", "x = 1").await.expect("taken");
         second.upload("foo", "1.0", "x = 2").await.expect("the same name with other bytes");
         stage.settle().await;
         let hash = |stage: &Stage| stage.page("foo")["files"][0]["hashes"]["sha256"].clone();
         assert_ne!(hash(&stage), hash(&second));
-        let serials: Vec<i64> = indexes::list(&stage.installation).await.expect("list").iter().map(|row| row.serial).collect();
+        let serials: Vec<i64> =
+            indexes::list(&stage.installation).await.expect("list").iter().map(|row| row.serial).collect();
         assert_eq!(serials, [1, 1]);
     }
 }

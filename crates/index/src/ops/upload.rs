@@ -273,9 +273,11 @@ async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Opti
             }
         }
     }
-    facts.registered = files::registered(tx, index.id, &candidate.filename).await?;
-    if facts.registered.is_some() {
-        let row = files::by_name(tx, index.id, &candidate.filename).await?;
+    if let Some(dist) = candidate.dist() {
+        facts.registered = files::registered(tx, index.id, &dist.meaning()).await?;
+    }
+    if let Some((filename, _)) = &facts.registered {
+        let row = files::by_name(tx, index.id, filename).await?;
         facts.was_removed = row.is_none_or(|file| file.state() == FileState::Removed);
     }
     if let Some(received) = &candidate.received {
@@ -305,12 +307,12 @@ async fn commit(
     let truth = candidate.truth();
     let display = truth.get(Field::Name).unwrap_or(project.as_str());
     let metadata_body = render::pack_metadata(metadata_text);
-    let (kind, metadata_sha256) = match candidate.dist() {
-        Some(DistFilename::Wheel(_)) => {
+    let dist = candidate.dist().ok_or_else(|| internal("a file name"))?;
+    let (kind, metadata_sha256) = match &dist {
+        DistFilename::Wheel(_) => {
             (FileKind::Wheel, Some(Sha256::new(sha2::Sha256::digest(metadata_text.as_bytes()).into())))
         }
-        Some(DistFilename::Sdist(_)) => (FileKind::Sdist, None),
-        None => return Err(internal("a file name")),
+        DistFilename::Sdist(_) => (FileKind::Sdist, None),
     };
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
@@ -344,6 +346,7 @@ async fn commit(
         project_id,
         release_id,
         filename: candidate.filename.clone(),
+        meaning: dist.meaning(),
         kind,
         python_tag: match kind {
             FileKind::Sdist => "source".to_owned(),

@@ -78,8 +78,8 @@ pub struct Facts {
     pub site_role: Option<SiteRole>,
     /// An existing project whose name folds to the same, for a new project.
     pub look_alike: Option<String>,
-    /// The content under which the file name was once claimed.
-    pub registered: Option<Sha256>,
+    /// The spelling and the content under which the file name was once claimed.
+    pub registered: Option<(String, Sha256)>,
     /// Whether the file of that name was removed since.
     pub was_removed: bool,
     /// Another file with the same content.
@@ -113,9 +113,10 @@ impl Candidate {
 
     /// Whether these very bytes are there already under this name.
     pub fn is_already_here(&self, facts: &Facts) -> bool {
-        facts.registered.is_some()
-            && facts.registered == self.received.as_ref().map(|received| received.sha256)
-            && !facts.was_removed
+        let same = |(name, sha256): &(String, Sha256)| {
+            *name == self.filename && self.received.as_ref().is_some_and(|received| received.sha256 == *sha256)
+        };
+        facts.registered.as_ref().is_some_and(same) && !facts.was_removed
     }
 }
 
@@ -206,12 +207,14 @@ fn filename_rules(candidate: &Candidate, profile: Profile, found: &mut Vec<Rejec
                     Rule::Mismatch,
                     format!("Version in filename should be '{version}' not '{}'.", sdist.version_part),
                 );
-            } else if *filename != want {
+            } else if *filename != want && profile == Profile::Public {
+                // Packages from before PEP 625 are taken at home: installers read them.
                 reject(Rule::SdistFilename, format!("Filename '{filename}' is invalid, should be '{want}'."));
             }
         }
         DistFilename::Wheel(wheel) => {
-            if wheel.name_part != project.in_filename() {
+            let strict = profile == Profile::Public;
+            if dist.project() != project || strict && wheel.name_part != project.in_filename() {
                 reject(
                     Rule::WheelFilename,
                     format!(
@@ -337,11 +340,13 @@ pub fn ledger_rules(
                 "This filename was previously used by a file that has since been deleted. Use a different version."
                     .into(),
             );
-        } else if facts.registered.is_some_and(|known| known != received.sha256) {
-            reject(
-                Rule::FileExists,
-                format!("File already exists ('{}'). A published file is never replaced.", candidate.filename),
-            );
+        } else if let Some((known, _)) = facts.registered.as_ref().filter(|_| !candidate.is_already_here(facts)) {
+            let message = if *known == candidate.filename {
+                format!("File already exists ('{known}'). A published file is never replaced.")
+            } else {
+                format!("File already exists: '{}' means the same as '{known}'.", candidate.filename)
+            };
+            reject(Rule::FileExists, message);
         }
         if let Some(other) = &facts.same_content {
             reject(

@@ -7,8 +7,8 @@ use crate::Result;
 use crate::model::{FileKind, FileState, Verdict};
 
 statements! {
-    REGISTERED = "SELECT sha256 FROM filenames WHERE index_id = $1 AND filename = $2";
-    REGISTER = "INSERT INTO filenames (index_id, filename, sha256, claimed_us) VALUES ($1, $2, $3, $4)";
+    REGISTERED = "SELECT filename, sha256 FROM filenames WHERE index_id = $1 AND meaning = $2";
+    REGISTER = "INSERT INTO filenames (index_id, meaning, filename, sha256, claimed_us) VALUES ($1, $2, $3, $4, $5)";
     BY_NAME = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
                f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
@@ -114,6 +114,8 @@ pub struct NewFile {
     pub release_id: i64,
     /// Its name.
     pub filename: String,
+    /// What the name means (`DistFilename::meaning`), for the registry.
+    pub meaning: String,
     /// sdist or wheel.
     pub kind: FileKind,
     /// `pyversion`.
@@ -140,10 +142,10 @@ pub struct NewFile {
     pub uploaded_by: Option<i64>,
 }
 
-/// The content under which a name was once claimed, in this index, for ever.
-pub async fn registered(tx: &mut Tx, index_id: i64, filename: &str) -> Result<Option<Sha256>> {
-    let row: Option<(String,)> = tx.maybe(REGISTERED, args![index_id, filename]).await?;
-    Ok(row.map(|(hex,)| hex.parse().expect("the ledger holds only valid digests")))
+/// The spelling and the content under which a name was once claimed, in this index, for ever.
+pub async fn registered(tx: &mut Tx, index_id: i64, meaning: &str) -> Result<Option<(String, Sha256)>> {
+    let row: Option<(String, String)> = tx.maybe(REGISTERED, args![index_id, meaning]).await?;
+    Ok(row.map(|(name, hex)| (name, hex.parse().expect("the ledger holds only valid digests"))))
 }
 
 /// The file of this name.
@@ -180,7 +182,7 @@ pub async fn other_sdist(tx: &mut Tx, release_id: i64, filename: &str) -> Result
 
 /// Stages a file: claims its name, keeps its metadata.
 pub async fn insert(tx: &mut Tx, new: NewFile) -> Result<i64> {
-    tx.execute(REGISTER, args![new.index_id, &new.filename, &new.sha256, new.uploaded_us]).await?;
+    tx.execute(REGISTER, args![new.index_id, new.meaning, &new.filename, &new.sha256, new.uploaded_us]).await?;
     let (id,): (i64,) = tx
         .one(
             INSERT,

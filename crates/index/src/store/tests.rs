@@ -78,7 +78,9 @@ async fn migrations_run_once_and_a_newer_ledger_is_refused() {
     for engine in engines().await {
         super::migrations::run(&engine.store.db, NOW_US).await.expect("nothing to do");
         let mut tx = engine.store.write().await.expect("a transaction");
-        tx.execute("INSERT INTO migrations (name, applied_us) VALUES ('9999_future', 1)", args![]).await.expect("insert");
+        tx.execute("INSERT INTO migrations (name, applied_us) VALUES ('9999_future', 1)", args![])
+            .await
+            .expect("insert");
         tx.commit().await.expect("commit");
         let error = super::migrations::run(&engine.store.db, NOW_US).await.expect_err("newer");
         assert!(error.to_string().contains("9999_future"), "{error}");
@@ -93,7 +95,8 @@ struct Seeded {
 
 async fn seed(tx: &mut Tx) -> Seeded {
     let index = indexes::insert(tx, &IndexName::main(), packaging::Profile::Private, 1, NOW_US).await.expect("index");
-    let account = accounts::insert(tx, "ann", "ann@example.org", None, None, NOW_US).await.expect("insert").expect("new");
+    let account =
+        accounts::insert(tx, "ann", "ann@example.org", None, None, NOW_US).await.expect("insert").expect("new");
     let name = "foo".parse().expect("a name");
     let project = projects::insert(tx, index, &name, "Foo", NOW_US).await.expect("project");
     projects::set_role(tx, project, account, index, ProjectRole::Owner).await.expect("role");
@@ -107,6 +110,7 @@ fn new_file(seeded: &Seeded, filename: &str, byte: u8) -> files::NewFile {
         project_id: seeded.project,
         release_id: seeded.release,
         filename: filename.into(),
+        meaning: filename.to_lowercase(),
         kind: FileKind::Wheel,
         python_tag: "py3".into(),
         comment: String::new(),
@@ -132,7 +136,7 @@ async fn a_file_is_staged_read_back_and_its_name_is_used_for_ever() {
         assert_eq!((file.state(), file.published, file.version.as_str()), (FileState::Staged, false, "1.0"));
         assert_eq!(files::metadata(&mut tx, id).await.expect("read"), Some(vec![0, 1, 255]));
         let known = files::registered(&mut tx, seeded.index, "foo-1.0-py3-none-any.whl").await.expect("read");
-        assert_eq!(known, Some(packaging::Sha256::new([1; 32])));
+        assert_eq!(known, Some(("foo-1.0-py3-none-any.whl".into(), packaging::Sha256::new([1; 32]))));
         tx.commit().await.expect("commit");
         let mut tx = engine.store.write().await.expect("a transaction");
         let again = files::insert(&mut tx, new_file(&seeded, "foo-1.0-py3-none-any.whl", 2)).await;
@@ -182,7 +186,9 @@ async fn one_publisher_at_a_time_and_the_fence_rises() {
     for engine in engines().await {
         let mut tx = engine.store.write().await.expect("a transaction");
         let index = seed(&mut tx).await.index;
-        let lease = async |tx: &mut Tx, who: &str, now: i64| publishing::take_lease(tx, index, who, now, now + 10).await.expect("sql");
+        let lease = async |tx: &mut Tx, who: &str, now: i64| {
+            publishing::take_lease(tx, index, who, now, now + 10).await.expect("sql")
+        };
         assert_eq!(lease(&mut tx, "a", 0).await, Some(1));
         assert_eq!(lease(&mut tx, "b", 5).await, None, "held by a");
         assert_eq!(lease(&mut tx, "a", 6).await, Some(2), "a again, after a restart");
@@ -202,7 +208,8 @@ async fn search_takes_its_text_literally() {
         let mut tx = engine.store.write().await.expect("a transaction");
         let index = seed(&mut tx).await.index;
         for name in ["a-b", "axb", "a-c"] {
-            let id = projects::insert(&mut tx, index, &name.parse().expect("name"), name, NOW_US).await.expect("insert");
+            let id =
+                projects::insert(&mut tx, index, &name.parse().expect("name"), name, NOW_US).await.expect("insert");
             let row = projects::by_id(&mut tx, id).await.expect("row");
             let shown = publishing::PublishedProject {
                 id,

@@ -106,12 +106,14 @@ CREATE TABLE file_metadata (
     body BYTEA NOT NULL
 );
 
+-- What a file name means, once and for ever: two spellings of one wheel are one name.
 CREATE TABLE filenames (
     index_id BIGINT NOT NULL REFERENCES indexes (id),
+    meaning TEXT NOT NULL,
     filename TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     claimed_us BIGINT NOT NULL,
-    PRIMARY KEY (index_id, filename)
+    PRIMARY KEY (index_id, meaning)
 );
 
 CREATE TABLE jobs (
