@@ -1,13 +1,13 @@
 //! METADATA and PKG-INFO bytes to values: the header format of the core metadata specification, which is
 //! RFC 822 as Python's `email` package reads it, in UTF-8.
 
-use super::{CoreMetadata, Field};
+use super::{CoreMetadata, Field, has_own_license_files};
 use crate::rules::{Rejection, Rule};
 
 /// Largest metadata file, in bytes, description included.
 pub const METADATA_BYTES_MAX: usize = 4 << 20;
 /// Most header lines; 10,000 requirements are known to exist in no real package.
-const HEADERS_MAX: usize = 10_000;
+pub const HEADERS_MAX: usize = 10_000;
 
 /// Reads a metadata file. Values are as written, folded lines unfolded; the description is the body, or the
 /// `Description` header of older files. Problems of form are returned beside what could be read.
@@ -25,7 +25,10 @@ pub fn parse(bytes: &[u8]) -> (CoreMetadata, Vec<Rejection>) {
         problems.push(Rejection::new(Rule::MetadataUnreadable, "The metadata file is not UTF-8."));
         return (metadata, problems);
     };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.contains('\0') {
+        problems.push(Rejection::new(Rule::MetadataUnreadable, "The metadata file holds a NUL character."));
+        return (metadata, problems);
+    }
     let mut headers: Vec<(&str, String)> = Vec::new();
     let mut rest = text;
     let mut body = None;
@@ -67,15 +70,15 @@ pub fn parse(bytes: &[u8]) -> (CoreMetadata, Vec<Rejection>) {
     for (name, value) in headers {
         match Field::by_header(name) {
             Some(Field::Description) => metadata.push(Field::Description, unfold_description(&value)),
-            Some(Field::Keywords) => metadata.push(Field::Keywords, value.trim().to_owned()),
-            Some(field) => metadata.push(field, value.trim_end().to_owned()),
+            Some(field) => metadata.push(field, value.trim().to_owned()),
             None => problems.push(Rejection::new(
                 Rule::MetadataUnknownField,
                 format!("The metadata file has an unknown field '{}'.", elide(name)),
             )),
         }
     }
-    if let Some(body) = body.filter(|body| !body.trim().is_empty()) {
+    drop_absent(&mut metadata);
+    if let Some(body) = body.filter(|body| !is_absent(Field::Description, body)) {
         if metadata.get(Field::Description).is_some() {
             problems.push(Rejection::new(
                 Rule::MetadataRepeated,
@@ -86,6 +89,26 @@ pub fn parse(bytes: &[u8]) -> (CoreMetadata, Vec<Rejection>) {
         }
     }
     (metadata, problems)
+}
+
+fn drop_absent(metadata: &mut CoreMetadata) {
+    if !has_own_license_files(metadata) {
+        metadata.values.remove(&Field::LicenseFile);
+    }
+    for (field, values) in &mut metadata.values {
+        values.retain(|value| !is_absent(*field, value));
+    }
+    metadata.values.retain(|_, values| !values.is_empty());
+}
+
+/// Old back ends wrote `UNKNOWN`, or nothing, where they had no value. Where an installer acts on the value it
+/// stays as it is, for the installer will take it at its word: `Requires-Dist: UNKNOWN` asks for a project of
+/// that name. An empty `Import-Name` says that nothing can be imported (PEP 794).
+pub(super) fn is_absent(field: Field, value: &str) -> bool {
+    let value = value.trim();
+    let installers_act =
+        matches!(field, Field::RequiresDist | Field::ProvidesExtra | Field::ImportName | Field::ImportNamespace);
+    !installers_act && (value.is_empty() || value == "UNKNOWN")
 }
 
 /// At most 60 characters of a foreign text, for a message.
