@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 pub use compare::mismatches;
 pub use fields::{Compare, FIELDS, Field, FieldRow};
 pub use parse::{HEADERS_MAX, METADATA_BYTES_MAX, parse};
+pub use spdx::canonical as canonical_license;
 pub use validate::{SUMMARY_CHARS_MAX, check};
 pub use values::URL_LABEL_CHARS_MAX;
 

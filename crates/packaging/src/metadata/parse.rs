@@ -70,7 +70,7 @@ pub fn parse(bytes: &[u8]) -> (CoreMetadata, Vec<Rejection>) {
     for (name, value) in headers {
         match Field::by_header(name) {
             Some(Field::Description) => metadata.push(Field::Description, unfold_description(&value)),
-            Some(field) => metadata.push(field, value.trim().to_owned()),
+            Some(field) => metadata.push(field, value.trim_matches([' ', '\t', '\n']).to_owned()),
             None => problems.push(Rejection::new(
                 Rule::MetadataUnknownField,
                 format!("The metadata file has an unknown field '{}'.", elide(name)),
@@ -105,7 +105,7 @@ fn drop_absent(metadata: &mut CoreMetadata) {
 /// stays as it is, for the installer will take it at its word: `Requires-Dist: UNKNOWN` asks for a project of
 /// that name. An empty `Import-Name` says that nothing can be imported (PEP 794).
 pub(super) fn is_absent(field: Field, value: &str) -> bool {
-    let value = value.trim();
+    let value = value.trim_matches([' ', '\t', '\n', '\r']);
     let installers_act =
         matches!(field, Field::RequiresDist | Field::ProvidesExtra | Field::ImportName | Field::ImportNamespace);
     !installers_act && (value.is_empty() || value == "UNKNOWN")

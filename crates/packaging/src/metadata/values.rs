@@ -25,14 +25,24 @@ pub(super) fn content_type(value: &str) -> bool {
     parts.filter(|part| !part.is_empty()).all(|part| match part.split_once('=') {
         None => false,
         Some((key, value)) => {
-            let value = value.trim().trim_matches('"');
-            match key.trim().to_ascii_lowercase().as_str() {
+            let (key, value) = (key.trim(), value.trim());
+            let quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+            if !token(key) || !quoted && !token(value) {
+                return false;
+            }
+            let value = value.trim_matches('"');
+            match key.to_ascii_lowercase().as_str() {
                 "charset" => value.eq_ignore_ascii_case("utf-8"),
                 "variant" => kind != "text/markdown" || matches!(value, "GFM" | "CommonMark"),
                 _ => true,
             }
         }
     })
+}
+
+/// RFC 2045 section 5.1.
+fn token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
 }
 
 /// Only the first address is looked at, as the public index does; `Name <local@host>` or a bare address.

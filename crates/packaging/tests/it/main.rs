@@ -1,0 +1,4 @@
+//! The crate from outside: against its oracles, at its limits, and over generated values.
+
+mod forms;
+mod oracle;
