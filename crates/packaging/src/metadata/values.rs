@@ -40,9 +40,9 @@ pub(super) fn content_type(value: &str) -> bool {
     })
 }
 
-/// RFC 2045 section 5.1.
+/// RFC 2045 section 5.1, less the three that RFC 2231 gives a meaning.
 fn token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=*'%".contains(&b))
 }
 
 /// Only the first address is looked at, as the public index does; `Name <local@host>` or a bare address.

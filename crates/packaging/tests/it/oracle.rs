@@ -41,10 +41,7 @@ pub(crate) const DIFFERENCES: &[(&str, &str, Covers)] = &[
         "white space outside ASCII",
         "Python's `\\s` and `str.strip` take 29 characters, among them no-break spaces and file separators; a version \
          or specifier is ASCII here, so that no two tools cut it differently",
-        |case, _| {
-            matches!(case.kind.as_str(), "version" | "order" | "specifiers" | "requirement" | "field")
-                && odd_space(case)
-        },
+        |case, _| !matches!(case.kind.as_str(), "name" | "filename") && odd_space(case),
     ),
     (
         "numbers beyond 64 bits",
@@ -140,7 +137,12 @@ pub(crate) const DIFFERENCES: &[(&str, &str, Covers)] = &[
     (
         "value that begins on its second line",
         "begins there; the library of this Python keeps the line end, later ones drop it",
-        |case, ours| case.kind == "field" && !case.ok && ours.ok && case.given[1].starts_with('\n'),
+        |case, ours| {
+            case.kind == "field"
+                && !case.ok
+                && ours.ok
+                && case.given[1].trim_start_matches([' ', '\t']).starts_with('\n')
+        },
     ),
     (
         "content types outside ASCII",
