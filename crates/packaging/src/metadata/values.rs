@@ -27,10 +27,10 @@ pub(super) fn content_type(value: &str) -> bool {
         Some((key, value)) => {
             let (key, value) = (key.trim(), value.trim());
             let quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
-            if !token(key) || !quoted && !token(value) {
+            let value = if quoted { &value[1..value.len() - 1] } else { value };
+            if !token(key, b"*'%") || !(if quoted { !value.contains('"') } else { token(value, b"*'") }) {
                 return false;
             }
-            let value = value.trim_matches('"');
             match key.to_ascii_lowercase().as_str() {
                 "charset" => value.eq_ignore_ascii_case("utf-8"),
                 "variant" => kind != "text/markdown" || matches!(value, "GFM" | "CommonMark"),
@@ -40,9 +40,10 @@ pub(super) fn content_type(value: &str) -> bool {
     })
 }
 
-/// RFC 2045 section 5.1, less the three that RFC 2231 gives a meaning.
-fn token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=*'%".contains(&b))
+/// RFC 2045 section 5.1, less what RFC 2231 gives a meaning of its own.
+fn token(text: &str, reserved: &[u8]) -> bool {
+    let fits = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b) && !reserved.contains(&b);
+    !text.is_empty() && text.bytes().all(fits)
 }
 
 /// Only the first address is looked at, as the public index does; `Name <local@host>` or a bare address.

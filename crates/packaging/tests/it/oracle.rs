@@ -129,7 +129,11 @@ pub(crate) const DIFFERENCES: &[(&str, &str, Covers)] = &[
         matches!(case.kind.as_str(), "field" | "metadata") && !case.ok && ours.ok && has_absent_value(case)
     }),
     ("white space behind a value", "is no part of it", |case, ours| {
-        case.kind == "field" && !case.ok && ours.ok && case.given[1].ends_with([' ', '\t'])
+        let mut lines = case.given.iter().flat_map(|text| text.split(['\r', '\n']));
+        matches!(case.kind.as_str(), "field" | "metadata")
+            && !case.ok
+            && ours.ok
+            && lines.any(|line| line.ends_with([' ', '\t']))
     }),
     ("licence paths that name no member", "the library takes `C:x`, `.` and control characters", |case, ours| {
         case.ok && ours.rules == [Rule::LicenseFileInvalid]
@@ -209,7 +213,7 @@ fn has_header(case: &Case, header: &str) -> bool {
 
 fn has_absent_value(case: &Case) -> bool {
     let value = if case.kind == "field" { &case.given[1] } else { &case.given[0] };
-    value.is_empty()
+    value.trim().is_empty()
         || value.contains("UNKNOWN")
         || value.split(['\r', '\n']).any(|line| line.trim_end().ends_with(':'))
 }
@@ -321,7 +325,7 @@ fn same_norm(case: &Case, ours: &Answer) -> bool {
 fn folded(norm: &str) -> BTreeMap<String, Vec<String>> {
     let fields: BTreeMap<String, Vec<String>> = serde_json::from_str(norm).expect("fields");
     let absent = |field: &str, value: &str| match field {
-        "requires-dist" | "provides-extra" | "import-name" | "import-namespace" => false,
+        "requires-dist" | "provides-extra" | "import-namespace" => false,
         _ => value.is_empty() || value == "UNKNOWN",
     };
     let fold = |field: &str, value: &str| match field {
