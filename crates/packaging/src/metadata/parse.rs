@@ -12,61 +12,12 @@ pub const HEADERS_MAX: usize = 10_000;
 /// Reads a metadata file. Values are as written, folded lines unfolded; the description is the body, or the
 /// `Description` header of older files. Problems of form are returned beside what could be read.
 pub fn parse(bytes: &[u8]) -> (CoreMetadata, Vec<Rejection>) {
-    let mut problems = Vec::new();
     let mut metadata = CoreMetadata::default();
-    if bytes.len() > METADATA_BYTES_MAX {
-        problems.push(Rejection::new(
-            Rule::MetadataUnreadable,
-            format!("The metadata file is too large: at most {METADATA_BYTES_MAX} bytes."),
-        ));
-        return (metadata, problems);
-    }
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        problems.push(Rejection::new(Rule::MetadataUnreadable, "The metadata file is not UTF-8."));
-        return (metadata, problems);
+    let mut problems = Vec::new();
+    let (headers, body) = match text(bytes).and_then(split) {
+        Ok(parts) => parts,
+        Err(message) => return (metadata, vec![Rejection::new(Rule::MetadataUnreadable, message)]),
     };
-    if text.contains('\0') {
-        problems.push(Rejection::new(Rule::MetadataUnreadable, "The metadata file holds a NUL character."));
-        return (metadata, problems);
-    }
-    let mut headers: Vec<(&str, String)> = Vec::new();
-    let mut rest = text;
-    let mut body = None;
-    while !rest.is_empty() {
-        let (line, after) = split_line(rest);
-        if line.is_empty() {
-            body = Some(after);
-            break;
-        }
-        rest = after;
-        if line.starts_with([' ', '\t']) {
-            match headers.last_mut() {
-                Some((_, value)) => {
-                    value.push('\n');
-                    value.push_str(line);
-                }
-                None => problems.push(Rejection::new(
-                    Rule::MetadataUnreadable,
-                    "The metadata file starts with a continuation line.",
-                )),
-            }
-        } else if let Some((name, value)) = line.split_once(':').filter(|(name, _)| is_header_name(name)) {
-            if headers.len() == HEADERS_MAX {
-                problems.push(Rejection::new(
-                    Rule::MetadataUnreadable,
-                    format!("The metadata file has too many fields: at most {HEADERS_MAX}."),
-                ));
-                return (metadata, problems);
-            }
-            headers.push((name, value.trim_start_matches([' ', '\t']).to_owned()));
-        } else {
-            problems.push(Rejection::new(
-                Rule::MetadataUnreadable,
-                format!("The metadata file has a line that is no field: '{}'.", elide(line)),
-            ));
-            return (metadata, problems);
-        }
-    }
     for (name, value) in headers {
         match Field::by_header(name) {
             Some(Field::Description) => metadata.push(Field::Description, unfold_description(&value)),
@@ -89,6 +40,43 @@ pub fn parse(bytes: &[u8]) -> (CoreMetadata, Vec<Rejection>) {
         }
     }
     (metadata, problems)
+}
+
+/// The bytes as text, when there are few enough of them and the ledger can hold them.
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    if bytes.len() > METADATA_BYTES_MAX {
+        return Err(format!("The metadata file is too large: at most {METADATA_BYTES_MAX} bytes."));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "The metadata file is not UTF-8.")?;
+    if text.contains('\0') { Err("The metadata file holds a NUL character.".into()) } else { Ok(text) }
+}
+
+type Headers<'a> = Vec<(&'a str, String)>;
+
+/// Headers, each with its continuation lines, and the body after the first empty line.
+fn split(text: &str) -> Result<(Headers<'_>, Option<&str>), String> {
+    let mut headers: Headers<'_> = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (line, after) = split_line(rest);
+        if line.is_empty() {
+            return Ok((headers, Some(after)));
+        }
+        rest = after;
+        if line.starts_with([' ', '\t']) {
+            let (_, value) = headers.last_mut().ok_or("The metadata file starts with a continuation line.")?;
+            value.push('\n');
+            value.push_str(line);
+        } else if let Some((name, value)) = line.split_once(':').filter(|(name, _)| is_header_name(name)) {
+            if headers.len() == HEADERS_MAX {
+                return Err(format!("The metadata file has too many fields: at most {HEADERS_MAX}."));
+            }
+            headers.push((name, value.trim_start_matches([' ', '\t']).to_owned()));
+        } else {
+            return Err(format!("The metadata file has a line that is no field: '{}'.", elide(line)));
+        }
+    }
+    Ok((headers, None))
 }
 
 fn drop_absent(metadata: &mut CoreMetadata) {

@@ -110,7 +110,7 @@ fn invalid(rule: Rule, header: &str, value: &str, error: &str) -> Rejection {
 
 fn check_value(row: &FieldRow, value: &str, profile: Profile) -> Option<Rejection> {
     let fail = |rule: Rule, error: &str| Some(invalid(rule, row.header, value, error));
-    let sentence = |rule: Rule| fail(rule, rule.row().sentence);
+    let must = |fits: bool, rule: Rule| if fits { None } else { fail(rule, rule.row().sentence) };
     match row.kind {
         Kind::Free | Kind::MetadataVersion | Kind::Keywords | Kind::Description => None,
         Kind::Name => match value.parse::<ProjectName>() {
@@ -118,7 +118,7 @@ fn check_value(row: &FieldRow, value: &str, profile: Profile) -> Option<Rejectio
             Err(error) => fail(Rule::NameInvalid, &format!("{error}.")),
         },
         Kind::Version => match value.parse::<Version>() {
-            Err(_) => sentence(Rule::VersionInvalid),
+            Err(_) => must(false, Rule::VersionInvalid),
             Ok(version) if version.is_local() => Some(Rejection::new(
                 Rule::VersionLocal,
                 format!("The use of local versions in '{}' is not allowed.", elide(value)),
@@ -127,41 +127,17 @@ fn check_value(row: &FieldRow, value: &str, profile: Profile) -> Option<Rejectio
         },
         Kind::Summary => (value.contains(values::is_line_end) || value.chars().count() > SUMMARY_CHARS_MAX)
             .then(|| invalid(Rule::SummaryInvalid, row.header, value, Rule::SummaryInvalid.row().sentence)),
-        Kind::ContentType => {
-            if values::content_type(value) {
-                None
-            } else {
-                sentence(Rule::DescriptionType)
-            }
-        }
-        Kind::Email => {
-            if values::email_field(value) {
-                None
-            } else {
-                sentence(Rule::EmailInvalid)
-            }
-        }
+        Kind::ContentType => must(values::content_type(value), Rule::DescriptionType),
+        Kind::Email => must(values::email_field(value), Rule::EmailInvalid),
         Kind::LicenseExpression => match spdx::canonical(value) {
             Ok(_) => None,
             Err(error) => fail(Rule::LicenseInvalid, &error),
         },
-        Kind::LicenseFile => {
-            if values::license_path(value) {
-                None
-            } else {
-                sentence(Rule::LicenseFileInvalid)
-            }
-        }
+        Kind::LicenseFile => must(values::license_path(value), Rule::LicenseFileInvalid),
         Kind::Classifier => {
             values::classifier(value, profile).err().and_then(|error| fail(Rule::ClassifierUnknown, &error))
         }
-        Kind::Url => {
-            if values::web_url(value) {
-                None
-            } else {
-                sentence(Rule::UrlInvalid)
-            }
-        }
+        Kind::Url => must(values::web_url(value), Rule::UrlInvalid),
         Kind::ProjectUrl => match values::project_url(value) {
             Ok(()) => None,
             Err(error) => fail(Rule::ProjectUrlInvalid, error),
@@ -174,31 +150,10 @@ fn check_value(row: &FieldRow, value: &str, profile: Profile) -> Option<Rejectio
             )),
             Ok(_) => None,
         },
-        Kind::RequiresPython => match value.parse::<Specifiers>() {
-            Ok(_) => None,
-            Err(_) => sentence(Rule::RequiresPythonInvalid),
-        },
-        Kind::Extra => {
-            if value.parse::<ProjectName>().is_ok() {
-                None
-            } else {
-                sentence(Rule::ExtraInvalid)
-            }
-        }
-        Kind::Dynamic => {
-            if values::dynamic(value) {
-                None
-            } else {
-                sentence(Rule::DynamicInvalid)
-            }
-        }
-        Kind::ImportName => {
-            if values::import_name(value) {
-                None
-            } else {
-                sentence(Rule::ImportNameInvalid)
-            }
-        }
+        Kind::RequiresPython => must(value.parse::<Specifiers>().is_ok(), Rule::RequiresPythonInvalid),
+        Kind::Extra => must(value.parse::<ProjectName>().is_ok(), Rule::ExtraInvalid),
+        Kind::Dynamic => must(values::dynamic(value), Rule::DynamicInvalid),
+        Kind::ImportName => must(values::import_name(value), Rule::ImportNameInvalid),
     }
 }
 

@@ -119,7 +119,8 @@ pub(super) fn license_path(value: &str) -> bool {
 }
 
 pub(super) fn web_url(value: &str) -> bool {
-    Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+    // The parser would drop tabs and line ends, and another reader would not.
+    !value.contains(char::is_control) && Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 pub(super) fn project_url(value: &str) -> Result<(), &'static str> {
