@@ -144,8 +144,8 @@ fn wheel(stem: &str) -> Result<WheelFilename, String> {
     if name.contains("__") || name.parse::<ProjectName>().is_err() {
         return Err(format!("'{name}' is no project name"));
     }
-    // PEP 427 escapes `-` in versions as `_`.
-    let parsed = version.replace('_', "-").parse().map_err(|_| format!("'{version}' is no version"))?;
+    // No `_` is read as an escaped `-`: installers do not, and `1.0_1` would be no file to them.
+    let parsed = version.parse().map_err(|_| format!("'{version}' is no version"))?;
     if let Some(build) = build
         && (!build.starts_with(|c: char| c.is_ascii_digit())
             || !build.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')))
@@ -160,6 +160,9 @@ fn wheel(stem: &str) -> Result<WheelFilename, String> {
             })
             .collect()
     };
+    if tags[0].split('.').any(|tag| tag.starts_with(|c: char| c.is_ascii_digit())) {
+        return Err(format!("'{}' is no Python tag", tags[0]));
+    }
     Ok(WheelFilename {
         name_part: name.to_owned(),
         version_part: version.to_owned(),

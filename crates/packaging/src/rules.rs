@@ -127,6 +127,11 @@ impl Rule {
         self.row().id
     }
 
+    /// The rule's place on the page of [`markdown`].
+    pub fn anchor(self) -> String {
+        self.id().replace('.', "-")
+    }
+
     /// The rule with this id.
     pub fn by_id(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|rule| rule.id() == id)
@@ -373,6 +378,35 @@ rules! {
         "Mend `license-files` in pyproject.toml, or add the file."
 }
 
+/// The whole catalogue as a Markdown page, one heading a rule. A rule's anchor is its id with dashes for dots,
+/// so that a rejection can link to it.
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Upload rules\n\n\
+         Every reason for which an upload can be refused. Generated from `crates/packaging/src/rules.rs`; do not edit.\n\n\
+         An answer lists every rule that a file breaks, by the id that is the heading here. The class says what the \
+         rule protects, and so what an import or a mirror makes of it: *access* (who may do it) and *state* (what the \
+         index already holds) concern uploads, *form* (how a package is written) is a note for files from elsewhere, \
+         *safety* (what could harm who installs or inspects) refuses them everywhere.\n",
+    );
+    for rule in Rule::ALL {
+        let Row { id, status, class, public_only, sentence, help } = rule.row();
+        let class = match class {
+            Class::Access => "access",
+            Class::Form => "form",
+            Class::State => "state",
+            Class::Safety => "safety",
+        };
+        let profile = if *public_only { "public indexes only" } else { "every index" };
+        let anchor = rule.anchor();
+        page.push_str(&format!(
+            "\n<a id=\"{anchor}\"></a>\n\n## {id}\n\n{sentence}\n\n\
+             Class: {class}. In force: {profile}. Status: {status}.\n\n{help}\n"
+        ));
+    }
+    page
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,6 +416,19 @@ mod tests {
         for rule in Rule::ALL {
             assert_eq!(Rule::by_id(rule.id()), Some(*rule));
             assert!(rule.row().sentence.ends_with('.') && rule.row().help.ends_with('.'), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn the_page_holds_every_rule_once_under_its_own_anchor() {
+        let page = markdown();
+        for rule in Rule::ALL {
+            assert_eq!(page.matches(&format!("<a id=\"{}\"></a>", rule.anchor())).count(), 1, "{rule:?}");
+            assert_eq!(
+                page.matches(&format!("\n## {}\n\n{}\n", rule.id(), rule.row().sentence)).count(),
+                1,
+                "{rule:?}"
+            );
         }
     }
 }

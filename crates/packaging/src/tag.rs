@@ -17,8 +17,7 @@ pub fn platform_allowed(tag: &str, profile: Profile) -> bool {
     }
     if let Some(arch) = tag.strip_prefix("linux_") {
         // A plain linux tag promises nothing about the C library: fine at home, not for strangers.
-        return profile == Profile::Private && PERENNIAL.contains(&arch)
-            || profile == Profile::Private && arch == "ppc64";
+        return profile == Profile::Private && (PERENNIAL.contains(&arch) || arch == "ppc64");
     }
     if let Some(arch) = tag.strip_prefix("manylinux1_").or_else(|| tag.strip_prefix("manylinux2010_")) {
         return MANYLINUX1.contains(&arch);

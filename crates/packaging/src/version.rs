@@ -42,6 +42,16 @@ impl Version {
         self.0.is_local()
     }
 
+    /// Whether it is an epoch and a release, with nothing before, after or beside it.
+    pub(crate) fn is_release_only(&self) -> bool {
+        !self.0.any_prerelease() && !self.0.is_post() && !self.0.is_local()
+    }
+
+    /// Segments of the release: 2 for `1.0rc1`.
+    pub(crate) fn release_len(&self) -> usize {
+        self.0.release().len()
+    }
+
     /// Whether installers skip it unless asked: alpha, beta, rc or dev.
     pub fn is_prerelease(&self) -> bool {
         self.0.any_prerelease()

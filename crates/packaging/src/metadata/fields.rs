@@ -52,6 +52,8 @@ pub enum Kind {
     Dynamic,
     /// `Import-Name`, `Import-Namespace`.
     ImportName,
+    /// `Description`: header or body.
+    Description,
     /// `Keywords`: comma-separated.
     Keywords,
 }
@@ -105,7 +107,7 @@ fields! {
     Version "Version" ["version"] (1, 0) one LINE, Version Normal;
     Platform "Platform" ["platform", "platforms"] (1, 0) many LINE, Free Set;
     Summary "Summary" ["summary"] (1, 0) one LINE, Summary Text;
-    Description "Description" ["description"] (1, 0) one BODY, Free Text;
+    Description "Description" ["description"] (1, 0) one BODY, Description Text;
     Keywords "Keywords" ["keywords"] (1, 0) one TEXT, Keywords Normal;
     HomePage "Home-page" ["home_page"] (1, 0) one LINE, Url Text;
     Author "Author" ["author"] (1, 0) one LINE, Free Text;

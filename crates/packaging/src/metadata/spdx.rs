@@ -7,7 +7,7 @@ const DEPTH_MAX: usize = 32;
 
 /// The expression with identifiers and operators in their listed case: `mit and (apache-2.0)` becomes
 /// `MIT AND (Apache-2.0)`.
-pub(super) fn canonical(text: &str) -> Result<String, String> {
+pub fn canonical(text: &str) -> Result<String, String> {
     let spaced = text.replace('(', " ( ").replace(')', " ) ");
     let tokens: Vec<&str> = spaced.split_whitespace().collect();
     let mut reader = Reader { tokens: &tokens, at: 0, depth: 0 };
@@ -83,6 +83,8 @@ fn license(token: &str) -> Result<String, String> {
     identifiers::LICENSES
         .iter()
         .map(|license| license.name)
+        // The crate lists these two beside the licences; they say that there is none.
+        .filter(|name| !matches!(*name, "NONE" | "NOASSERTION"))
         .find(|name| name.eq_ignore_ascii_case(base))
         .map(|name| format!("{name}{plus}"))
         .ok_or_else(|| format!("Unknown license: '{token}'."))
@@ -103,8 +105,19 @@ mod tests {
             Ok("GPL-2.0-only WITH Classpath-exception-2.0")
         );
         assert_eq!(canonical("LicenseRef-My.Own").as_deref(), Ok("LicenseRef-My.Own"));
-        for bad in ["", "MIT MIT", "MIT AND", "(MIT", "MIT)", "Nope", "LicenseRef-", "MIT WITH nope", &"(".repeat(100)]
-        {
+        for bad in [
+            "",
+            "MIT MIT",
+            "MIT AND",
+            "(MIT",
+            "MIT)",
+            "Nope",
+            "LicenseRef-",
+            "MIT WITH nope",
+            "NONE",
+            "noassertion",
+            &"(".repeat(100),
+        ] {
             assert!(canonical(bad).is_err(), "{bad}");
         }
     }

@@ -27,7 +27,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Rebuild { place, index } => rebuild::run(&Settings::load(&place, None)?, index.as_deref()).await,
         Command::ConfigDocs => print(&config::markdown()),
-        Command::RulesDocs => print(""),
+        Command::RulesDocs => print(&packaging::rules::markdown()),
         Command::Scrub { place, index } => send(&place, Request::Scrub { index }).await,
         Command::Doctor { place } => send(&place, Request::Doctor).await,
         Command::User { command } => user(command).await,
