@@ -298,6 +298,9 @@ impl Publisher {
                 let (entry, legacy) = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
                 publishing::publish_file(&mut tx, *id, *visible, yanked.as_deref(), entry, legacy).await?;
             }
+            for version in &change.rendered.releases {
+                publishing::publish_release(&mut tx, change.project.id, version, serial).await?;
+            }
         }
         let record = Record {
             moves: changes.iter().flat_map(|change| change.moves.clone()).collect(),
@@ -509,6 +512,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
                     entry: entry.clone(),
                     legacy_entry: legacy_entry.clone(),
                     yanked: file.yanked.is_some(),
+                    release_serial: serial,
                 },
             );
         } else {
@@ -519,7 +523,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     }
     let mut shown: Vec<PublishedRow> = visible.into_values().collect();
     render::sort_files(&mut shown);
-    let view = ProjectView {
+    let mut view = ProjectView {
         index: index.clone(),
         name: row.name(),
         status,
@@ -530,6 +534,9 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     };
     if whole {
         releases.extend(view.versions().map(str::to_owned));
+    }
+    for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
+        file.release_serial = serial;
     }
     let mut objects = metadata_objects;
     objects.extend(render_project(tx, &view, &releases).await?);
