@@ -5,6 +5,7 @@ pub const FAILPOINTS: &[&str] = &[
     "upload.received",
     "upload.stored",
     "upload.committed",
+    "inspect.claimed",
     "inspect.judged",
     "publish.rendered",
     "publish.committed",

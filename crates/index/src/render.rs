@@ -196,11 +196,14 @@ fn legacy_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, whole
         representative(files).and_then(|file| serde_json::from_str(&file.legacy_entry).ok()).unwrap_or(Value::Null);
     let yanked = files.iter().all(|file| file.yanked);
     let reason = if yanked { representative["yanked_reason"].clone() } else { Value::Null };
+    // A release's own page carries the serial that last changed it, so that an upload to one release leaves those of
+    // the others as they are.
+    let serial = if whole { view.serial } else { files.first().map_or(view.serial, |file| file.release_serial) };
     let mut out = Vec::new();
     let info = info_json(view, version, metadata, yanked, reason).to_string();
     let roles: Value = serde_json::from_str(&view.roles).unwrap_or_else(|_| json!([]));
     let ownership = json!({ "organization": null, "roles": roles });
-    let _ = write!(out, "{{\"info\":{info},\"last_serial\":{},\"ownership\":{ownership}", view.serial);
+    let _ = write!(out, "{{\"info\":{info},\"last_serial\":{},\"ownership\":{ownership}", serial);
     if whole {
         out.extend_from_slice(b",\"releases\":{");
         for (n, (version, files)) in view.releases().into_iter().enumerate() {

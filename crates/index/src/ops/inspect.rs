@@ -46,6 +46,7 @@ pub(super) async fn run_once(installation: &Arc<Installation>) -> Result<usize> 
         return Ok(0);
     }
     tx.commit().await?;
+    failpoint::reach("inspect.claimed");
     let count = taken.len();
     let passes = taken.into_iter().map(|job| judge(Arc::clone(installation), job));
     let mut judged = Vec::with_capacity(count);

@@ -28,6 +28,7 @@ use crate::blobs::{Blobs, layout};
 use crate::failpoint;
 use crate::model::{FileKind, IndexName, is_visible};
 use crate::render::{self, Object, ProjectView};
+use crate::store::files::FileRow;
 use crate::store::jobs::JobKind;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
@@ -242,6 +243,7 @@ impl Publisher {
         let mut standing = Vec::new();
         for one in moves {
             let file = files::by_id(&mut tx, one.file).await?;
+            objects.extend(metadata_object(&mut tx, &self.index, &file, file.published).await?);
             standing.push(Move { into_site: file.published, ..one });
         }
         drop(tx);
@@ -297,6 +299,9 @@ impl Publisher {
                 let FileChange { id, visible, yanked, entry, legacy_entry } = file;
                 let (entry, legacy) = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
                 publishing::publish_file(&mut tx, *id, *visible, yanked.as_deref(), entry, legacy).await?;
+            }
+            for version in &change.rendered.releases {
+                publishing::publish_release(&mut tx, change.project.id, version, serial).await?;
             }
         }
         let record = Record {
@@ -489,11 +494,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         releases.insert(file.version.clone());
         if now_visible != file.published {
             let (sha256, filename) = (file.sha256(), file.filename.clone());
-            if file.kind() == FileKind::Wheel {
-                let key = layout::site_metadata(index, &sha256, &filename);
-                let body = if now_visible { files::metadata(tx, id).await? } else { None };
-                metadata_objects.push((key, body.map(|body| render::unpack_metadata(&body))));
-            }
+            metadata_objects.extend(metadata_object(tx, index, &file, now_visible).await?);
             moves.push(Move { file: id, sha256, filename, into_site: now_visible });
         }
         if now_visible {
@@ -509,6 +510,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
                     entry: entry.clone(),
                     legacy_entry: legacy_entry.clone(),
                     yanked: file.yanked.is_some(),
+                    release_serial: serial,
                 },
             );
         } else {
@@ -519,7 +521,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     }
     let mut shown: Vec<PublishedRow> = visible.into_values().collect();
     render::sort_files(&mut shown);
-    let view = ProjectView {
+    let mut view = ProjectView {
         index: index.clone(),
         name: row.name(),
         status,
@@ -530,6 +532,9 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     };
     if whole {
         releases.extend(view.versions().map(str::to_owned));
+    }
+    for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
+        file.release_serial = serial;
     }
     let mut objects = metadata_objects;
     objects.extend(render_project(tx, &view, &releases).await?);
@@ -550,6 +555,16 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         rendered: Rendered { project: project_id, releases },
         objects,
     })
+}
+
+/// The metadata beside a file that changes zones, to be written or taken away; none for an sdist.
+async fn metadata_object(tx: &mut Tx, index: &IndexName, file: &FileRow, visible: bool) -> Result<Option<Object>> {
+    if file.kind() != FileKind::Wheel {
+        return Ok(None);
+    }
+    let body = if visible { files::metadata(tx, file.id).await? } else { None };
+    let key = layout::site_metadata(index, &file.sha256(), &file.filename);
+    Ok(Some((key, body.map(|body| render::unpack_metadata(&body)))))
 }
 
 /// A project as published state has it.

@@ -2,17 +2,23 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use packaging::Sha256;
 use sha2::Digest;
 
 use super::publish::{published_view, render_project};
 use crate::blobs::{Blobs, Key, layout};
+use crate::model::IndexName;
+use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
 use crate::store::{files, projects};
 use crate::{Error, Installation, Result};
 
 const BATCH: i64 = 500;
+/// How long to wait before a thing that looks wrong is looked at again, and how often in one run.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSES_MAX: u32 = 40;
 
 /// Scrubs one index; returns one sentence for each thing that is wrong.
 ///
@@ -26,6 +32,7 @@ pub async fn scrub(
     let name = index.name();
     let mut wrong = Vec::new();
     let (mut after, mut done) = (0, 0);
+    let mut patience = Patience(PAUSES_MAX);
     loop {
         let batch = {
             let mut tx = installation.store.read().await?;
@@ -34,70 +41,91 @@ pub async fn scrub(
         let Some(last) = batch.last() else { break };
         after = last.id;
         for file in batch {
-            let sha256 = file.sha256();
-            let vault = layout::vault_file(&name, &sha256, &file.filename);
-            let site = layout::site_file(&name, &sha256, &file.filename);
-            let blobs = Arc::clone(&installation.blobs);
-            let check = move || (digest(&blobs, &site), digest(&blobs, &vault));
-            let (in_site, in_vault) =
-                tokio::task::spawn_blocking(check).await.map_err(|e| Error::Internal(e.to_string()))?;
-            // A file on its way between the zones is looked at again: its row says where it arrived.
-            let published = {
-                let mut tx = installation.store.read().await?;
-                files::by_id(&mut tx, file.id).await?.published
-            };
-            let (right, other) = if published { (in_site?, in_vault?) } else { (in_vault?, in_site?) };
-            let zone = if published { "site" } else { "vault" };
-            if published == file.published {
-                match right {
-                    None => wrong.push(format!("{}: missing from the {zone}", file.filename)),
-                    Some(found) if found != sha256 => {
-                        wrong.push(format!(
-                            "{}: its bytes in the {zone} have changed: {found}, not {sha256}",
-                            file.filename
-                        ));
-                    }
-                    Some(_) if other.is_some() => wrong.push(format!("{}: stands in both zones", file.filename)),
-                    Some(_) => {}
-                }
+            let mut found = examine(installation, &name, &file).await?;
+            while found.is_some() && patience.again().await {
+                let file = files::by_id(&mut installation.store.read().await?, file.id).await?;
+                found = examine(installation, &name, &file).await?;
             }
+            wrong.extend(found);
             done += 1;
         }
         progress(done);
     }
-    pages(installation, index, &mut wrong).await?;
+    pages(installation, index, &mut wrong, &mut patience).await?;
     Ok(wrong)
 }
 
-/// Every page against its rendering. A page that was published meanwhile is skipped: its serial moved.
-async fn pages(installation: &Arc<Installation>, index: &IndexRow, wrong: &mut Vec<String>) -> Result<()> {
-    let name = index.name();
+/// What a running publisher is just writing looks wrong for a moment, so whatever looks wrong is looked at again.
+/// Bounded over the whole run: where much is really wrong, waiting for each of it would take for ever.
+struct Patience(u32);
+
+impl Patience {
+    async fn again(&mut self) -> bool {
+        if self.0 == 0 {
+            return false;
+        }
+        self.0 -= 1;
+        tokio::time::sleep(PAUSE).await;
+        true
+    }
+}
+
+/// What is wrong with one file, if anything.
+async fn examine(installation: &Arc<Installation>, name: &IndexName, file: &FileRow) -> Result<Option<String>> {
+    let sha256 = file.sha256();
+    let vault = layout::vault_file(name, &sha256, &file.filename);
+    let site = layout::site_file(name, &sha256, &file.filename);
+    let blobs = Arc::clone(&installation.blobs);
+    let check = move || (digest(&blobs, &site), digest(&blobs, &vault));
+    let (in_site, in_vault) = tokio::task::spawn_blocking(check).await.map_err(|e| Error::Internal(e.to_string()))?;
+    let (right, other) = if file.published { (in_site?, in_vault?) } else { (in_vault?, in_site?) };
+    let zone = if file.published { "site" } else { "vault" };
+    Ok(match right {
+        None => Some(format!("{}: missing from the {zone}", file.filename)),
+        Some(found) if found != sha256 => {
+            Some(format!("{}: its bytes in the {zone} have changed: {found}, not {sha256}", file.filename))
+        }
+        Some(_) if other.is_some() => Some(format!("{}: stands in both zones", file.filename)),
+        Some(_) => None,
+    })
+}
+
+/// Every page against its rendering.
+async fn pages(
+    installation: &Arc<Installation>,
+    index: &IndexRow,
+    wrong: &mut Vec<String>,
+    patience: &mut Patience,
+) -> Result<()> {
     let listed = {
         let mut tx = installation.store.read().await?;
         projects::published(&mut tx, index.id).await?
     };
     for project in listed {
-        let mut tx = installation.store.read().await?;
-        let row = projects::by_id(&mut tx, project.id).await?;
-        let view = published_view(&mut tx, &name, &row).await?;
-        let releases = view.versions().map(str::to_owned).collect();
-        let objects = render_project(&mut tx, &view, &releases).await?;
-        drop(tx);
-        let mut differing = Vec::new();
-        for (key, body) in objects {
-            if installation.blobs.get(&key)? != body {
-                differing.push(key);
-            }
+        let mut found = differing(installation, &index.name(), project.id).await?;
+        while !found.is_empty() && patience.again().await {
+            found = differing(installation, &index.name(), project.id).await?;
         }
-        if differing.is_empty() {
-            continue;
-        }
-        let mut tx = installation.store.read().await?;
-        if projects::by_id(&mut tx, project.id).await?.serial == row.serial {
-            wrong.extend(differing.iter().map(|key| format!("{key}: differs from what the ledger says")));
-        }
+        wrong.extend(found.iter().map(|key| format!("{key}: differs from what the ledger says")));
     }
     Ok(())
+}
+
+/// The keys of a project's pages that are not what the ledger renders.
+async fn differing(installation: &Arc<Installation>, name: &IndexName, project_id: i64) -> Result<Vec<Key>> {
+    let mut tx = installation.store.read().await?;
+    let row = projects::by_id(&mut tx, project_id).await?;
+    let view = published_view(&mut tx, name, &row).await?;
+    let releases = view.versions().map(str::to_owned).collect();
+    let objects = render_project(&mut tx, &view, &releases).await?;
+    drop(tx);
+    let mut differing = Vec::new();
+    for (key, body) in objects {
+        if installation.blobs.get(&key)? != body {
+            differing.push(key);
+        }
+    }
+    Ok(differing)
 }
 
 fn digest(blobs: &Blobs, key: &Key) -> Result<Option<Sha256>> {

@@ -12,6 +12,7 @@ use super::inspect;
 use super::publish::Publisher;
 use crate::Installation;
 use crate::blobs::layout;
+use crate::store::jobs::{self, JobKind};
 
 /// How often a loop looks although nobody woke it.
 const POLL: Duration = Duration::from_secs(1);
@@ -72,6 +73,11 @@ pub async fn recover(installation: &Arc<Installation>) -> crate::Result<()> {
             }
         }
     }
+    // A killed inspection keeps its lease, and its file would wait for the lease's end. Where another node really is at
+    // work on it, it is inspected twice: the second verdict finds it judged and changes nothing.
+    let mut tx = installation.store.write().await?;
+    jobs::release_all(&mut tx, JobKind::Inspect).await?;
+    tx.commit().await?;
     for row in rows {
         let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());
         publisher.repair().await?;
@@ -160,5 +166,5 @@ async fn revocations(installation: Arc<Installation>, mut stop: watch::Receiver<
 /// When the ledger cannot be read.
 pub async fn queue(installation: &Installation) -> crate::Result<Vec<(String, bool, i64)>> {
     let mut tx = installation.store.read().await?;
-    crate::store::jobs::depth(&mut tx).await
+    jobs::depth(&mut tx).await
 }

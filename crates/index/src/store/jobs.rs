@@ -23,6 +23,7 @@ statements! {
     CLAIM = "UPDATE jobs SET leased_until_us = $3, attempts = attempts + 1 WHERE id IN \
              (SELECT id FROM jobs WHERE kind = $1 AND NOT dead AND ready_us <= $2 AND leased_until_us < $2 \
               ORDER BY id LIMIT $4) RETURNING id, index_id, project_id, file_id, attempts";
+    RELEASE = "UPDATE jobs SET leased_until_us = 0 WHERE kind = $1 AND leased_until_us > 0";
     READY = "SELECT id, index_id, project_id, file_id, attempts FROM jobs \
              WHERE kind = $1 AND index_id = $2 AND NOT dead AND ready_us <= $3 ORDER BY id LIMIT $4";
     DONE = "DELETE FROM jobs WHERE id = $1";
@@ -62,6 +63,12 @@ pub async fn enqueue(
 /// Takes up to `most` jobs until `until_us`; after that they are anybody's again.
 pub async fn claim(tx: &mut Tx, kind: JobKind, now_us: i64, until_us: i64, most: i64) -> Result<Vec<JobRow>> {
     tx.all(CLAIM, args![kind.as_str(), now_us, until_us, most]).await
+}
+
+/// Gives back what was taken by whoever ended without saying so.
+pub async fn release_all(tx: &mut Tx, kind: JobKind) -> Result<()> {
+    tx.execute(RELEASE, args![kind.as_str()]).await?;
+    Ok(())
 }
 
 /// What an index has to do, oldest first. For the publisher, whose lease is its own.

@@ -32,8 +32,8 @@ statements! {
                 ON CONFLICT (project_id, account_id) DO UPDATE SET role = excluded.role";
     DROP_ROLE = "DELETE FROM roles WHERE project_id = $1 AND account_id = $2";
     RELEASE = "SELECT id, version, created_us, yanked FROM releases WHERE project_id = $1 AND canonical = $2";
-    INSERT_RELEASE = "INSERT INTO releases (index_id, project_id, version, canonical, created_us) \
-                      VALUES ($1, $2, $3, $4, $5) RETURNING id";
+    INSERT_RELEASE = "INSERT INTO releases (index_id, project_id, version, canonical, created_us, serial) \
+                      VALUES ($1, $2, $3, $4, $5, 0) RETURNING id";
     YANK_RELEASE = "UPDATE releases SET yanked = $2 WHERE id = $1";
     STATUSES = "SELECT status, COUNT(*) FROM projects WHERE index_id = $1 GROUP BY status ORDER BY status";
 }

@@ -13,7 +13,7 @@ statements! {
     NEXT_SERIAL = "UPDATE indexes SET serial = $2 WHERE id = $1 AND serial = $2 - 1";
     SET_WRITTEN = "UPDATE indexes SET written_serial = $2 WHERE id = $1 AND written_serial < $2";
     UNCHANGED = "SELECT f.id, f.release_id, r.version, f.filename, f.size_bytes, f.sha256, f.entry, f.legacy_entry, \
-                 f.published_yanked IS NOT NULL AS yanked FROM files f \
+                 f.published_yanked IS NOT NULL AS yanked, r.serial AS release_serial FROM files f \
                  JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 AND f.published";
     CHANGED = "SELECT f.id FROM files f JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 \
                AND (f.published <> (f.state = 'visible' AND $2) \
@@ -21,6 +21,7 @@ statements! {
     PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5 WHERE id = $1";
     PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
                        published_roles = $7, serial = $8 WHERE id = $1 AND changes = $2";
+    PUBLISH_RELEASE = "UPDATE releases SET serial = $3 WHERE project_id = $1 AND version = $2";
     INSERT_COMMIT = "INSERT INTO commits (index_id, serial, committed_us, record) VALUES ($1, $2, $3, $4)";
     COMMITS_AFTER = "SELECT serial, record FROM commits WHERE index_id = $1 AND serial > $2 ORDER BY serial";
     DROP_COMMITS = "DELETE FROM commits WHERE index_id = $1 AND serial <= $2";
@@ -49,6 +50,8 @@ pub struct PublishedRow {
     pub legacy_entry: String,
     /// Whether it is shown as yanked.
     pub yanked: bool,
+    /// The serial under which its release's own page last changed.
+    pub release_serial: i64,
 }
 
 /// Takes the lease when nobody holds it; the fence rises with every holder.
@@ -133,6 +136,12 @@ pub async fn publish_project(tx: &mut Tx, project: &PublishedProject, serial: i6
         )
         .await?;
     Ok(changed == 1)
+}
+
+/// Notes that a release's own page is written under this serial.
+pub async fn publish_release(tx: &mut Tx, project_id: i64, version: &str, serial: i64) -> Result<()> {
+    tx.execute(PUBLISH_RELEASE, args![project_id, version, serial]).await?;
+    Ok(())
 }
 
 /// Keeps a redo record.

@@ -68,6 +68,7 @@ CREATE TABLE releases (
     canonical TEXT NOT NULL,
     created_us BIGINT NOT NULL,
     yanked TEXT,
+    serial BIGINT NOT NULL,
     UNIQUE (project_id, canonical)
 );
 
