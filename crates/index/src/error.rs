@@ -28,7 +28,7 @@ pub enum Error {
     Unavailable(String),
     /// The ledger failed.
     #[error("the ledger: {0}")]
-    Ledger(#[from] sqlx::Error),
+    Ledger(#[from] crate::store::Failure),
     /// The blob store failed.
     #[error("the blob store: {0}")]
     Blobs(#[from] std::io::Error),

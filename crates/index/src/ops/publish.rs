@@ -471,48 +471,23 @@ impl ProjectChange {
 async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64) -> Result<ProjectChange> {
     let row = projects::by_id(tx, project_id).await?;
     let status = row.status();
-    let open = status != ProjectStatus::Quarantined;
+    let roles = roles_json(tx, project_id).await?;
     let mut visible: BTreeMap<i64, PublishedRow> =
         publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
-    let roles: Vec<_> = projects::roles(tx, project_id)
-        .await?
-        .into_iter()
-        .map(|(role, user)| json!({ "role": if role == "owner" { "Owner" } else { "Maintainer" }, "user": user }))
-        .collect();
-    let roles = json!(roles).to_string();
-    let whole = !row.published
-        || status != row.published_status()
-        || row.status_reason != row.published_reason
-        || row.display_name != row.published_name
-        || roles != row.published_roles;
     let mut releases: BTreeSet<String> = BTreeSet::new();
-    let (mut changed_files, mut moves, mut metadata_objects) = (Vec::new(), Vec::new(), Vec::new());
-    for id in publishing::changed(tx, project_id, open).await? {
+    let (mut changed_files, mut moves, mut objects) = (Vec::new(), Vec::new(), Vec::new());
+    for id in publishing::changed(tx, project_id, status != ProjectStatus::Quarantined).await? {
         let file = files::by_id(tx, id).await?;
         let now_visible = is_visible(file.state(), status);
-        let (entry, legacy_entry) = render::entries(&file);
         releases.insert(file.version.clone());
         if now_visible != file.published {
+            objects.extend(metadata_object(tx, index, &file, now_visible).await?);
             let (sha256, filename) = (file.sha256(), file.filename.clone());
-            metadata_objects.extend(metadata_object(tx, index, &file, now_visible).await?);
             moves.push(Move { file: id, sha256, filename, into_site: now_visible });
         }
+        let (entry, legacy_entry) = render::entries(&file);
         if now_visible {
-            visible.insert(
-                id,
-                PublishedRow {
-                    id,
-                    release_id: file.release_id,
-                    version: file.version.clone(),
-                    filename: file.filename.clone(),
-                    size_bytes: file.size_bytes,
-                    sha256: file.sha256().to_string(),
-                    entry: entry.clone(),
-                    legacy_entry: legacy_entry.clone(),
-                    yanked: file.yanked.is_some(),
-                    release_serial: serial,
-                },
-            );
+            visible.insert(id, shown(&file, &entry, &legacy_entry, serial));
         } else {
             visible.remove(&id);
         }
@@ -530,13 +505,12 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         serial,
         files: shown,
     };
-    if whole {
+    if is_changed_whole(&row, &roles) {
         releases.extend(view.versions().map(str::to_owned));
     }
     for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
         file.release_serial = serial;
     }
-    let mut objects = metadata_objects;
     objects.extend(render_project(tx, &view, &releases).await?);
     Ok(ProjectChange {
         name: row.name(),
@@ -555,6 +529,40 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         rendered: Rendered { project: project_id, releases },
         objects,
     })
+}
+
+/// Whether every page of the project changes, not only those of some releases.
+fn is_changed_whole(row: &ProjectRow, roles: &str) -> bool {
+    !row.published
+        || row.status() != row.published_status()
+        || row.status_reason != row.published_reason
+        || row.display_name != row.published_name
+        || roles != row.published_roles
+}
+
+/// Roles as the older JSON API shows them.
+async fn roles_json(tx: &mut Tx, project_id: i64) -> Result<String> {
+    let roles = projects::roles(tx, project_id).await?.into_iter();
+    let shown: Vec<_> = roles
+        .map(|(role, user)| json!({ "role": if role == "owner" { "Owner" } else { "Maintainer" }, "user": user }))
+        .collect();
+    Ok(json!(shown).to_string())
+}
+
+/// A file as it will be published.
+fn shown(file: &FileRow, entry: &str, legacy_entry: &str, serial: i64) -> PublishedRow {
+    PublishedRow {
+        id: file.id,
+        release_id: file.release_id,
+        version: file.version.clone(),
+        filename: file.filename.clone(),
+        size_bytes: file.size_bytes,
+        sha256: file.sha256().to_string(),
+        entry: entry.to_owned(),
+        legacy_entry: legacy_entry.to_owned(),
+        yanked: file.yanked.is_some(),
+        release_serial: serial,
+    }
 }
 
 /// The metadata beside a file that changes zones, to be written or taken away; none for an sdist.

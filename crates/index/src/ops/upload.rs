@@ -15,7 +15,7 @@ use std::sync::Arc;
 use blake2::{Blake2b, digest::consts::U32};
 use md5::Md5;
 use packaging::metadata::{self, Field};
-use packaging::{DistFilename, NormalizedName, Rejection, Rule, Sha256, hash};
+use packaging::{DistFilename, NormalizedName, Rejection, Rule, Sha256, Version, hash};
 use serde_json::json;
 use sha2::Digest;
 
@@ -300,20 +300,6 @@ async fn commit(
     candidate: &Candidate,
     metadata_text: &str,
 ) -> Result<Committed> {
-    let internal = |what: &str| Error::Internal(format!("an accepted upload has {what}"));
-    let project: NormalizedName = candidate.project().ok_or_else(|| internal("a project"))?;
-    let version = candidate.version().ok_or_else(|| internal("a version"))?;
-    let received = candidate.received.clone().ok_or_else(|| internal("bytes"))?;
-    let truth = candidate.truth();
-    let display = truth.get(Field::Name).unwrap_or(project.as_str());
-    let metadata_body = render::pack_metadata(metadata_text);
-    let dist = candidate.dist().ok_or_else(|| internal("a file name"))?;
-    let (kind, metadata_sha256) = match &dist {
-        DistFilename::Wheel(_) => {
-            (FileKind::Wheel, Some(Sha256::new(sha2::Sha256::digest(metadata_text.as_bytes()).into())))
-        }
-        DistFilename::Sdist(_) => (FileKind::Sdist, None),
-    };
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
     let facts = facts(&mut tx, index, candidate, Some(actor)).await?;
@@ -324,53 +310,94 @@ async fn commit(
     if !rejections.is_empty() {
         return Err(Error::Rejected(rules::in_order(rejections)));
     }
+    let claim = Claim::of(candidate)?;
+    let display = candidate.truth().get(Field::Name).unwrap_or(claim.project.as_str()).to_owned();
     let project_id = match facts.project {
         Some(row) => row.id,
         None => {
-            let id = projects::insert(&mut tx, index.id, &project, display, now).await?;
+            let id = projects::insert(&mut tx, index.id, &claim.project, &display, now).await?;
             projects::set_role(&mut tx, id, actor.account_id, index.id, ProjectRole::Owner).await?;
-            audit::note(&mut tx, Some(index.id), now, &uploader.name, "project.create", project.as_str(), json!({}))
-                .await?;
+            let name = claim.project.as_str();
+            audit::note(&mut tx, Some(index.id), now, &uploader.name, "project.create", name, json!({})).await?;
             id
         }
     };
     let release_id = match facts.release {
         Some(row) => row.id,
         None => {
-            projects::insert_release(&mut tx, index.id, project_id, &version.to_string(), &version.canonical(), now)
-                .await?
+            let (version, canonical) = (claim.version.to_string(), claim.version.canonical());
+            projects::insert_release(&mut tx, index.id, project_id, &version, &canonical, now).await?
         }
     };
-    let new = files::NewFile {
-        index_id: index.id,
-        project_id,
-        release_id,
-        filename: candidate.filename.clone(),
-        meaning: dist.meaning(),
-        kind,
-        python_tag: match kind {
-            FileKind::Sdist => "source".to_owned(),
-            FileKind::Wheel => candidate.form.pyversion.clone().unwrap_or_default(),
-        },
-        comment: candidate.form.comment.clone().unwrap_or_default(),
-        size_bytes: received.size as i64,
-        sha256: received.sha256,
-        blake2: received.blake2,
-        md5: received.md5,
-        requires_python: truth.get(Field::RequiresPython).map(str::to_owned),
-        metadata_sha256,
-        metadata_body,
-        uploaded_us: now,
-        uploaded_by: Some(actor.account_id),
-    };
-    let subject = files::subject(&project, &candidate.filename);
-    let detail = json!({ "sha256": received.sha256, "token": actor.token_id });
+    let subject = files::subject(&claim.project, &candidate.filename);
+    let detail = json!({ "sha256": claim.received.sha256, "token": actor.token_id });
+    let bytes = claim.received.size as i64;
+    let new = claim.into_file(candidate, metadata_text, (index.id, project_id, release_id), now, actor.account_id);
     let file_id = files::insert(&mut tx, new).await?;
-    projects::uploaded(&mut tx, project_id, display, received.size as i64).await?;
+    projects::uploaded(&mut tx, project_id, &display, bytes).await?;
     jobs::enqueue(&mut tx, JobKind::Inspect, index.id, project_id, Some(file_id), now).await?;
     audit::note(&mut tx, Some(index.id), now, &uploader.name, "file.stage", &subject, detail).await?;
     tx.commit().await?;
     Ok(Committed::Staged(file_id))
+}
+
+/// What an accepted upload is known to have; the rules refused it otherwise.
+struct Claim {
+    project: NormalizedName,
+    version: Version,
+    received: Received,
+    dist: DistFilename,
+}
+
+impl Claim {
+    fn of(candidate: &Candidate) -> Result<Self> {
+        let lacks = |what: &str| Error::Internal(format!("an accepted upload lacks {what}"));
+        Ok(Self {
+            project: candidate.project().ok_or_else(|| lacks("a project"))?,
+            version: candidate.version().ok_or_else(|| lacks("a version"))?,
+            received: candidate.received.clone().ok_or_else(|| lacks("bytes"))?,
+            dist: candidate.dist().ok_or_else(|| lacks("a file name"))?,
+        })
+    }
+
+    /// The file's row. `ids`: index, project, release.
+    fn into_file(
+        self,
+        candidate: &Candidate,
+        metadata_text: &str,
+        ids: (i64, i64, i64),
+        now_us: i64,
+        account_id: i64,
+    ) -> files::NewFile {
+        let Self { project: _, version: _, received, dist } = self;
+        let (index_id, project_id, release_id) = ids;
+        let (kind, python_tag, metadata_sha256) = match &dist {
+            DistFilename::Wheel(_) => {
+                let digest = Sha256::new(sha2::Sha256::digest(metadata_text.as_bytes()).into());
+                (FileKind::Wheel, candidate.form.pyversion.clone().unwrap_or_default(), Some(digest))
+            }
+            DistFilename::Sdist(_) => (FileKind::Sdist, "source".to_owned(), None),
+        };
+        files::NewFile {
+            index_id,
+            project_id,
+            release_id,
+            filename: candidate.filename.clone(),
+            meaning: dist.meaning(),
+            kind,
+            python_tag,
+            comment: candidate.form.comment.clone().unwrap_or_default(),
+            size_bytes: received.size as i64,
+            sha256: received.sha256,
+            blake2: received.blake2,
+            md5: received.md5,
+            requires_python: candidate.truth().get(Field::RequiresPython).map(str::to_owned),
+            metadata_sha256,
+            metadata_body: render::pack_metadata(metadata_text),
+            uploaded_us: now_us,
+            uploaded_by: Some(account_id),
+        }
+    }
 }
 
 /// Waits until the file is published or held, at most `upload_wait_ms`. Holds no connection, lock or worker

@@ -295,83 +295,92 @@ pub fn ledger_rules(
     let mut reject = |rule: Rule, message: String| found.push(Rejection::new(rule, message));
     let Some(project) = candidate.project() else { return found };
     if let Some(uploader) = uploader {
-        if !uploader.token_covers {
-            reject(
-                Rule::TokenScope,
-                format!("Invalid API Token: project-scoped token is not valid for project: '{project}'."),
-            );
-        } else if facts.project.is_some() && !may(ProjectAct::Upload, facts.role, facts.site_role) {
-            reject(
-                Rule::Permission,
-                format!("The user '{}' isn't allowed to upload to project '{project}'.", uploader.name),
-            );
-        }
+        access_rules(&project, facts, uploader, &mut reject);
     }
     match &facts.project {
         None => new_project_rules(&project, facts, &mut reject),
-        Some(row) => match row.status() {
-            ProjectStatus::Archived => reject(
-                Rule::ProjectStatusRefuses,
-                format!("Project '{project}' is archived and takes no uploads. An owner can make it active again."),
-            ),
-            ProjectStatus::Quarantined => reject(
-                Rule::ProjectStatusRefuses,
-                format!(
-                    "Project '{project}' is in quarantine and takes no uploads until the index's moderators decide."
-                ),
-            ),
-            ProjectStatus::Active | ProjectStatus::Deprecated => {}
-        },
+        Some(row) => status_rules(&project, row.status(), &mut reject),
     }
     if let Some(received) = &candidate.received {
         let total = facts.project.as_ref().map_or(0, |row| row.files_bytes.max(0) as u64) + received.size;
         if total > settings.project_bytes_max && !candidate.is_already_here(facts) {
-            reject(
-                Rule::ProjectTooLarge,
-                format!(
-                    "Project size too large. Limit for project '{project}' total size is {}.",
-                    bytes_text(settings.project_bytes_max)
-                ),
-            );
+            let limit = bytes_text(settings.project_bytes_max);
+            let message = format!("Project size too large. Limit for project '{project}' total size is {limit}.");
+            reject(Rule::ProjectTooLarge, message);
         }
-        if facts.registered.is_some() && facts.was_removed {
+        registry_rules(candidate, facts, &mut reject);
+    }
+    release_rules(candidate, facts, settings, now_us, &mut reject);
+    found
+}
+
+fn access_rules(project: &NormalizedName, facts: &Facts, uploader: &Uploader, reject: &mut impl FnMut(Rule, String)) {
+    if !uploader.token_covers {
+        reject(
+            Rule::TokenScope,
+            format!("Invalid API Token: project-scoped token is not valid for project: '{project}'."),
+        );
+    } else if facts.project.is_some() && !may(ProjectAct::Upload, facts.role, facts.site_role) {
+        reject(
+            Rule::Permission,
+            format!("The user '{}' isn't allowed to upload to project '{project}'.", uploader.name),
+        );
+    }
+}
+
+fn status_rules(project: &NormalizedName, status: ProjectStatus, reject: &mut impl FnMut(Rule, String)) {
+    match status {
+        ProjectStatus::Archived => reject(
+            Rule::ProjectStatusRefuses,
+            format!("Project '{project}' is archived and takes no uploads. An owner can make it active again."),
+        ),
+        ProjectStatus::Quarantined => reject(
+            Rule::ProjectStatusRefuses,
+            format!("Project '{project}' is in quarantine and takes no uploads until the index's moderators decide."),
+        ),
+        ProjectStatus::Active | ProjectStatus::Deprecated => {}
+    }
+}
+
+/// A name is claimed once, for ever, and so is a content while its file stands.
+fn registry_rules(candidate: &Candidate, facts: &Facts, reject: &mut impl FnMut(Rule, String)) {
+    let filename = &candidate.filename;
+    if let Some((known, _)) = facts.registered.as_ref().filter(|_| !candidate.is_already_here(facts)) {
+        if facts.was_removed {
             reject(
                 Rule::FilenameReused,
                 "This filename was previously used by a file that has since been deleted. Use a different version."
                     .into(),
             );
-        } else if let Some((known, _)) = facts.registered.as_ref().filter(|_| !candidate.is_already_here(facts)) {
-            let message = if *known == candidate.filename {
-                format!("File already exists ('{known}'). A published file is never replaced.")
-            } else {
-                format!("File already exists: '{}' means the same as '{known}'.", candidate.filename)
-            };
-            reject(Rule::FileExists, message);
-        }
-        if let Some(other) = &facts.same_content {
-            reject(
-                Rule::FileExists,
-                format!("File already exists: '{other}' has the same content as '{}'.", candidate.filename),
-            );
+        } else if known == filename {
+            reject(Rule::FileExists, format!("File already exists ('{known}'). A published file is never replaced."));
+        } else {
+            reject(Rule::FileExists, format!("File already exists: '{filename}' means the same as '{known}'."));
         }
     }
+    if let Some(other) = &facts.same_content {
+        reject(Rule::FileExists, format!("File already exists: '{other}' has the same content as '{filename}'."));
+    }
+}
+
+fn release_rules(
+    candidate: &Candidate,
+    facts: &Facts,
+    settings: &Settings,
+    now_us: i64,
+    reject: &mut impl FnMut(Rule, String),
+) {
     if let Some(release) = &facts.release {
         let age_s = (now_us - release.created_us).max(0) as u64 / 1_000_000;
         if age_s > settings.release_open_seconds {
-            reject(
-                Rule::ReleaseClosed,
-                format!(
-                    "Uploading new files to releases older than {} is not allowed.",
-                    days_text(settings.release_open_seconds)
-                ),
-            );
+            let days = days_text(settings.release_open_seconds);
+            reject(Rule::ReleaseClosed, format!("Uploading new files to releases older than {days} is not allowed."));
         }
     }
     if let Some(other) = facts.other_sdist.as_ref().filter(|_| matches!(candidate.dist(), Some(DistFilename::Sdist(_))))
     {
         reject(Rule::SecondSdist, format!("Only one sdist may be uploaded per release; there is '{other}'."));
     }
-    found
 }
 
 fn new_project_rules(project: &NormalizedName, facts: &Facts, reject: &mut impl FnMut(Rule, String)) {

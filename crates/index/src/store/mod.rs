@@ -16,6 +16,9 @@ use std::path::Path;
 use crate::Result;
 pub use db::{Db, Tx};
 
+/// Why the database did not do what it was told.
+pub type Failure = sqlx::Error;
+
 /// The ledger.
 #[derive(Debug, Clone)]
 pub struct Store {

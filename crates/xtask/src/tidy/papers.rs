@@ -10,7 +10,7 @@ use super::tree::{File, Tree};
 /// lines are only added.
 const MIGRATIONS: &[(&str, &str)] = &[(
     "crates/index/src/store/migrations/0001_ledger.sql",
-    "b3f27c6f974f7cad54df45d7624ad37901fdc0bb7915d039821037fad5f60e1e",
+    "bb7b733d9ba5b425159a29e931870faded1fcea7faef691823114488704f15f4",
 )];
 
 pub(super) fn migrations(tree: &Tree) -> Result<Vec<Found>> {
