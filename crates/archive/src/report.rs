@@ -21,8 +21,12 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn reject(&mut self, rule: Rule, message: impl Into<String>) {
+        self.push(Rejection::new(rule, message));
+    }
+
+    pub(crate) fn push(&mut self, rejection: Rejection) {
         if self.rejections.len() < REJECTIONS_MAX {
-            self.rejections.push(Rejection::new(rule, message));
+            self.rejections.push(rejection);
         }
     }
 }

@@ -336,6 +336,9 @@ rules! {
     ZipContent "archive.zip.content" 400 Safety:
         "Each ZIP member must inflate to exactly the size and checksum that its headers state."
         "The file is damaged, or made to read differently in two tools. Rebuild it."
+    ZipEntryKind "archive.zip.entry-kind" 400 Safety:
+        "A ZIP member is a regular file or a folder, and its name, mode and attributes must agree on which."
+        "Replace links by copies of the files. A folder's name ends in '/', and it holds no data."
     TarFraming "archive.tar.framing" 400 Safety:
         "A tar archive must be one well-formed gzip stream of well-formed headers, ended as the format says, with nothing after."
         "Rebuild with a current back end."
