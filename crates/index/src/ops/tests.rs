@@ -318,3 +318,52 @@ async fn a_second_index_shares_nothing() {
         assert_eq!(serials, [1, 1]);
     }
 }
+
+/// Goal: no surface shows a file that another hides (rule 6). Method: every wanted state × every project status, set
+/// straight in the ledger, published, and every object of the site asked whether it shows the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_surface_agrees_on_what_is_visible() {
+    use crate::model::is_visible;
+    use crate::store::jobs::{self, JobKind};
+    use crate::store::{files, projects, publishing};
+    for stage in stages().await {
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        stage.settle().await;
+        let (main, foo) = (IndexName::main(), name("foo"));
+        let filename = "foo-1.0-py3-none-any.whl";
+        let blobs = &stage.installation.blobs;
+        for state in FileState::ALL {
+            for status in ProjectStatus::ALL {
+                let mut tx = stage.installation.store.write().await.expect("a transaction");
+                let file = files::by_name(&mut tx, stage.index.id, filename).await.expect("sql").expect("a file");
+                files::set_state(&mut tx, file.id, *state).await.expect("sql");
+                projects::set_status(&mut tx, file.project_id, status, None).await.expect("sql");
+                jobs::enqueue(&mut tx, JobKind::Publish, stage.index.id, file.project_id, None, 0).await.expect("sql");
+                tx.commit().await.expect("commit");
+                workers::drain_publications(&stage.installation).await.expect("published");
+                let shows = |key: &crate::blobs::Key| {
+                    let body = blobs.get(key).expect("readable").unwrap_or_default();
+                    String::from_utf8_lossy(&body).contains(filename)
+                };
+                let sha256 = file.sha256();
+                let surfaces = [
+                    ("page, JSON", shows(&layout::page(&main, &foo, "json"))),
+                    ("page, HTML", shows(&layout::page(&main, &foo, "html"))),
+                    ("older JSON, project", shows(&layout::legacy_project(&main, &foo))),
+                    ("older JSON, release", shows(&layout::legacy_release(&main, &foo, "1.0"))),
+                    ("file", blobs.exists(&layout::site_file(&main, &sha256, filename))),
+                    ("metadata", blobs.exists(&layout::site_metadata(&main, &sha256, filename))),
+                    ("out of the vault", !blobs.exists(&layout::vault_file(&main, &sha256, filename))),
+                    ("published rows", {
+                        let mut tx = stage.installation.store.read().await.expect("a transaction");
+                        !publishing::published(&mut tx, file.project_id).await.expect("sql").is_empty()
+                    }),
+                ];
+                for (surface, shown) in surfaces {
+                    assert_eq!(shown, is_visible(*state, status), "{surface}: {state:?}, {status:?}");
+                }
+                stage.assert_sound().await;
+            }
+        }
+    }
+}
