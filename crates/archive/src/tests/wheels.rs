@@ -175,6 +175,15 @@ fn tags_are_those_of_the_name() {
         "Root-Is-Purelib",
     );
     refused(&wheel(&format!("no colon\n{WHEEL}")), Rule::WheelLayout, "malformed line");
+    // Lines that stand for millions of tags cost what a line costs.
+    let many = format!("{}-{}-{}", "a.".repeat(80), "b.".repeat(80), "c.".repeat(80));
+    refused(
+        &wheel(&format!("{WHEEL}{}", format!("Tag: {many}\n").repeat(500))),
+        Rule::WheelTags,
+        "not in the file name",
+    );
+    refused(&wheel(&format!("{WHEEL}Tag: {}-b-c\n", "a".repeat(509))), Rule::WheelTags, "no tag");
+    refused(&wheel(&format!("{WHEEL}Tag: {}-b-c\n", "a".repeat(508))), Rule::WheelTags, "not in the file name");
     let named = |name: &str, text: &str| as_named(name, &wheel(text).bytes(), &Limits::default()).rejections;
     let both = WHEEL.replace("Tag: py3-none-any", "Tag: py2-none-any\nTag: py3-none-any");
     assert_eq!(named("pkg-1.0-py2.py3-none-any.whl", &both), []);
