@@ -1,8 +1,8 @@
 //! The tree that unpacking would make, as the most forgetful file system would hold it.
 //!
 //! Case is folded (macOS, Windows), Unicode is brought to NFKC (macOS), invisible characters are dropped
-//! (HFS+), dots and spaces at the end of a segment too, and `file:stream` is something inside `file`
-//! (Windows). Where two members fall together under that, one would silently replace the other somewhere.
+//! (HFS+), dots and spaces at the end of a segment too, `file:stream` is something inside `file` (Windows),
+//! and what Windows does not allow in a name is the `_` by which Python's zipfile replaces it. Where two members fall together under that, one would silently replace the other somewhere.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -89,14 +89,18 @@ fn fold(path: &str, into: &mut String) {
         }
         let segment = segment.trim_end_matches(['.', ' ']);
         if segment.is_ascii() {
-            into.extend(segment.chars().map(|c| c.to_ascii_lowercase()));
+            into.extend(segment.chars().map(|c| allowed(c.to_ascii_lowercase())));
         } else {
             // Upper case and back is full case folding for all that has a case (ß is ss, ſ is s); a second
             // normalisation composes what folding took apart.
             let cased = segment.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
-            into.extend(cased.nfkc().filter(|c| !invisible(*c)));
+            into.extend(cased.nfkc().filter(|c| !invisible(*c)).map(allowed));
         }
     }
+}
+
+fn allowed(c: char) -> char {
+    if matches!(c, '<' | '>' | '"' | '|' | '?' | '*') { '_' } else { c }
 }
 
 /// Characters without a shape (default ignorable), which HFS+ leaves out when it compares names.
@@ -127,6 +131,7 @@ mod tests {
             ("\u{fb01}le", "file", Clash::Folded),
             ("a\u{200d}b", "ab", Clash::Folded),
             ("RECORD.", "RECORD", Clash::Folded),
+            ("a?.py", "a_.py", Clash::Folded),
             ("a/b", "a", Clash::FileAndFolder),
             ("a", "a/b", Clash::FileAndFolder),
             ("a", "a/", Clash::FileAndFolder),

@@ -1,1 +1,10 @@
-//! Tests of the crate as a whole.
+//! Tests of the crate as a whole: one call of a builder per attack, and the rule that must find it.
+
+mod build;
+mod limits;
+mod mutations;
+mod sdists;
+mod seeds;
+mod tars;
+mod wheels;
+mod zips;

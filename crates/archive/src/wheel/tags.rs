@@ -10,6 +10,10 @@ use crate::contents::printable;
 
 /// Most lines of a WHEEL file; the most tags of a real one are some dozens.
 const LINES_MAX: usize = 2_000;
+/// Longest tag, compressed, in bytes; one in a file name has at most 246.
+const TAG_BYTES_MAX: usize = 512;
+/// Most tags, expanded; the largest known file name stands for some hundreds.
+const TAGS_MAX: usize = 10_000;
 
 pub(super) fn check(names: &Names<'_>, text: &str, report: &mut Report) {
     let filename = names.filename;
@@ -72,13 +76,16 @@ fn tags(names: &Names<'_>, values: &[&str], report: &mut Report) {
     let wanted = expand(&parsed.python_tags, &parsed.abi_tags, &parsed.platform_tags);
     let mut found = BTreeSet::new();
     for value in values {
-        let parts: Vec<&str> = value.split('-').collect();
-        let [python, abi, platform] = parts.as_slice() else {
+        let parts: Vec<&str> = value.splitn(4, '-').collect();
+        let ([python, abi, platform], true) = (parts.as_slice(), value.len() <= TAG_BYTES_MAX) else {
             let value = printable(value.as_bytes());
             report.reject(Rule::WheelTags, format!("Wheel '{}': {value} in WHEEL is no tag.", names.filename));
             return;
         };
         found.append(&mut expand(&split(python), &split(abi), &split(platform)));
+        if found.len() > TAGS_MAX {
+            break;
+        }
     }
     if found != wanted {
         let first = |set: &BTreeSet<String>, other: &BTreeSet<String>| set.difference(other).next().cloned();
@@ -91,10 +98,8 @@ fn tags(names: &Names<'_>, values: &[&str], report: &mut Report) {
     }
 }
 
-/// All combinations, in lower case. Bounded: parts come from a file name of at most 246 bytes or a line of
-/// WHEEL, and an unreasonable product is cut, which then differs from what was wanted.
+/// All combinations, in lower case. An unreasonable product is cut, and so differs from what was wanted.
 fn expand(python: &[String], abi: &[String], platform: &[String]) -> BTreeSet<String> {
-    const TAGS_MAX: usize = 10_000;
     let combinations = python.iter().flat_map(|p| abi.iter().map(move |a| (p, a)));
     combinations
         .flat_map(|(p, a)| platform.iter().map(move |platform| format!("{p}-{a}-{platform}").to_ascii_lowercase()))
