@@ -62,7 +62,8 @@ def upload(url, headers, files, connections=1, seconds_max=None):
     times.sort()
     good = sum(count for status, count in statuses.items() if status in OK)
     return {"files": len(times), "good": good, "rate": good / elapsed, "p50": quantile(times, .5), "p99": quantile(times, .99),
-            "statuses": dict(statuses), "errors": errors}
+            "statuses": dict(statuses), "errors": errors,
+            "times": times}
 
 
 def quantile(values, part):
