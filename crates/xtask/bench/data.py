@@ -4,8 +4,8 @@ import base64
 import email.parser
 import hashlib
 import io
-import os
 import pathlib
+import random
 import subprocess
 import sys
 import zipfile
@@ -14,24 +14,26 @@ HERE = pathlib.Path(__file__).parent
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: a generated wheel\nLicense: MIT\nRequires-Python: >=3.8\n\nGenerated for a measurement.\n"
 
 
-def wheel(name, version, extra=""):
+def wheel(name, version, payload=b""):
     """One wheel as (filename, bytes); the same arguments give the same bytes."""
     stem = name.replace("-", "_")
     info = f"{stem}-{version}.dist-info"
     members = [
-        (f"{stem}/__init__.py", f'__version__ = "{version}"\n{extra}'),
-        (f"{info}/METADATA", METADATA.format(name=name, version=version)),
-        (f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
+        (f"{stem}/__init__.py", f'__version__ = "{version}"\n'.encode()),
+        (f"{info}/METADATA", METADATA.format(name=name, version=version).encode()),
+        (f"{info}/WHEEL", b"Wheel-Version: 1.0\nGenerator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
     ]
+    if payload:
+        members.insert(1, (f"{stem}/payload.bin", payload))
     record = ""
-    for path, text in members:
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        record += f"{path},sha256={digest},{len(text.encode())}\n"
-    members.append((f"{info}/RECORD", record + f"{info}/RECORD,,\n"))
+    for path, content in members:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(content)}\n"
+    members.append((f"{info}/RECORD", f"{record}{info}/RECORD,,\n".encode()))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, text in members:
-            archive.writestr(zipfile.ZipInfo(path, (2024, 1, 1, 0, 0, 0)), text)
+        for path, content in members:
+            archive.writestr(zipfile.ZipInfo(path, (2024, 1, 1, 0, 0, 0)), content)
     return f"{stem}-{version}-py3-none-any.whl", out.getvalue()
 
 
@@ -43,6 +45,11 @@ def tiny(first, count):
 def versions(name, count):
     """One project of many wheels."""
     return [wheel(name, f"1.{number}") for number in range(count)]
+
+
+def sized(name, size):
+    """One wheel of about this many bytes, which do not compress."""
+    return wheel(name, "1.0", random.Random(size).randbytes(size))
 
 
 def real(cache):

@@ -25,48 +25,51 @@ def generated(folder, fills):
     return server
 
 
-def scale(options, folder):
-    sizes = {"1,000 projects": (1_000, 10)}
-    sizes |= {"10,000 projects": (10_000, 10)} if options.short else {"100,000 projects": (100_000, 10)}
-    seen = {}
-    for name, (projects, files_each) in sizes.items():
-        server = generated(folder / name.replace(",", "").replace(" ", "-"), [(projects, files_each, "gen")])
-        time.sleep(2)
-        known = [f"gen-{number * (projects // 60):06}" for number in range(50)]
-        uploads = {
-            "upload to a project": [data.wheel(project, "9.0") for project in known],
-            "upload of a new project": data.tiny(0, 50),
-        }
-        rows = {}
+ROUNDS = 5
+
+
+def rounds(server, projects, seen):
+    """Measures a little of everything each time it is asked to go on, so that two servers can take turns."""
+    known = [f"gen-{number * (projects // 60):06}" for number in range(50)]
+    for turn in range(ROUNDS):
+        part = known[turn * 10:turn * 10 + 10]
+        uploads = {"upload to a project": [data.wheel(project, "9.0") for project in part],
+                   "upload of a new project": data.tiny(turn * 10, 10)}
         for row, files in uploads.items():
             result = upload(server.upload_url, server.headers, files)
-            rows[row] = (result["p50"], result["p99"])
+            seen.setdefault(row, []).extend(result["times"])
             if note(result):
                 print(f"  {row}:{note(result)}")
         pages = {
-            "project page, JSON": ([f"{server.simple_url}/{project}/" for project in known], JSON),
-            "project page, HTML": ([f"{server.simple_url}/{project}/" for project in known], "text/html"),
-            "home page": ([f"{server.base}/"] * 20, "text/html"),
-            "page of a project": ([f"{server.base}/project/{project}/" for project in known[:20]], "text/html"),
-            "search by name": ([f"{server.base}/projects/?q={project}" for project in known[:20]], "text/html"),
+            "project page, JSON": ([f"{server.simple_url}/{project}/" for project in part], JSON),
+            "project page, HTML": ([f"{server.simple_url}/{project}/" for project in part], "text/html"),
+            "home page": ([f"{server.base}/"] * 4, "text/html"),
+            "page of a project": ([f"{server.base}/project/{project}/" for project in part], "text/html"),
+            "search by name": ([f"{server.base}/projects/?q={project}" for project in part], "text/html"),
+            "the list of projects": ([f"{server.simple_url}/"] * 2, JSON),
         }
         for row, (urls, accept) in pages.items():
-            try:
-                times = get_times(urls, accept)
-                rows[row] = (quantile(times, .5), quantile(times, .99))
-            except RuntimeError as error:
-                print(f"  {row}: {error}")
+            seen.setdefault(row, []).extend(get_times(urls, accept))
+        yield
+
+
+def scale(options, folder):
+    sizes = [("1,000 projects", 1_000), ("10,000 projects", 10_000) if options.short else ("100,000 projects", 100_000)]
+    servers = [generated(folder / str(projects), [(projects, 10, "gen")]) for _, projects in sizes]
+    time.sleep(2)
+    seen = [{} for _ in sizes]
+    for _ in zip(*(rounds(server, projects, rows) for server, (_, projects), rows in zip(servers, sizes, seen))):
+        pass
+    for (name, _), server in zip(sizes, servers):
         size = len(get(f"{server.simple_url}/", JSON)[2])
-        rows["the list of projects"] = tuple(quantile(get_times([f"{server.simple_url}/"] * 5, JSON), q) for q in (.5, .99))
-        print(f"  {name}: list of {size / 1e6:.1f} MB; resident {server.process.memory()[0]:.0f} MB", flush=True)
+        print(f"  {name}: list of {size / 1e6:.2f} MB; resident {server.process.memory()[0]:.0f} MB", flush=True)
         server.stop()
-        seen[name] = rows
-    small, large = seen
-    print(f"\n{'median; p99 in ms':28}{small:>22}{large:>22}   ratio of medians (at most 2; the list is as long as it is)")
-    for row in seen[small]:
-        if row in seen[large]:
-            cells = "".join(f"{seen[size][row][0]:13.2f};{seen[size][row][1]:8.2f}" for size in seen)
-            print(f"{row:28}{cells}{seen[large][row][0] / seen[small][row][0]:8.2f}")
+    print(f"\n{'median; p99 in ms':28}" + "".join(f"{name:>22}" for name, _ in sizes)
+          + "   ratio of medians (at most 2; the list is as long as it is)")
+    for row, small in seen[0].items():
+        both = [sorted(small), sorted(seen[1][row])]
+        cells = "".join(f"{quantile(times, .5):13.2f};{quantile(times, .99):8.2f}" for times in both)
+        print(f"{row:28}{cells}{quantile(both[1], .5) / quantile(both[0], .5):8.2f}")
 
 
 def serial(server):
@@ -81,13 +84,15 @@ def large(options, folder):
     print(f"\none project of {files:,} files")
     times, written = [], []
     for number in range(6):
-        before = server.process.written()
+        before, known = server.process.written(), serial(server)
         began = time.perf_counter()
         result = upload(server.upload_url, server.headers, [data.wheel(project, f"9.{number}")])
         if note(result):
             raise RuntimeError(note(result))
-        server.wait_published(project, files + number + 1)
+        server.wait_serial(project, known)
         times.append(1000 * (time.perf_counter() - began))
+        if len(server.page(project)["files"]) != files + number + 1:
+            raise RuntimeError("the page of the new serial lacks the file")
         # The checkpoint that follows within a second belongs to it.
         time.sleep(2)
         written.append(tuple(after - was for after, was in zip(server.process.written(), before)))

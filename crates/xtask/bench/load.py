@@ -50,7 +50,7 @@ def upload(url, headers, files, connections=1, seconds_max=None):
                 times.append(1000 * (time.perf_counter() - start))
                 statuses[status] += 1
                 if status not in OK and len(errors) < 3:
-                    errors.append(f"{files[number][0]}: {status} {text[:200].decode('utf-8', 'replace')}")
+                    errors.append(f"{files[number][0]}: {' '.join(text[:200].decode('utf-8', 'replace').split())}")
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(connections)]
@@ -62,7 +62,8 @@ def upload(url, headers, files, connections=1, seconds_max=None):
     times.sort()
     good = sum(count for status, count in statuses.items() if status in OK)
     return {"files": len(times), "good": good, "rate": good / elapsed, "p50": quantile(times, .5), "p99": quantile(times, .99),
-            "statuses": dict(statuses), "errors": errors}
+            "statuses": dict(statuses), "errors": errors,
+            "times": times}
 
 
 def quantile(values, part):
@@ -71,7 +72,7 @@ def quantile(values, part):
 
 def note(result):
     """What a reader must know of a result that was not all good."""
-    return "" if result["good"] == result["files"] else f"  {result['statuses']} {result['errors'][0]}"
+    return "" if result["good"] == result["files"] else f"\n    {result['statuses']}, as {result['errors'][0][:200]}"
 
 
 def wrk_once(url, accept="*/*", connections=16, seconds=5):
@@ -94,10 +95,10 @@ def wrk(urls, accept, connections, seconds, runs):
                    "bad": sum(one["bad"] for one in all_)} for name, all_ in seen.items() if all_}
 
 
-def get(url, accept="*/*"):
+def get(url, accept="*/*", method="GET"):
     host, port, path = parts(url)
     connection = http.client.HTTPConnection(host, port, timeout=180)
-    connection.request("GET", path, headers={"Accept": accept})
+    connection.request(method, path, headers={"Accept": accept})
     answer = connection.getresponse()
     content = answer.read()
     connection.close()

@@ -34,7 +34,11 @@ def scratch(cache):
     """A folder for this run on the disk of the cache: a folder in memory would make every sync free."""
     folder = pathlib.Path(cache) / "run"
     folder.mkdir(parents=True, exist_ok=True)
-    made = pathlib.Path(tempfile.mkdtemp(prefix="tidewaiter-", dir=folder))
+    # What a run left that was killed while it cleaned up.
+    for old in folder.glob("tidewaiter-*"):
+        if not pathlib.Path(f"/proc/{old.name.split('-')[1]}").exists():
+            shutil.rmtree(old, ignore_errors=True)
+    made = pathlib.Path(tempfile.mkdtemp(prefix=f"tidewaiter-{os.getpid()}-", dir=folder))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
 

@@ -37,7 +37,11 @@ class Tidewaiter:
         self.upload_url, self.simple_url = f"{self.base}/legacy/", f"{self.base}/simple"
         command = [PROGRAM, "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}"]
         self.process = Process(command, f"{self.data}.log", self.env)
-        return self.process.wait_for(f"{self.simple_url}/", every=.001)
+        elapsed = self.process.wait_for(f"{self.simple_url}/", every=.001)
+        # The first start answers before it has written the token.
+        while not (self.data / "first-token").exists() and time.perf_counter() - self.process.started < 10:
+            time.sleep(.005)
+        return elapsed
 
     @property
     def headers(self):
@@ -53,6 +57,20 @@ class Tidewaiter:
     def page(self, project):
         status, _, content = get(f"{self.simple_url}/{project}/", JSON)
         return json.loads(content) if status == 200 else {"files": [], "meta": {"_last-serial": 0}}
+
+    def serial_of(self, project):
+        """The serial of a project's page, without the page."""
+        status, headers, _ = get(f"{self.simple_url}/{project}/", JSON, "HEAD")
+        headers = {name.lower(): value for name, value in headers.items()}
+        return int(headers["x-pypi-last-serial"]) if status == 200 else 0
+
+    def wait_serial(self, project, after, seconds=300):
+        """Until the project's page is one of a later serial."""
+        began = time.perf_counter()
+        while self.serial_of(project) <= after:
+            if time.perf_counter() - began > seconds:
+                self.process.failed(f"{project} stays at serial {after}")
+            time.sleep(.005)
 
     def wait_published(self, project, count, seconds=300):
         began = time.perf_counter()
