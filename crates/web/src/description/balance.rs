@@ -115,7 +115,7 @@ fn fits(name: &str, open: &[&'static str]) -> bool {
     let parent = open.last().copied().unwrap_or("");
     match name {
         "li" => open.iter().any(|o| matches!(*o, "ul" | "ol")),
-        "dt" | "dd" => open.iter().any(|o| *o == "dl"),
+        "dt" | "dd" => open.contains(&"dl"),
         "tr" => matches!(parent, "table" | "thead" | "tbody" | "tfoot"),
         "td" | "th" => parent == "tr",
         "thead" | "tbody" | "tfoot" | "caption" | "colgroup" => parent == "table",

@@ -97,23 +97,26 @@ const CLASSES: &[&str] = &[
     "label",
 ];
 
-static SHARED: LazyLock<(HashSet<&str>, HashMap<&str, HashSet<&str>>, HashMap<&str, HashSet<&str>>)> =
-    LazyLock::new(|| {
-        let attributes = HashMap::from([
-            ("a", HashSet::from(["href", "title"])),
-            ("img", HashSet::from(["src", "alt", "width", "height", "title"])),
-            ("input", HashSet::from(["type", "checked", "disabled"])),
-            ("ol", HashSet::from(["start", "type"])),
-            ("td", HashSet::from(["align", "colspan", "rowspan"])),
-            ("th", HashSet::from(["align", "colspan", "rowspan"])),
-            ("p", HashSet::from(["align"])),
-            ("div", HashSet::from(["align"])),
-            ("details", HashSet::from(["open"])),
-        ]);
-        let holders = ["a", "aside", "div", "li", "ol", "p", "pre", "section", "span", "sup", "table", "td"];
-        let classes = holders.into_iter().map(|tag| (tag, CLASSES.iter().copied().collect())).collect();
-        (TAGS.iter().copied().collect(), attributes, classes)
-    });
+/// Names, and for each element the names that it takes.
+type Names = HashSet<&'static str>;
+type NamesOf = HashMap<&'static str, Names>;
+
+static SHARED: LazyLock<(Names, NamesOf, NamesOf)> = LazyLock::new(|| {
+    let attributes = HashMap::from([
+        ("a", HashSet::from(["href", "title"])),
+        ("img", HashSet::from(["src", "alt", "width", "height", "title"])),
+        ("input", HashSet::from(["type", "checked", "disabled"])),
+        ("ol", HashSet::from(["start", "type"])),
+        ("td", HashSet::from(["align", "colspan", "rowspan"])),
+        ("th", HashSet::from(["align", "colspan", "rowspan"])),
+        ("p", HashSet::from(["align"])),
+        ("div", HashSet::from(["align"])),
+        ("details", HashSet::from(["open"])),
+    ]);
+    let holders = ["a", "aside", "div", "li", "ol", "p", "pre", "section", "span", "sup", "table", "td"];
+    let classes = holders.into_iter().map(|tag| (tag, CLASSES.iter().copied().collect())).collect();
+    (TAGS.iter().copied().collect(), attributes, classes)
+});
 
 /// Cleans.
 pub(super) fn clean(html: &str) -> String {

@@ -86,10 +86,10 @@ fn page(status: StatusCode, template: &impl Template, images: bool) -> Response 
 
 /// Says that there is no such page; for other errors, what [`Failure`] says.
 fn failed(error: Error, site: &Site, request: &Parts) -> Response {
-    match error {
-        Error::NotFound(message) => missing(site, &message),
-        other => Failure::from(other).answer(&request.headers),
+    if let Error::NotFound(message) = &error {
+        return missing(site, message);
     }
+    Failure::from(error).answer(&request.headers)
 }
 
 fn missing(site: &Site, message: &str) -> Response {

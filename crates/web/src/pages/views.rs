@@ -318,12 +318,9 @@ fn facts(metadata: &CoreMetadata) -> Vec<Fact> {
     };
     let one = |field| metadata.get(field).map(str::trim).filter(|value| !value.is_empty());
     let all = |field| metadata.all(field).iter().map(|value| text(value)).collect::<Vec<_>>();
-    let links = match render::project_urls(metadata) {
-        serde_json::Value::Object(map) => {
-            map.into_iter().map(|(label, url)| link(&label, url.as_str().unwrap_or_default())).collect()
-        }
-        _ => Vec::new(),
-    };
+    let links = render::project_urls(metadata);
+    let links = links.as_object().into_iter().flatten();
+    let links = links.map(|(label, url)| link(label, url.as_str().unwrap_or_default())).collect();
     push("Links", false, links);
     push("Requires Python", true, one(Field::RequiresPython).map(text).into_iter().collect());
     match one(Field::LicenseExpression) {

@@ -131,11 +131,7 @@ fn roman(text: &str) -> Option<usize> {
     let digits = digits?;
     let mut sum = 0_usize;
     for (n, value) in digits.iter().enumerate() {
-        if digits.get(n + 1).is_some_and(|next| next > value) {
-            sum = sum.checked_sub(*value).unwrap_or(0)
-        } else {
-            sum += value
-        }
+        if digits.get(n + 1).is_some_and(|next| next > value) { sum = sum.saturating_sub(*value) } else { sum += value }
     }
     (sum > 0).then_some(sum)
 }
@@ -247,12 +243,14 @@ impl Parser {
 
     fn heading(&mut self, lines: &[&str], out: &mut Vec<Block>) -> Option<usize> {
         if let Some(mark) = adornment(lines[0]) {
-            if let (Some(title), Some(under)) = (lines.get(1), lines.get(2)) {
-                if adornment(under) == Some(mark) && !title.trim().is_empty() && under.len() >= 2 && lines[0].len() >= 2
-                {
-                    self.push_heading(title.trim(), (mark, true), out);
-                    return Some(3);
-                }
+            if let (Some(title), Some(under)) = (lines.get(1), lines.get(2))
+                && adornment(under) == Some(mark)
+                && !title.trim().is_empty()
+                && under.len() >= 2
+                && lines[0].len() >= 2
+            {
+                self.push_heading(title.trim(), (mark, true), out);
+                return Some(3);
             }
             if lines[0].len() >= 4 && lines.get(1).is_none_or(|next| next.is_empty()) {
                 out.push(Block::Rule);

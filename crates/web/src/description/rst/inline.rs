@@ -295,9 +295,8 @@ impl Writer<'_> {
         }
         let length = word_length(rest);
         let (word, after) = rest.split_at(length);
-        if after.starts_with('@') {
-            let domain =
-                after[1..].bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')).count();
+        if let Some(rest_of) = after.strip_prefix('@') {
+            let domain = rest_of.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')).count();
             let whole = rest[..length + 1 + domain].trim_end_matches(['.', '-']);
             if word.is_ascii() && whole[length..].contains('.') {
                 self.link(Some(format!("mailto:{whole}")), |writer| writer.text(whole));

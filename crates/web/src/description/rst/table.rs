@@ -121,6 +121,9 @@ fn cell_from(cells: &[Vec<char>], top: usize, left: usize) -> Option<(usize, usi
     None
 }
 
+/// Where a cell of a simple table starts, how many columns it takes, its lines.
+type Part = (usize, usize, Vec<String>);
+
 /// A simple table at the start of the lines, and how many of them it takes.
 pub(super) fn simple(lines: &[&str], parser: &mut Parser, depth: usize) -> Option<(Table, usize)> {
     let is_rule = |line: &str| line.starts_with('=') && line.chars().all(|c| matches!(c, '=' | ' '));
@@ -133,7 +136,7 @@ pub(super) fn simple(lines: &[&str], parser: &mut Parser, depth: usize) -> Optio
     let head_end = rules.iter().copied().find(|n| *n > 0 && *n < end);
     let columns = columns_of(lines[0]);
     let last = columns.last()?.0;
-    let mut rows: Vec<(usize, Vec<(usize, usize, Vec<String>)>)> = Vec::new();
+    let mut rows: Vec<(usize, Vec<Part>)> = Vec::new();
     let mut spans = columns.clone();
     let mut continued = false;
     for (n, line) in lines[1..end].iter().enumerate() {

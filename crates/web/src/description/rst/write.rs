@@ -109,50 +109,44 @@ impl<'t> Writer<'t> {
     fn collect(&mut self, blocks: &'t [Block]) {
         let mut waiting: Vec<String> = Vec::new();
         for block in blocks {
-            match block {
-                Block::Target { name, to } => match to {
-                    Some(to) => {
-                        let to = place(to);
-                        for name in waiting.drain(..) {
-                            self.targets.insert(name, to.clone());
-                        }
-                        if name.is_empty() {
-                            if let Where::Address(address) = to {
-                                self.anonymous.push(address);
-                            }
-                        } else {
-                            self.targets.insert(name.clone(), to);
-                        }
-                    }
-                    None => waiting.push(name.clone()),
-                },
-                _ => {
-                    for name in waiting.drain(..) {
-                        let here = Where::Address(format!("#{}", id_of(&name)));
-                        self.targets.insert(name, here);
-                    }
-                    match block {
-                        Block::Heading { text, .. } => {
-                            let here = Where::Address(format!("#{}", id_of(text)));
-                            self.targets.entry(normal(&unescape(text))).or_insert(here);
-                        }
-                        Block::Substitution { name, directive } => {
-                            self.substitutions.insert(name.clone(), directive);
-                        }
-                        Block::Role { name, raw } if *raw => {
-                            self.raw_roles.insert(name.clone());
-                        }
-                        _ => {}
-                    }
-                    for inner in children(block) {
-                        self.collect(inner);
-                    }
-                }
+            if let Block::Target { name, to } = block {
+                self.target(name, to.as_deref(), &mut waiting);
+                continue;
+            }
+            // Targets without an address mean what comes next.
+            for name in waiting.drain(..) {
+                let here = Where::Address(format!("#{}", id_of(&name)));
+                self.targets.insert(name, here);
+            }
+            if let Block::Heading { text, .. } = block {
+                let here = Where::Address(format!("#{}", id_of(text)));
+                self.targets.entry(normal(&unescape(text))).or_insert(here);
+            } else if let Block::Substitution { name, directive } = block {
+                self.substitutions.insert(name.clone(), directive);
+            } else if let Block::Role { name, raw: true } = block {
+                self.raw_roles.insert(name.clone());
+            }
+            for inner in children(block) {
+                self.collect(inner);
             }
         }
         for name in waiting {
             let here = Where::Address(format!("#{}", id_of(&name)));
             self.targets.insert(name, here);
+        }
+    }
+
+    /// Learns a target; the names that wait for an address get this one.
+    fn target(&mut self, name: &str, to: Option<&str>, waiting: &mut Vec<String>) {
+        let Some(to) = to else { return waiting.push(name.to_owned()) };
+        let to = place(to);
+        for name in waiting.drain(..) {
+            self.targets.insert(name, to.clone());
+        }
+        if !name.is_empty() {
+            self.targets.insert(name.to_owned(), to);
+        } else if let Where::Address(address) = to {
+            self.anonymous.push(address);
         }
     }
 
