@@ -8,6 +8,7 @@ use index::model::IndexName;
 use index::store::indexes::IndexRow;
 
 use crate::cache::SiteCache;
+use crate::description::Descriptions;
 use crate::error::Failure;
 use crate::metrics::Metrics;
 
@@ -39,6 +40,7 @@ struct Inner {
     settings: WebSettings,
     cache: Arc<SiteCache>,
     metrics: Metrics,
+    descriptions: Descriptions,
     indexes: RwLock<BTreeMap<String, IndexRow>>,
 }
 
@@ -55,8 +57,8 @@ impl App {
         let told = Arc::clone(&cache);
         installation
             .on_head(move |publication| told.forget(&publication.index, publication.serial, &publication.paths));
-        let metrics = Metrics::new();
-        Self(Arc::new(Inner { installation, settings, cache, metrics, indexes: RwLock::default() }))
+        let (metrics, descriptions) = (Metrics::new(), Descriptions::new());
+        Self(Arc::new(Inner { installation, settings, cache, metrics, descriptions, indexes: RwLock::default() }))
     }
 
     /// The domain.
@@ -75,6 +77,10 @@ impl App {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    pub(crate) fn descriptions(&self) -> &Descriptions {
+        &self.0.descriptions
     }
 
     /// The index of a request. Known ones come from memory: their name and profile never change.

@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn ranges() {
-        let table: &[(&str, Option<Result<(u64, u64), ()>>)] = &[
+        type Wanted = Option<Result<(u64, u64), ()>>;
+        let table: &[(&str, Wanted)] = &[
             ("bytes=0-9", Some(Ok((0, 9)))),
             ("bytes=90-", Some(Ok((90, 99)))),
             ("bytes=-10", Some(Ok((90, 99)))),

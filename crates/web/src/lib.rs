@@ -6,6 +6,7 @@ mod api;
 mod app;
 mod auth;
 mod cache;
+mod description;
 mod error;
 mod files;
 mod form;

@@ -34,6 +34,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most connections at once; more wait in the kernel.
 const CONNECTIONS_MAX: usize = 4096;
 
+/// Mark of a request that came by TLS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Encrypted;
+
 /// TLS, ready to accept.
 #[derive(Clone)]
 pub struct Tls(TlsAcceptor);
@@ -97,10 +101,10 @@ pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, mut stop: 
         let tls = tls.clone();
         tokio::spawn(async move {
             match tls {
-                None => connection(stream, builder, router, app, watcher).await,
+                None => connection(stream, builder, router, app, watcher, None).await,
                 Some(Tls(acceptor)) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
-                        connection(stream, builder, router, app, watcher).await;
+                        connection(stream, builder, router, app, watcher, Some(Encrypted)).await;
                     }
                 }
             }
@@ -117,9 +121,13 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     router: Router,
     app: App,
     watcher: hyper_util::server::graceful::Watcher,
+    encrypted: Option<Encrypted>,
 ) {
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         app.metrics().request();
+        if let Some(encrypted) = encrypted {
+            request.extensions_mut().insert(encrypted);
+        }
         router.clone().oneshot(request.map(Body::new))
     });
     let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());

@@ -1,6 +1,7 @@
 //! The verbs. Each loads, asks the rules, changes the ledger in one transaction, and causes what follows.
 
 pub mod accounts;
+pub mod browse;
 pub mod indexes;
 mod inspect;
 pub mod projects;

@@ -15,6 +15,12 @@ statements! {
     UNCHANGED = "SELECT f.id, f.release_id, r.version, f.filename, f.size_bytes, f.sha256, f.entry, f.legacy_entry, \
                  f.published_yanked IS NOT NULL AS yanked, r.serial AS release_serial FROM files f \
                  JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 AND f.published";
+    RELEASES = "SELECT r.id, r.version, COUNT(*) AS files, MIN(f.uploaded_us) AS first_us, MIN(f.id) AS first_file, \
+                SUM(CASE WHEN f.published_yanked IS NULL THEN 1 ELSE 0 END) AS usable FROM files f \
+                JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 AND f.published GROUP BY r.id, r.version";
+    ENTRIES = "SELECT entry, uploaded_us FROM files WHERE release_id = $1 AND published ORDER BY filename";
+    NEWEST = "SELECT r.version, f.uploaded_us, m.body AS metadata FROM files f JOIN releases r ON r.id = f.release_id \
+              JOIN file_metadata m ON m.file_id = f.id WHERE f.project_id = $1 AND f.published ORDER BY f.id DESC LIMIT 1";
     CHANGED = "SELECT f.id FROM files f JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 \
                AND (f.published <> (f.state = 'visible' AND $2) \
                OR (f.published AND COALESCE(f.yanked, r.yanked) IS DISTINCT FROM f.published_yanked))";
@@ -52,6 +58,49 @@ pub struct PublishedRow {
     pub yanked: bool,
     /// The serial under which its release's own page last changed.
     pub release_serial: i64,
+}
+
+/// A release with at least one published file.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct ReleaseSummaryRow {
+    /// Row id.
+    pub id: i64,
+    /// Its version.
+    pub version: String,
+    /// How many published files it has.
+    pub files: i64,
+    /// When the first of them came.
+    pub first_us: i64,
+    /// The first of them: its metadata stands for the release.
+    pub first_file: i64,
+    /// How many of them are not yanked.
+    pub usable: i64,
+}
+
+/// The published file of a project that came last.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct NewestRow {
+    /// Its version.
+    pub version: String,
+    /// When it came.
+    pub uploaded_us: i64,
+    /// Its metadata text, deflated.
+    pub metadata: Vec<u8>,
+}
+
+/// Every release of a project that the site shows, in no order.
+pub async fn releases(tx: &mut Tx, project_id: i64) -> Result<Vec<ReleaseSummaryRow>> {
+    tx.all(RELEASES, args![project_id]).await
+}
+
+/// The entries of a release's published files, as JSON, and when each came; by file name.
+pub async fn entries(tx: &mut Tx, release_id: i64) -> Result<Vec<(String, i64)>> {
+    tx.all(ENTRIES, args![release_id]).await
+}
+
+/// The published file that came last.
+pub async fn newest(tx: &mut Tx, project_id: i64) -> Result<Option<NewestRow>> {
+    tx.maybe(NEWEST, args![project_id]).await
 }
 
 /// Takes the lease when nobody holds it; the fence rises with every holder.
