@@ -3,6 +3,7 @@
 import pytest
 
 from clients import TOOLS, installed
+from harness import wait_until
 from packages import sdist, wheel
 
 pytestmark = pytest.mark.parametrize("tool", TOOLS)
@@ -19,10 +20,10 @@ def fails(done):
 
 def test_wheel_sdist_and_non_normal_names(server, clients, tool):
     server = server()
-    server.publish(wheel("Some.Thing"), sdist("only-source"), wheel("platform", tag="py3-none-linux_x86_64"))
-    done, target = clients.install(tool, server, "some_THING", "Only.Source", "platform")
+    server.publish(wheel("Some.Thing"), sdist("only-source"), wheel("for-linux", tag="py3-none-linux_x86_64"))
+    done, target = clients.install(tool, server, "some_THING", "Only.Source", "for-linux")
     ok(done)
-    assert installed(target) == {"some-thing": "1.0", "only-source": "1.0", "platform": "1.0"}
+    assert installed(target) == {"some-thing": "1.0", "only-source": "1.0", "for-linux": "1.0"}
     assert (target / "some_thing" / "__init__.py").read_text() == "VERSION = '1.0'\n"
 
 
@@ -47,8 +48,6 @@ def test_yanked_unless_pinned(server, clients, tool):
     server.publish(wheel("demo", "1.0"), wheel("demo", "2.0"))
     server.cli("project", "yank", "demo", "2.0", "--reason", "it eats <cats> & \"dogs\"")
     wait = lambda: [f["yanked"] for f in server.page("demo")["files"]]
-    from harness import wait_until
-
     wait_until(lambda: wait()[1], what="the yank")
     done, target = clients.install(tool, server, "demo")
     ok(done)
@@ -86,8 +85,6 @@ def test_unknown_and_removed(server, clients, tool):
     assert "nothing-here" in text and "500" not in text
     server.publish(wheel("demo", "1.0"), wheel("demo", "2.0"))
     server.cli("project", "remove", "demo", "2.0")
-    from harness import wait_until
-
     wait_until(lambda: len(server.filenames("demo")) == 1, what="the removal")
     done, target = clients.install(tool, server, "demo")
     ok(done)
@@ -104,7 +101,9 @@ def test_hashes_are_held(server, clients, tool, tmp_path):
     bad.write_text(f"demo==1.0 --hash=sha256:{'0' * 64}\n")
     ok(clients.install(tool, server, "--require-hashes", "-r", good)[0])
     assert "hash" in fails(clients.install(tool, server, "--require-hashes", "-r", bad)[0]).lower()
-    # Bytes that changed in the store are noticed by the installer.
+    if tool.endswith("old"):
+        return
+    # Bytes that changed in the store are noticed by current installers without being asked.
     stored = next((server.data / "blobs" / "main" / "site" / "files").rglob(package.filename))
     server.kill()
     stored.write_bytes(wheel("demo", files={"evil.py": b""}).data)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import re
 
 import pytest
@@ -219,8 +220,6 @@ def test_ranges(demo):
 
 def test_ranges_of_a_file_that_is_read_from_disk(server):
     server = server()
-    import os
-
     package = wheel("large", files={"large.bin": os.urandom(17 << 20)})
     server.publish(package)
     url = server.page("large")["files"][0]["url"].removeprefix("../..")
