@@ -158,12 +158,14 @@ def test_yank_killed(make_server, failpoint):
     assert_sound(server)
 
 
-def test_random_kills_under_load(make_server):
-    """20 kills while 30 uploads are under way; what was answered stays, the rest can be sent again."""
+@pytest.mark.parametrize("engine,rounds", [("sqlite", 20), ("postgresql", 6)])
+def test_random_kills_under_load(make_server, request, engine, rounds):
+    """Kills while 30 uploads are under way; what was answered stays, the rest can be sent again."""
     chance = random.Random(8418)
-    server = make_server()
+    url = {} if engine == "sqlite" else {"ledger_url": request.getfixturevalue("cluster").new_database()}
+    server = make_server(**url)
     answered, open_ = [], []
-    for round_ in range(20):
+    for round_ in range(rounds):
         packages = [wheel(f"load-{n % 6}", f"1.{round_}.{n}") for n in range(29)] + [sdist("load-s", f"1.{round_}")]
         server.start()
         with ThreadPoolExecutor(30) as pool:
