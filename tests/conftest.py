@@ -1,6 +1,7 @@
 """Fixtures: servers, installers of several ages, a throw-away PostgreSQL."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ OLD_PIP = "22.3.1"
 # Before 0.12.16 uv read pages and metadata differently.
 OLD_UV = "0.12.12"
 # Small, pure, and made by other people's tools.
-REAL_WHEELS = ["six==1.17.0", "idna==3.10", "iniconfig==2.0.0", "pluggy==1.5.0", "packaging==24.2"]
+REAL_WHEELS = ["six==1.17.0", "idna==3.10", "iniconfig==2.1.0", "pluggy==1.5.0", "packaging==24.2"]
 
 
 def cache():
@@ -52,7 +53,7 @@ def venv_with(requirement):
 @pytest.fixture(scope="session")
 def real_wheels():
     """Real wheels, fetched once."""
-    folder = cache() / "wheels"
+    folder = cache() / f"wheels-{hashlib.sha256(repr(REAL_WHEELS).encode()).hexdigest()[:12]}"
     with locked("wheels"):
         if not (folder / "ready").exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -113,7 +113,13 @@ pub(crate) async fn open(settings: &Settings, sandbox: Option<Arc<Sandbox>>) -> 
     let clock = Clock::system();
     let now = clock.now_us();
     let store = match &settings.ledger_url {
-        None => Store::open_sqlite(&data.join("index.db"), now).await,
+        None => {
+            let path = data.join("index.db");
+            // Password hashes are in it. SQLite gives its side files the mode of this one.
+            let mut mode = OpenOptions::new();
+            mode.append(true).create(true).mode(0o600).open(&path).context("cannot make the ledger")?;
+            Store::open_sqlite(&path, now).await
+        }
         Some(url) => Store::open_postgres(url, now).await,
     };
     let store = store.context("cannot open the ledger")?;

@@ -117,7 +117,7 @@ impl FromRequestParts<App> for Site {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let refuse = |parts: &Parts| Failure::not_found("Not Found").answer(&parts.headers);
+        let refuse = |parts: &Parts| simple::not_found(&parts.headers);
         let Ok(raw) = RawPathParams::from_request_parts(parts, app).await else { return Err(refuse(parts)) };
         let mut index = IndexName::main();
         let mut params = Vec::new();

@@ -18,7 +18,7 @@ use crate::{Error, Installation, Result};
 const BATCH: i64 = 500;
 /// How long to wait before a thing that looks wrong is looked at again, and how often in one run.
 const PAUSE: Duration = Duration::from_millis(250);
-const PAUSES_MAX: u32 = 40;
+const PAUSES_MAX: u32 = 120;
 
 /// Scrubs one index; returns one sentence for each thing that is wrong.
 ///

@@ -1,0 +1,82 @@
+"""The order of syncs, as the kernel saw it."""
+
+import os
+import re
+import shutil
+import signal
+
+import pytest
+
+from harness import wait_until
+from packages import wheel
+
+CALLS = "fsync,fdatasync,syncfs,link,linkat,rename,renameat,renameat2,unlink,unlinkat,write,writev,sendto,sendmsg"
+
+
+@pytest.fixture
+def trace(make_server, tmp_path):
+    """Calls of one upload, in order: (name, rest of the line)."""
+    assert shutil.which("strace"), "this test needs strace"
+    server = make_server()
+    log = tmp_path / "trace"
+    server.start(wrap=["strace", "-f", "-y", "-s", "300", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", str(log)])
+    package = wheel()
+    assert server.upload(package).status == 200
+    children = f"/proc/{server.process.pid}/task/{server.process.pid}/children"
+    os.kill(int(open(children).read().split()[0]), signal.SIGTERM)
+    wait_until(lambda: not server.running(), what="the traced server's end")
+    return package, calls(log.read_text())
+
+
+def calls(text):
+    """Every finished call, at the place where it ended; a call that another thread interrupts is put together."""
+    begun, out = {}, []
+    for line in text.splitlines():
+        thread, _, rest = line.partition(" ")
+        rest = rest.strip()
+        if rest.endswith("<unfinished ...>"):
+            begun[thread] = rest.removesuffix("<unfinished ...>").strip()
+            continue
+        resumed = re.match(r"<\.\.\. (\w+) resumed>(.*)", rest)
+        if resumed:
+            rest = begun.pop(thread, f"{resumed[1]}(") + resumed[2]
+        called = re.match(r"(\w+)\((.*)", rest)
+        if called and " = -1 " not in rest:
+            out.append((called[1], called[2]))
+    return out
+
+
+def test_an_upload_is_on_disk_before_it_is_answered(trace):
+    package, seen = trace
+
+    def find(names, *parts, after=-1, absent=()):
+        for at, (name, rest) in enumerate(seen):
+            if at > after and name in names and all(p in rest for p in parts) and not any(a in rest for a in absent):
+                return at
+        listing = "\n".join(f"{name}({rest[:160]}" for name, rest in seen if name not in ("write", "writev"))
+        raise AssertionError(f"no {names} with {parts} after {after}:\n{listing}")
+
+    sync, link = ("fsync", "fdatasync"), ("link", "linkat")
+    vault = f"/vault/{package.sha256[:2]}/{package.sha256}"
+    site = f"/site/files/{package.sha256[:2]}/{package.sha256}"
+    # 1. The bytes, then their name in the vault, then the folder that holds the name.
+    bytes_synced = find(sync, "/vault/incoming/")
+    named = find(link, f"{vault}/{package.filename}", after=bytes_synced)
+    folder = find(sync, f"{vault}>", after=named)
+    # The folders above were made for it, each synced in the one that holds it.
+    assert find(sync, f"/vault/{package.sha256[:2]}>") < named
+    # 2. Commit 1, whose record is the next thing that the write-ahead log syncs.
+    committed = find(sync, "index.db-wal", after=folder)
+    # 3. Commit 2, then the second name in the site and its folder, then the first name goes.
+    moved = find(link, f"{site}/{package.filename}", after=committed)
+    assert sum(1 for n, r in seen[folder:moved] if n in sync and "index.db-wal" in r) >= 2, "commit 2 is synced"
+    site_folder = find(sync, f"{site}>", after=moved)
+    gone = find(("unlink", "unlinkat"), f"{vault}/{package.filename}", after=site_folder)
+    # Pages after bytes, the head after pages, and the answer last.
+    page = find(("rename", "renameat", "renameat2"), "/site/simple/demo/index.json", after=gone)
+    head = find(("rename", "renameat", "renameat2"), "/site/head.json", after=page)
+    answers = [at for at, (n, r) in enumerate(seen) if n in ("write", "writev", "sendto", "sendmsg") and "is published" in r]
+    assert answers and answers[0] > head
+    # No commit while the folder was still unsynced: nothing of this file was promised before.
+    between = [r for n, r in seen[bytes_synced:folder] if n in sync and "index.db-wal" in r]
+    assert between == []
