@@ -145,34 +145,54 @@ pub fn project_pages(view: &ProjectView, releases: &BTreeMap<String, Option<Core
     let texts: Vec<&str> = files.iter().map(|file| file.entry.as_str()).collect();
     let parsed: Vec<FileEntry> =
         texts.iter().map(|text| simple::parse_entry(text).expect("the ledger holds entries of `entries`")).collect();
-    let mut objects = Vec::new();
-    push_page(&mut objects, layout::page(index, name, "json"), Some(simple::page_json(&head, &texts)));
-    push_page(&mut objects, layout::page(index, name, "html"), Some(simple::page_html(&head, parsed.iter())));
+    let mut pages = vec![
+        (layout::page(index, name, "json"), Some(simple::page_json(&head, &texts))),
+        (layout::page(index, name, "html"), Some(simple::page_html(&head, parsed.iter()))),
+    ];
     let latest = view.latest();
     let project = latest.and_then(|version| Some((version, releases.get(version)?.as_ref()?)));
-    push_page(
-        &mut objects,
-        layout::legacy_project(index, name),
-        project.map(|(version, metadata)| legacy_json(view, version, metadata, true)),
-    );
+    let body = project.map(|(version, metadata)| legacy_json(view, version, metadata, true));
+    pages.push((layout::legacy_project(index, name), body));
     for (version, metadata) in releases {
         let body = metadata.as_ref().map(|metadata| legacy_json(view, version, metadata, false));
-        push_page(&mut objects, layout::legacy_release(index, name, version), body);
+        pages.push((layout::legacy_release(index, name, version), body));
     }
-    objects
+    with_gzip(pages)
 }
 
-fn push_page(objects: &mut Vec<Object>, key: Key, body: Option<Vec<u8>>) {
-    let compressed = body.as_ref().filter(|body| body.len() > GZIP_OVER_BYTES).map(|body| gzip(body));
-    objects.push((key.gzip(), compressed));
-    objects.push((key, body));
+/// Each page and its gzip form. A large page is compressed on a thread of its own: a project of 15,000 files has
+/// three of them, and they are most of the work of publishing it.
+fn with_gzip(pages: Vec<Object>) -> Vec<Object> {
+    let compressed: Vec<Option<Vec<u8>>> = std::thread::scope(|scope| {
+        let started: Vec<_> = pages
+            .iter()
+            .map(|(_, body)| {
+                let body = body.as_ref().filter(|body| body.len() > GZIP_OVER_BYTES)?;
+                Some(if body.len() > GZIP_FAST_OVER_BYTES {
+                    Compressing::Apart(scope.spawn(|| gzip(body)))
+                } else {
+                    Compressing::Done(gzip(body))
+                })
+            })
+            .collect();
+        let finish = |one| match one {
+            Compressing::Done(body) => body,
+            Compressing::Apart(thread) => thread.join().expect("compressing does not panic"),
+        };
+        started.into_iter().map(|one| one.map(finish)).collect()
+    });
+    let forms = pages.iter().map(|(key, _)| key.gzip()).zip(compressed).collect::<Vec<_>>();
+    pages.into_iter().zip(forms).flat_map(|(page, form)| [form, page]).collect()
+}
+
+enum Compressing<'scope> {
+    Done(Vec<u8>),
+    Apart(std::thread::ScopedJoinHandle<'scope, Vec<u8>>),
 }
 
 /// A page, its gzip form and their keys, for pages that are not a project's.
 pub fn page_objects(key: Key, body: Vec<u8>) -> Vec<Object> {
-    let mut objects = Vec::new();
-    push_page(&mut objects, key, Some(body));
-    objects
+    with_gzip(vec![(key, Some(body))])
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 /// The list of projects is no part of a head, so a cached one is used at most this long.
 const LIST_AGE_MAX: Duration = Duration::from_secs(1);
 /// Files over this many bytes are always read from disk.
-pub(crate) const CACHED_FILE_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const CACHED_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// One object, ready to be sent.
 pub(crate) struct Page {

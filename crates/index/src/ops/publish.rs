@@ -237,7 +237,7 @@ impl Publisher {
         for (project_id, releases) in &rendered {
             let row = projects::by_id(&mut tx, *project_id).await?;
             let view = published_view(&mut tx, &self.index, &row).await?;
-            objects.extend(render_project(&mut tx, &view, releases).await?);
+            objects.extend(render_project(&mut tx, view, releases).await?);
         }
         // Published state decides where bytes belong now, whichever record moved them first.
         let mut standing = Vec::new();
@@ -511,14 +511,15 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
         file.release_serial = serial;
     }
-    objects.extend(render_project(tx, &view, &releases).await?);
+    let has_files = !view.files.is_empty();
+    objects.extend(render_project(tx, view, &releases).await?);
     Ok(ProjectChange {
         name: row.name(),
         project: PublishedProject {
             id: project_id,
             changes: row.changes,
             // On the list from its first visible file on, also when the last one goes.
-            published: row.published || !view.files.is_empty(),
+            published: row.published || has_files,
             name: row.display_name.clone(),
             status,
             reason: row.status_reason.clone(),
@@ -593,7 +594,7 @@ pub(super) async fn published_view(tx: &mut Tx, index: &IndexName, row: &Project
 /// A view's pages, with the metadata of the releases that are to be written.
 pub(super) async fn render_project(
     tx: &mut Tx,
-    view: &ProjectView,
+    view: ProjectView,
     releases: &BTreeSet<String>,
 ) -> Result<Vec<Object>> {
     let latest = view.latest().map(str::to_owned);
@@ -608,7 +609,6 @@ pub(super) async fn render_project(
         };
         wanted.insert(version.clone(), metadata);
     }
-    let view = view.clone();
     tokio::task::spawn_blocking(move || render::project_pages(&view, &wanted))
         .await
         .map_err(|e| Error::Internal(e.to_string()))

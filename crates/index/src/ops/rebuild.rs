@@ -81,7 +81,7 @@ pub async fn rebuild(
         let row = projects::by_id(&mut tx, listed.id).await?;
         let view = published_view(&mut tx, &name, &row).await?;
         let releases = view.versions().map(str::to_owned).collect();
-        for object in render_project(&mut tx, &view, &releases).await? {
+        for object in render_project(&mut tx, view, &releases).await? {
             compare(blobs, &object, &mut report, &mut expected)?;
         }
         done += 1;

@@ -117,7 +117,7 @@ async fn differing(installation: &Arc<Installation>, name: &IndexName, project_i
     let row = projects::by_id(&mut tx, project_id).await?;
     let view = published_view(&mut tx, name, &row).await?;
     let releases = view.versions().map(str::to_owned).collect();
-    let objects = render_project(&mut tx, &view, &releases).await?;
+    let objects = render_project(&mut tx, view, &releases).await?;
     drop(tx);
     let mut differing = Vec::new();
     for (key, body) in objects {
