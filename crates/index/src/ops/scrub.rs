@@ -12,7 +12,7 @@ use crate::blobs::{Blobs, Key, layout};
 use crate::model::IndexName;
 use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
-use crate::store::{files, projects};
+use crate::store::{files, indexes, projects};
 use crate::{Error, Installation, Result};
 
 const BATCH: i64 = 500;
@@ -32,7 +32,7 @@ pub async fn scrub(
     let name = index.name();
     let mut wrong = Vec::new();
     let (mut after, mut done) = (0, 0);
-    let mut patience = Patience(PAUSES_MAX);
+    let mut patience = Patience { pauses_left: PAUSES_MAX, settled: None };
     loop {
         let batch = {
             let mut tx = installation.store.read().await?;
@@ -42,7 +42,7 @@ pub async fn scrub(
         after = last.id;
         for file in batch {
             let mut found = examine(installation, &name, &file).await?;
-            while found.is_some() && patience.again().await {
+            while found.is_some() && patience.again(installation, index.id).await? {
                 let file = files::by_id(&mut installation.store.read().await?, file.id).await?;
                 found = examine(installation, &name, &file).await?;
             }
@@ -55,18 +55,26 @@ pub async fn scrub(
     Ok(wrong)
 }
 
-/// What a running publisher is just writing looks wrong for a moment, so whatever looks wrong is looked at again.
-/// Bounded over the whole run: where much is really wrong, waiting for each of it would take for ever.
-struct Patience(u32);
+/// What a running publisher is just writing looks wrong for a moment, so whatever looks wrong is looked at again
+/// until the site is written up to the ledger's serial, and once more after that. Bounded over the whole run.
+struct Patience {
+    pauses_left: u32,
+    settled: Option<i64>,
+}
 
 impl Patience {
-    async fn again(&mut self) -> bool {
-        if self.0 == 0 {
-            return false;
+    async fn again(&mut self, installation: &Installation, index_id: i64) -> Result<bool> {
+        let row = indexes::by_id(&mut installation.store.read().await?, index_id).await?;
+        let settled = (row.written_serial >= row.serial).then_some(row.serial);
+        if self.pauses_left == 0 || settled.is_some() && settled == self.settled {
+            return Ok(false);
         }
-        self.0 -= 1;
-        tokio::time::sleep(PAUSE).await;
-        true
+        if settled.is_none() {
+            self.pauses_left -= 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.settled = settled;
+        Ok(true)
     }
 }
 
@@ -103,7 +111,7 @@ async fn pages(
     };
     for project in listed {
         let mut found = differing(installation, &index.name(), project.id).await?;
-        while !found.is_empty() && patience.again().await {
+        while !found.is_empty() && patience.again(installation, index.id).await? {
             found = differing(installation, &index.name(), project.id).await?;
         }
         wrong.extend(found.iter().map(|key| format!("{key}: differs from what the ledger says")));
