@@ -127,7 +127,9 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(folder / "server.log", "w")
         command = [BINARY, "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        # The program refuses variables that name no setting, and the runner's own are such.
+        env = {key: value for key, value in os.environ.items() if not key.startswith("TIDEWAITER_")}
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=env)
         deadline = time.monotonic() + 30
         while True:
             try:

@@ -83,6 +83,27 @@ pub struct Publication {
     pub files: Vec<i64>,
 }
 
+/// One lock for each key of the vault that an upload is about to store: two uploads of the same bytes under the same
+/// name take turns from storing to commit 1, so that the loser can clean up without taking the winner's bytes.
+#[derive(Debug, Default)]
+struct KeyLocks(Mutex<std::collections::HashMap<String, std::sync::Weak<tokio::sync::Mutex<()>>>>);
+
+impl KeyLocks {
+    async fn lock(&self, key: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| lock.strong_count() > 0);
+            let known = locks.get(key).and_then(std::sync::Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let fresh = Arc::new(tokio::sync::Mutex::new(()));
+                locks.insert(key.to_owned(), Arc::downgrade(&fresh));
+                fresh
+            })
+        };
+        lock.lock_owned().await
+    }
+}
+
 type HeadHook = Box<dyn Fn(&Publication) + Send + Sync>;
 
 /// One running installation: the ledger, the bytes, and the doors to the world.
@@ -109,6 +130,7 @@ pub struct Installation {
     indexes_wake: Notify,
     publications: broadcast::Sender<Arc<Publication>>,
     head_hooks: RwLock<Vec<HeadHook>>,
+    keys: KeyLocks,
 }
 
 impl std::fmt::Debug for Installation {
@@ -163,6 +185,7 @@ impl Installation {
             indexes_wake: Notify::new(),
             publications: broadcast::Sender::new(1024),
             head_hooks: RwLock::default(),
+            keys: KeyLocks::default(),
         });
         ops::indexes::ensure_main(&installation).await?;
         installation.refresh_revocations().await?;
@@ -174,10 +197,23 @@ impl Installation {
         self.head_hooks.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
     }
 
-    /// What a probe of the sandbox found; probed once.
+    /// What the probe of the sandbox found; nothing is denied as far as is known before there was one.
     pub fn confinement(&self) -> Confinement {
-        let mut known = self.confinement.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get_or_insert_with(|| self.sandbox.as_ref().and_then(|s| s.probe().ok()).unwrap_or_default()).clone()
+        self.confinement.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+    }
+
+    /// Has a child try what must be denied, unless that is known already. A probe that failed is repeated at the next
+    /// call: it says nothing about the machine.
+    pub async fn probe_confinement(&self) {
+        let Some(sandbox) = self.sandbox.clone() else { return };
+        if self.confinement.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return;
+        }
+        match tokio::task::spawn_blocking(move || sandbox.probe()).await {
+            Ok(Ok(found)) => *self.confinement.lock().unwrap_or_else(PoisonError::into_inner) = Some(found),
+            Ok(Err(failure)) => tracing::error!(%failure, "the sandbox could not be probed; uploads wait for a probe"),
+            Err(error) => tracing::error!(%error, "the sandbox could not be probed; uploads wait for a probe"),
+        }
     }
 
     /// Why uploads are refused, when they are.

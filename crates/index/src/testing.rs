@@ -48,7 +48,9 @@ pub(crate) async fn installation(engine: &Engine, settings: Settings) -> Arc<Ins
         sandbox: Some(Arc::new(sandbox)),
         node: "node-1".into(),
     };
-    Installation::new(parts).await.expect("an installation")
+    let installation = Installation::new(parts).await.expect("an installation");
+    installation.probe_confinement().await;
+    installation
 }
 
 /// The program, whose first argument makes it the sandbox's zygote. Cargo builds it before it runs the workspace's
@@ -134,7 +136,9 @@ fn start_cluster() -> Cluster {
     assert!(made.expect("initdb runs").success(), "initdb");
     let mut server = run("postgres");
     server.args(["-D", text(&data), "-k", text(&folder), "-c", "listen_addresses=", "-c", "fsync=off"]);
-    server.spawn().expect("postgres starts");
+    let mut server = server.spawn().expect("postgres starts");
+    // Waited for apart: it ends with this process, or is seen to have ended too early by `ready` below.
+    std::thread::spawn(move || server.wait());
     let started = Instant::now();
     let ready = || {
         let mut probe = Command::new(bin.join("pg_isready"));

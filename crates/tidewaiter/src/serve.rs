@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use index::Installation;
 use index::model::{IndexName, SiteRole};
 use index::ops::{accounts, workers};
@@ -24,6 +24,11 @@ use crate::settings::Settings;
 const FIRST_ACCOUNT: &str = "admin";
 
 pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
+    if role != Role::All {
+        bail!(
+            "--role web and --role worker need object storage, which this version does not have; start with --role all"
+        );
+    }
     let _lock = Lock::for_server(&settings.data)?;
     log_to_stderr(&settings)?;
     let program = std::env::current_exe().context("cannot find this program")?;
@@ -32,6 +37,7 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
         tracing::error!(%failure, "no sandbox: uploads are refused");
     }
     let installation = place::open(&settings, sandbox.ok()).await?;
+    installation.probe_confinement().await;
     workers::recover(&installation).await.context("recovery failed; nothing was served")?;
     let tls = match &settings.tls {
         None => None,
@@ -41,18 +47,16 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     let control = control::bind(&settings.data)?;
     tokio::spawn(control::serve(control, Arc::clone(&installation)));
     let mut tasks = tokio::task::JoinSet::new();
-    if role != Role::Web {
-        tasks.spawn(workers::run(Arc::clone(&installation), stopping.clone()));
-    }
-    if role != Role::Worker {
-        let listener = TcpListener::bind(settings.listen).await;
-        let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
-        let address = listener.local_addr()?;
-        let app = web::App::new(Arc::clone(&installation), settings.web.clone());
-        tokio::spawn(app.clone().follow_heads());
-        tasks.spawn(web::serve(listener, app, tls, stopping.clone()));
-        greet(&settings, &installation, address).await?;
-    }
+    tasks.spawn(workers::run(Arc::clone(&installation), stopping.clone()));
+    let listener = TcpListener::bind(settings.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let address = listener.local_addr()?;
+    // The first token is on disk before anybody is answered: whoever finds the server finds the token.
+    let token = first_token(&settings, &installation).await?;
+    let app = web::App::new(Arc::clone(&installation), settings.web.clone());
+    tokio::spawn(app.clone().follow_heads());
+    tasks.spawn(web::serve(listener, app, tls, stopping.clone()));
+    greet(&settings, address, &token);
     say_confinement(&installation);
     wait_for_signal().await?;
     tracing::info!("stopping");
@@ -102,14 +106,12 @@ async fn wait_for_signal() -> Result<()> {
 }
 
 /// Where the index is and the exact lines to use it; on the first start also a token.
-async fn greet(settings: &Settings, installation: &Installation, address: SocketAddr) -> Result<()> {
+fn greet(settings: &Settings, address: SocketAddr, token: &Token) {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let base = settings.index.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(address)));
-    let token = first_token(settings, installation).await?;
     let mut out = std::io::stdout().lock();
     // A server whose standard output is closed serves all the same.
-    let _ = out.write_all(greeting(&base, &token).as_bytes()).and_then(|()| out.flush());
-    Ok(())
+    let _ = out.write_all(greeting(&base, token).as_bytes()).and_then(|()| out.flush());
 }
 
 fn reachable(address: SocketAddr) -> String {

@@ -31,6 +31,10 @@ impl Default for WebSettings {
     }
 }
 
+/// Dry runs without a token that are answered at once; more are told to come back, so that strangers cannot take the
+/// inspection's places from uploads.
+const ANONYMOUS_CHECKS_MAX: usize = 2;
+
 /// The state of the web layer; cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
@@ -42,6 +46,7 @@ struct Inner {
     metrics: Metrics,
     descriptions: Descriptions,
     indexes: RwLock<BTreeMap<String, IndexRow>>,
+    anonymous_checks: tokio::sync::Semaphore,
 }
 
 impl std::fmt::Debug for App {
@@ -58,7 +63,15 @@ impl App {
         installation
             .on_head(move |publication| told.forget(&publication.index, publication.serial, &publication.paths));
         let (metrics, descriptions) = (Metrics::new(), Descriptions::new());
-        Self(Arc::new(Inner { installation, settings, cache, metrics, descriptions, indexes: RwLock::default() }))
+        Self(Arc::new(Inner {
+            installation,
+            settings,
+            cache,
+            metrics,
+            descriptions,
+            indexes: RwLock::default(),
+            anonymous_checks: tokio::sync::Semaphore::new(ANONYMOUS_CHECKS_MAX),
+        }))
     }
 
     /// The domain.
@@ -81,6 +94,14 @@ impl App {
 
     pub(crate) fn descriptions(&self) -> &Descriptions {
         &self.0.descriptions
+    }
+
+    /// A place for a dry run without a token.
+    pub(crate) fn anonymous_check(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Failure> {
+        self.0.anonymous_checks.try_acquire().map_err(|_| {
+            index::Error::Unavailable("Too many dry runs without a token at once; try again, or use a token.".into())
+                .into()
+        })
     }
 
     /// The index of a request. Known ones come from memory: their name and profile never change.

@@ -118,7 +118,9 @@ impl SiteCache {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         let site = layout::site(index);
         for path in paths {
-            self.pages.remove(format!("{site}/{}", path.strip_suffix(".gz").unwrap_or(path)).as_str());
+            // A page is held together with its gzip form; the name of an sdist ends in `.gz` by itself.
+            let held = if path.starts_with("files/") { path } else { path.strip_suffix(".gz").unwrap_or(path) };
+            self.pages.remove(format!("{site}/{held}").as_str());
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let known = seen.entry(index.as_str().to_owned()).or_insert(serial);

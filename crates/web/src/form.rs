@@ -22,6 +22,11 @@ use crate::error::Failure;
 pub(crate) const PARTS_MAX: usize = 12_000;
 /// Most bytes of all text fields together.
 pub(crate) const TEXT_BYTES_MAX: usize = 8 << 20;
+/// Most bytes of a body that the parser may hold without giving anything back: the headers of a part, and what is
+/// read at once. It would hold any amount.
+const UNPARSED_BYTES_MAX: usize = 512 << 10;
+/// Longest field of the form that is no metadata, in bytes.
+const FIELD_BYTES_MAX: usize = 1024;
 /// Written and hashed at once.
 const WRITE_BYTES: usize = 256 << 10;
 
@@ -34,6 +39,8 @@ pub(crate) struct Draining(Arc<Mutex<Silence>>);
 
 struct Silence {
     stream: BodyDataStream,
+    /// Bytes handed to the parser since it last gave something back.
+    unparsed: usize,
     pause: Duration,
     since: Pin<Box<tokio::time::Sleep>>,
 }
@@ -42,7 +49,12 @@ impl Draining {
     pub(crate) fn new(body: Body, app: &App) -> Self {
         let pause = Duration::from_secs(app.settings().read_timeout_seconds);
         let since = Box::pin(tokio::time::sleep(pause));
-        Self(Arc::new(Mutex::new(Silence { stream: body.into_data_stream(), pause, since })))
+        Self(Arc::new(Mutex::new(Silence { stream: body.into_data_stream(), unparsed: 0, pause, since })))
+    }
+
+    /// The parser gave something back: what it holds is bounded again.
+    fn parsed(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).unparsed = 0;
     }
 
     /// Reads and throws away what is left, within bounds, so that a client that writes its whole body before it
@@ -51,6 +63,7 @@ impl Draining {
         let mut left = bytes_max;
         let reading = async {
             while left > 0 {
+                self.parsed();
                 match self.next().await {
                     Some(Ok(bytes)) => left = left.saturating_sub(bytes.len() as u64),
                     Some(Err(_)) | None => return,
@@ -68,6 +81,14 @@ impl Stream for Draining {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let polled = body.stream.poll_next_unpin(context);
+        if let Poll::Ready(Some(Ok(bytes))) = &polled {
+            body.unparsed += bytes.len();
+            if body.unparsed > UNPARSED_BYTES_MAX {
+                return Poll::Ready(Some(Err(axum::Error::new(
+                    "a part's headers, or what stands before the parts, are too long",
+                ))));
+            }
+        }
         if polled.is_ready() {
             let next = tokio::time::Instant::now() + body.pause;
             body.since.as_mut().reset(next);
@@ -94,11 +115,12 @@ pub(crate) async fn read(app: &App, index: &IndexRow, headers: &HeaderMap, body:
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary =
         multer::parse_boundary(kind).map_err(|_| bad("the content type is no multipart/form-data with a boundary"))?;
-    let mut parts = multer::Multipart::new(body, boundary);
+    let mut parts = multer::Multipart::new(body.clone(), boundary);
     let mut fields = Fields::default();
     let (mut count, mut text_bytes) = (0, 0);
     let mut oversized = false;
     while let Some(mut part) = parts.next_field().await.map_err(|error| bad(&error.to_string()))? {
+        body.parsed();
         count += 1;
         if count > PARTS_MAX {
             return Err(bad(&format!("more than {PARTS_MAX} fields")));
@@ -110,7 +132,7 @@ pub(crate) async fn read(app: &App, index: &IndexRow, headers: &HeaderMap, body:
             }
             fields.filename = part.file_name().unwrap_or_default().to_owned();
             fields.content_type = part.content_type().map(ToString::to_string);
-            match receive_file(app, index, &mut part).await? {
+            match receive_file(app, index, &mut part, &body).await? {
                 Some(receiving) => fields.body = Some(receiving),
                 None => oversized = true,
             }
@@ -119,6 +141,7 @@ pub(crate) async fn read(app: &App, index: &IndexRow, headers: &HeaderMap, body:
         let is_file = part.file_name().is_some();
         let mut text = BytesMut::new();
         while let Some(chunk) = part.chunk().await.map_err(|error| bad(&error.to_string()))? {
+            body.parsed();
             text_bytes += chunk.len();
             if text_bytes > TEXT_BYTES_MAX {
                 return Err(bad(&format!("more than {TEXT_BYTES_MAX} bytes of text")));
@@ -134,7 +157,12 @@ pub(crate) async fn read(app: &App, index: &IndexRow, headers: &HeaderMap, body:
 }
 
 /// Writes the file part; `None` when it exceeds the limit. What exceeds it is read on, bounded, and dropped.
-async fn receive_file(app: &App, index: &IndexRow, part: &mut multer::Field<'_>) -> Result<Option<Receiving>, Failure> {
+async fn receive_file(
+    app: &App,
+    index: &IndexRow,
+    part: &mut multer::Field<'_>,
+    body: &Draining,
+) -> Result<Option<Receiving>, Failure> {
     let bad = |error: multer::Error| {
         Failure::rejected(vec![Rejection::new(Rule::FormRequest, format!("The upload form cannot be read: {error}."))])
     };
@@ -143,12 +171,13 @@ async fn receive_file(app: &App, index: &IndexRow, part: &mut multer::Field<'_>)
     let mut buffer = BytesMut::new();
     let mut size = 0_u64;
     while let Some(chunk) = part.chunk().await.map_err(bad)? {
+        body.parsed();
         size += chunk.len() as u64;
         if size > limit {
             receiving = None;
             buffer.clear();
-            if size > limit + app.settings().drain_bytes_max {
-                break;
+            if size > limit.saturating_add(app.settings().drain_bytes_max) {
+                return Err(Failure::rejected(vec![too_large(None, &app.installation().settings)]));
             }
             continue;
         }
@@ -222,7 +251,10 @@ impl Fields {
             // Unknown fields are silently ignored, as clients of other indexes send them.
             _ => return,
         };
-        if slot.is_some() {
+        if text.len() > FIELD_BYTES_MAX {
+            let message = format!("'{name}' is too long: at most {FIELD_BYTES_MAX} bytes.");
+            form.problems.push(Rejection::new(Rule::FormRequest, message));
+        } else if slot.is_some() {
             form.problems.push(Rejection::new(
                 Rule::FormFieldRepeated,
                 format!("'{name}' has invalid data: it is given more than once."),

@@ -1,6 +1,6 @@
 //! HTTP: routes, authentication, representations, pages. No SQL, no rules.
 //!
-//! Start at [`routes`]: the URL map of the whole product on one page.
+//! Start at `routes`: the URL map of the whole product on one page.
 
 mod api;
 mod app;

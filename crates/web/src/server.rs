@@ -85,10 +85,13 @@ pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, mut stop: 
     let graceful = GracefulShutdown::new();
     let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let places = Arc::clone(&places);
+        let next = async { (places.acquire_owned().await, listener.accept().await) };
+        let (Ok(place), accepted) = (tokio::select! {
+            next = next => next,
             _ = stop.changed() => break,
+        }) else {
+            break;
         };
         let Ok((stream, _)) = accepted else {
             // Out of descriptors, say: give connections time to end.

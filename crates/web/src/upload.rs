@@ -155,6 +155,7 @@ async fn dry_run(app: &App, site: &Site, headers: &HeaderMap, body: Draining) ->
         None => None,
         Some(_) => Some(auth::actor(app.installation(), &site.index, headers)?),
     };
+    let _place = if actor.is_none() { Some(app.anonymous_check()?) } else { None };
     let Read { upload, too_large, .. } = form::read(app, &index, headers, body).await?;
     if let Some(too_large) = too_large {
         return Ok(vec![too_large]);

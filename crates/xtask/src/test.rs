@@ -222,7 +222,7 @@ fn pytest() -> Result<Count> {
     }
     let python = tests_python()?;
     run::must(&mut run::cargo(&["build", "-p", "tidewaiter", "--locked"]))?;
-    let mut command = run::program(python, &["-m", "pytest", "tests", "-q"]);
+    let mut command = run::program(python, &["-m", "pytest", "tests"]);
     command.env("TIDEWAITER_BIN", run::target().join("debug/tidewaiter")).env("PYTHONUNBUFFERED", "1");
     let mut found = None;
     let ok = run::stream(&mut command, &mut |line| found = python_summary(line).or(found))?;

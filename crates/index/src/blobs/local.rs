@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -63,7 +63,7 @@ impl Blobs {
     pub fn incoming(&self, index: &IndexName, entropy: &Entropy) -> io::Result<Incoming> {
         let folder = self.path(&layout::incoming(index));
         let path = folder.join(packaging::hash::hex(&entropy.bytes::<16>()));
-        let open = || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let open = || fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
         let file = match open() {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 make_folder(&folder)?;
@@ -206,13 +206,17 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 /// Makes a folder and those above it, each one's entry synced in the folder that holds it.
 fn make_folder(folder: &Path) -> io::Result<()> {
-    match fs::create_dir(folder) {
+    // A file keeps its mode when it moves into the site, where a web server must read it; in the vault the folder
+    // keeps it from other users.
+    let mode = if folder.file_name().is_some_and(|name| name == "vault") { 0o700 } else { 0o755 };
+    let create = || fs::DirBuilder::new().mode(mode).create(folder);
+    match create() {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let above = folder.parent().ok_or(e)?;
             make_folder(above)?;
-            match fs::create_dir(folder) {
+            match create() {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
                 _ => {}
             }

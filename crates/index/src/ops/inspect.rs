@@ -22,7 +22,7 @@ const BATCH: i64 = 16;
 /// After this many attempts a file whose inspection gives no answer is held.
 const ATTEMPTS_MAX: i64 = 3;
 /// How long jobs are this worker's, in microseconds; longer than all passes of a batch one after another.
-const LEASE_US: i64 = 30 * 60 * 1_000_000;
+const LEASE_US: i64 = 20 * 60 * 1_000_000;
 /// Pause before another attempt, in microseconds.
 const RETRY_US: i64 = 2_000_000;
 
@@ -34,7 +34,14 @@ struct Judged {
 
 enum Outcome {
     Verdict(Verdict, Vec<Finding>),
-    Again(String),
+    /// To be repeated; whether this attempt says anything against the file.
+    Again(String, Counts),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Yes,
+    No,
 }
 
 /// Inspects what is waiting; returns how many jobs were taken.
@@ -47,15 +54,28 @@ pub(super) async fn run_once(installation: &Arc<Installation>) -> Result<usize> 
     }
     tx.commit().await?;
     failpoint::reach("inspect.claimed");
-    let count = taken.len();
+    let (count, ids) = (taken.len(), taken.iter().map(|job| job.id).collect::<Vec<_>>());
+    let outcome = inspect_all(installation, taken).await;
+    if outcome.is_err() {
+        // What was taken is given back, or it would wait for the end of its lease.
+        let mut tx = installation.store.write().await?;
+        for id in ids {
+            jobs::retry(&mut tx, id, now + RETRY_US, "the inspection broke off", false).await?;
+        }
+        tx.commit().await?;
+    }
+    outcome?;
+    failpoint::reach("inspect.judged");
+    Ok(count)
+}
+
+async fn inspect_all(installation: &Arc<Installation>, taken: Vec<JobRow>) -> Result<()> {
     let passes = taken.into_iter().map(|job| judge(Arc::clone(installation), job));
-    let mut judged = Vec::with_capacity(count);
+    let mut judged = Vec::new();
     for outcome in futures_join(passes).await {
         judged.extend(outcome?);
     }
-    conclude_all(installation, judged).await?;
-    failpoint::reach("inspect.judged");
-    Ok(count)
+    conclude_all(installation, judged).await
 }
 
 async fn futures_join<T: Send + 'static>(
@@ -88,9 +108,9 @@ async fn judge(installation: Arc<Installation>, job: JobRow) -> Result<Option<Ju
     };
     let outcome = match installation.pass(&path, request).await {
         Ok(Ok(Response::Checks(findings))) => Outcome::Verdict(conclude(&findings), findings),
-        Ok(Ok(_)) => Outcome::Again("the sandbox answered another question".into()),
+        Ok(Ok(_)) => Outcome::Again("the sandbox answered another question".into(), Counts::No),
         // The sandbox is down: that says nothing about the file, so it waits, however long.
-        Ok(Err(Failure::Unavailable(why))) => Outcome::Again(why),
+        Ok(Err(Failure::Unavailable(why))) => Outcome::Again(why, Counts::No),
         Ok(Err(failure)) if job.attempts >= ATTEMPTS_MAX => {
             let finding = Finding {
                 check: "inspection".into(),
@@ -102,8 +122,9 @@ async fn judge(installation: Arc<Installation>, job: JobRow) -> Result<Option<Ju
             };
             Outcome::Verdict(Verdict::Hold, vec![finding])
         }
-        Ok(Err(failure)) => Outcome::Again(failure.to_string()),
-        Err(error) => Outcome::Again(error.to_string()),
+        Ok(Err(failure)) => Outcome::Again(failure.to_string(), Counts::Yes),
+        // Its bytes cannot be opened: after some tries the job is laid aside, where doctor and metrics show it.
+        Err(error) => Outcome::Again(error.to_string(), Counts::Yes),
     };
     Ok(Some(Judged { job, file, outcome }))
 }
@@ -115,9 +136,13 @@ async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Resul
     for Judged { job, file, outcome } in judged {
         let (verdict, findings) = match outcome {
             Outcome::Verdict(verdict, findings) => (verdict, findings),
-            Outcome::Again(why) => {
-                tracing::warn!(file = %file.filename, why, "inspection gave no answer; it will be repeated");
-                jobs::retry(&mut tx, job.id, now + RETRY_US, &why, false).await?;
+            Outcome::Again(why, counts) => {
+                let dead = counts == Counts::Yes && job.attempts > ATTEMPTS_MAX;
+                tracing::warn!(file = %file.filename, why, dead, "inspection gave no answer");
+                jobs::retry(&mut tx, job.id, now + RETRY_US, &why, dead).await?;
+                if counts == Counts::No {
+                    jobs::forget_attempt(&mut tx, job.id).await?;
+                }
                 continue;
             }
         };

@@ -11,7 +11,7 @@
 //! 4. A checkpoint syncs the site and moves `written_serial`; redo records up to there are no longer needed.
 //!
 //! A crash before 2 leaves nothing: the jobs are still there. A crash after 2 leaves a redo record after
-//! `written_serial`: [`recover`] renders the same pages from published state and runs the same [`write_site`].
+//! `written_serial`: [`Publisher::recover`] renders the same pages from published state and runs the same [`write_site`].
 //! Each of its steps may be repeated.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,7 +45,7 @@ const OVERTAKEN_MAX: u32 = 3;
 const LEASE_US: i64 = 30_000_000;
 const LEASE_LEFT_US: i64 = 10_000_000;
 /// How many recent serials the head names.
-const HEAD_SERIALS: usize = 32;
+pub(super) const HEAD_SERIALS: usize = 32;
 /// Longest that a written set waits for its checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// The list of projects is written at most this often while sets keep coming, and with many projects.
@@ -160,6 +160,10 @@ impl Publisher {
 
     /// When something must be done although no job comes.
     pub(super) fn next_due(&self) -> Option<Duration> {
+        if self.fence == 0 {
+            // Another node publishes; what is owed is owed by it.
+            return None;
+        }
         let checkpoint = self.unsynced.map(|(_, since)| CHECKPOINT_EVERY.saturating_sub(since.elapsed()));
         let list = self
             .list_dirty
@@ -187,7 +191,7 @@ impl Publisher {
             return Ok(true);
         }
         let mut tx = self.installation.store.write().await?;
-        if self.fence != 0 && publishing::extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US, now).await? {
+        if self.fence != 0 && publishing::extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US).await? {
             tx.commit().await?;
             self.lease_until_us = now + LEASE_US;
             return Ok(true);
@@ -205,15 +209,36 @@ impl Publisher {
         Ok(true)
     }
 
+    /// Extends the lease when little of it is left.
+    async fn keep_lease(&mut self) -> Result<()> {
+        let now = self.installation.clock.now_us();
+        if now + LEASE_LEFT_US < self.lease_until_us {
+            return Ok(());
+        }
+        let mut tx = self.installation.store.write().await?;
+        if !publishing::extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US).await? {
+            return Err(Error::Unavailable("another node publishes this index now".into()));
+        }
+        tx.commit().await?;
+        self.lease_until_us = now + LEASE_US;
+        Ok(())
+    }
+
     /// Finishes what the previous holder committed but may not have written.
     async fn recover(&mut self) -> Result<()> {
+        self.list_dirty = !self.list_is_current().await?;
         let mut tx = self.installation.store.read().await?;
+        if publishing::render_version(&mut tx, self.index_id).await? != render::RENDER_VERSION {
+            return Err(Error::Unavailable(format!(
+                "the pages of '{}' were rendered by another version; start that one, or see the changelog",
+                self.index
+            )));
+        }
         let index = indexes::by_id(&mut tx, self.index_id).await?;
         let from = index.written_serial.min(index.serial - HEAD_SERIALS as i64);
         let records = publishing::commits_after(&mut tx, self.index_id, from.max(0)).await?;
         self.recent.clear();
         self.list = None;
-        self.list_dirty = !self.list_is_current().await?;
         let mut owed = Vec::new();
         for (serial, text) in records {
             let record: Record = serde_json::from_str(&text).map_err(|e| Error::Internal(e.to_string()))?;
@@ -225,9 +250,10 @@ impl Publisher {
         while self.recent.len() > HEAD_SERIALS {
             self.recent.pop_front();
         }
-        let mut moves = Vec::new();
+        let (mut moves, mut paths) = (Vec::new(), Vec::new());
         let mut rendered: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
         for record in owed {
+            paths.extend(record.paths);
             moves.extend(record.moves);
             for one in record.projects {
                 rendered.entry(one.project).or_default().extend(one.releases);
@@ -236,8 +262,10 @@ impl Publisher {
         let mut objects = Vec::new();
         for (project_id, releases) in &rendered {
             let row = projects::by_id(&mut tx, *project_id).await?;
-            let view = published_view(&mut tx, &self.index, &row).await?;
-            objects.extend(render_project(&mut tx, view, releases).await?);
+            if row.published {
+                let view = published_view(&mut tx, &self.index, &row).await?;
+                objects.extend(render_project(&mut tx, view, releases).await?);
+            }
         }
         // Published state decides where bytes belong now, whichever record moved them first.
         let mut standing = Vec::new();
@@ -250,7 +278,8 @@ impl Publisher {
         if !rendered.is_empty() {
             tracing::info!(index = %self.index, projects = rendered.len(), "finishing publications from before the restart");
         }
-        let paths = objects.iter().map(|(key, _)| site_path(&self.index, key.as_str())).collect();
+        // Rendering may have taken long; nobody else can have taken the lease meanwhile without raising the fence.
+        self.keep_lease().await?;
         self.write(index.serial, standing, objects, paths, index.serial > index.written_serial).await
     }
 
@@ -284,7 +313,9 @@ impl Publisher {
             drop(tx);
             store.write().await?
         };
-        if !publishing::extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US, now).await? {
+        // Rendering and the wait for the writer may have taken long: the lease is extended from now.
+        let now = self.installation.clock.now_us();
+        if !publishing::extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US).await? {
             self.fence = 0;
             return Ok(Set::Overtaken);
         }
@@ -292,16 +323,8 @@ impl Publisher {
             return Ok(Set::Overtaken);
         }
         for change in &changes {
-            if !publishing::publish_project(&mut tx, &change.project, serial).await? {
+            if !change.publish(&mut tx, serial).await? {
                 return Ok(Set::Overtaken);
-            }
-            for file in &change.files {
-                let FileChange { id, visible, yanked, entry, legacy_entry } = file;
-                let (entry, legacy) = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
-                publishing::publish_file(&mut tx, *id, *visible, yanked.as_deref(), entry, legacy).await?;
-            }
-            for version in &change.rendered.releases {
-                publishing::publish_release(&mut tx, change.project.id, version, serial).await?;
             }
         }
         let record = Record {
@@ -331,7 +354,7 @@ impl Publisher {
         }
         self.list_dirty = true;
         if let Some(list) = &mut self.list {
-            for change in changes {
+            for change in changes.iter().filter(|change| change.project.published) {
                 let entry = ListEntry {
                     name: change.project.name.clone(),
                     normalized: change.name.clone(),
@@ -352,7 +375,7 @@ impl Publisher {
         announce: bool,
     ) -> Result<()> {
         let files: Vec<i64> = moves.iter().map(|one| one.file).collect();
-        self.check_wanted(&moves).await?;
+        let moves = self.still_published(moves).await?;
         let head = render::head_json(serial, self.recent.make_contiguous());
         let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
         let work = move || write_site(&blobs, &index, &moves, &objects, &head);
@@ -364,20 +387,17 @@ impl Publisher {
         Ok(())
     }
 
-    /// A withdrawal for safety may have come between commit 2 and now: its bytes must not enter the site. It is
-    /// looked up right before they would; the withdrawal itself removes what was there before.
-    async fn check_wanted(&self, moves: &[Move]) -> Result<()> {
-        if self.installation.clock.now_us() >= self.lease_until_us {
-            return Err(Error::Unavailable("the publisher's lease has ended".into()));
-        }
+    /// Leaves out bytes that must not enter the site any more. Published state changes in commit 2 alone, so today none
+    /// are; a withdrawal for safety, which takes effect before its publication, will be asked for here.
+    async fn still_published(&self, moves: Vec<Move>) -> Result<Vec<Move>> {
         let mut tx = self.installation.store.read().await?;
-        for one in moves.iter().filter(|one| one.into_site) {
-            let file = files::by_id(&mut tx, one.file).await?;
-            if !file.published {
-                return Err(Error::Conflict(format!("'{}' is no longer published", one.filename)));
+        let mut out = Vec::with_capacity(moves.len());
+        for one in moves {
+            if !one.into_site || files::by_id(&mut tx, one.file).await?.published {
+                out.push(one);
             }
         }
-        Ok(())
+        Ok(out)
     }
 
     fn list_every(&self) -> Duration {
@@ -457,6 +477,22 @@ struct FileChange {
 }
 
 impl ProjectChange {
+    /// Turns wanted into published state; false when the project changed since it was read.
+    async fn publish(&self, tx: &mut Tx, serial: i64) -> Result<bool> {
+        if !publishing::publish_project(tx, &self.project, serial).await? {
+            return Ok(false);
+        }
+        for file in &self.files {
+            let FileChange { id, visible, yanked, entry, legacy_entry } = file;
+            let (entry, legacy) = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
+            publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entry, legacy).await?;
+        }
+        for version in &self.rendered.releases {
+            publishing::publish_release(tx, self.project.id, version, serial).await?;
+        }
+        Ok(true)
+    }
+
     fn paths(&self, index: &IndexName) -> Vec<String> {
         let pages = self.objects.iter().map(|(key, _)| site_path(index, key.as_str()));
         let bytes = self.moves.iter().flat_map(|one| {
@@ -511,15 +547,17 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
         file.release_serial = serial;
     }
-    let has_files = !view.files.is_empty();
-    objects.extend(render_project(tx, view, &releases).await?);
+    // On the list, and on any page, from its first visible file on; also when the last one goes.
+    let published = row.published || !view.files.is_empty();
+    if published {
+        objects.extend(render_project(tx, view, &releases).await?);
+    }
     Ok(ProjectChange {
         name: row.name(),
         project: PublishedProject {
             id: project_id,
             changes: row.changes,
-            // On the list from its first visible file on, also when the last one goes.
-            published: row.published || has_files,
+            published,
             name: row.display_name.clone(),
             status,
             reason: row.status_reason.clone(),
@@ -592,11 +630,7 @@ pub(super) async fn published_view(tx: &mut Tx, index: &IndexName, row: &Project
 }
 
 /// A view's pages, with the metadata of the releases that are to be written.
-pub(super) async fn render_project(
-    tx: &mut Tx,
-    view: ProjectView,
-    releases: &BTreeSet<String>,
-) -> Result<Vec<Object>> {
+pub(super) async fn render_project(tx: &mut Tx, view: ProjectView, releases: &BTreeSet<String>) -> Result<Vec<Object>> {
     let latest = view.latest().map(str::to_owned);
     let mut wanted = BTreeMap::new();
     for version in releases.iter().chain(latest.as_ref()) {
@@ -643,7 +677,7 @@ fn write_site(blobs: &Blobs, index: &IndexName, moves: &[Move], objects: &[Objec
     };
     for one in moves.iter().filter(|one| one.into_site) {
         let (vault, site) = zones(one);
-        blobs.relocate(&vault, &site)?;
+        relocate(blobs, &vault, &site)?;
     }
     failpoint::reach("publish.moved");
     // Objects whose name holds a hash or a version come before whatever names them; signed roles will stand here.
@@ -669,10 +703,26 @@ fn write_site(blobs: &Blobs, index: &IndexName, moves: &[Move], objects: &[Objec
     }
     for one in moves.iter().filter(|one| !one.into_site) {
         let (vault, site) = zones(one);
-        blobs.relocate(&site, &vault)?;
+        relocate(blobs, &site, &vault)?;
     }
     failpoint::reach("publish.withdrawn");
     Ok(())
+}
+
+/// Moves bytes. Bytes that are in neither zone are lost already: one lost file must not stop the publication of all
+/// others, so it is said and passed over; `scrub` names it until it is restored.
+fn relocate(blobs: &Blobs, from: &crate::blobs::Key, to: &crate::blobs::Key) -> Result<()> {
+    match blobs.relocate(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            tracing::error!(
+                from = from.as_str(),
+                to = to.as_str(),
+                "the bytes of a file are gone: restore them from a backup"
+            );
+            Ok(())
+        }
+        other => Ok(other?),
+    }
 }
 
 fn put_all(blobs: &Blobs, objects: &[Object]) -> Result<()> {

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::publish::{list_objects, published_list, published_view, render_project, site_path};
+use super::publish::{HEAD_SERIALS, list_objects, published_list, published_view, render_project, site_path};
+use super::scrub::digest;
 use crate::blobs::{Blobs, Key, layout};
+use crate::model::IndexName;
 use crate::render::{self, Object};
+use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
 use crate::store::{files, projects, publishing};
 use crate::{Error, Installation, Result};
@@ -52,21 +55,10 @@ pub async fn rebuild(
         let Some(last) = batch.last() else { break };
         after = last.id;
         for file in batch {
-            let vault = layout::vault_file(&name, &file.sha256(), &file.filename);
-            let site = layout::site_file(&name, &file.sha256(), &file.filename);
-            let (right, wrong) = if file.published { (site.clone(), vault) } else { (vault, site.clone()) };
             if file.published {
-                expected.insert(site);
+                expected.insert(layout::site_file(&name, &file.sha256(), &file.filename));
             }
-            // Both zones may hold one object after a power cut in a move; the wrong name goes.
-            match (blobs.exists(&right), blobs.exists(&wrong)) {
-                (true, false) => {}
-                (_, true) => {
-                    blobs.relocate(&wrong, &right)?;
-                    report.moved += 1;
-                }
-                (false, false) => report.missing.push(file.filename.clone()),
-            }
+            place(blobs, &name, &file, &mut report)?;
             if let Some(want) = file.metadata_sha256().filter(|_| file.published) {
                 let body = files::metadata(&mut tx, file.id).await?.map(|body| render::unpack_metadata(&body));
                 let body = body.ok_or_else(|| Error::Internal(format!("no metadata {want} of {}", file.filename)))?;
@@ -104,6 +96,29 @@ pub async fn rebuild(
     Ok(report)
 }
 
+/// Brings a file's bytes into the zone that its state says. Both zones may hold them after a power cut in a move: the
+/// sound copy stays, where it belongs.
+fn place(blobs: &Blobs, index: &IndexName, file: &FileRow, report: &mut Rebuilt) -> Result<()> {
+    let vault = layout::vault_file(index, &file.sha256(), &file.filename);
+    let site = layout::site_file(index, &file.sha256(), &file.filename);
+    let (right, wrong) = if file.published { (site, vault) } else { (vault, site) };
+    match (blobs.exists(&right), blobs.exists(&wrong)) {
+        (true, false) => return Ok(()),
+        (false, false) => {
+            report.missing.push(file.filename.clone());
+            return Ok(());
+        }
+        (true, true) if digest(blobs, &right)? == Some(file.sha256()) => blobs.delete(&wrong)?,
+        // The copy where it belongs is missing or damaged: the other one replaces it.
+        (_, true) => {
+            blobs.delete(&right)?;
+            blobs.relocate(&wrong, &right)?;
+        }
+    }
+    report.moved += 1;
+    Ok(())
+}
+
 /// The head as the publisher wrote it.
 pub(super) async fn head_of(tx: &mut crate::store::Tx, index: &IndexRow) -> Result<Vec<u8>> {
     #[derive(serde::Deserialize)]
@@ -111,7 +126,7 @@ pub(super) async fn head_of(tx: &mut crate::store::Tx, index: &IndexRow) -> Resu
         paths: Vec<String>,
     }
     let mut recent = Vec::new();
-    for (serial, text) in publishing::commits_after(tx, index.id, (index.serial - 32).max(0)).await? {
+    for (serial, text) in publishing::commits_after(tx, index.id, (index.serial - HEAD_SERIALS as i64).max(0)).await? {
         let record: Paths = serde_json::from_str(&text).map_err(|e| Error::Internal(e.to_string()))?;
         recent.push((serial, record.paths));
     }

@@ -8,6 +8,7 @@ use packaging::Sha256;
 use sha2::Digest;
 
 use super::publish::{published_view, render_project};
+use super::rebuild::head_of;
 use crate::blobs::{Blobs, Key, layout};
 use crate::model::IndexName;
 use crate::store::files::FileRow;
@@ -88,6 +89,12 @@ async fn examine(installation: &Arc<Installation>, name: &IndexName, file: &File
     let (in_site, in_vault) = tokio::task::spawn_blocking(check).await.map_err(|e| Error::Internal(e.to_string()))?;
     let (right, other) = if file.published { (in_site?, in_vault?) } else { (in_vault?, in_site?) };
     let zone = if file.published { "site" } else { "vault" };
+    if let Some(want) = file.metadata_sha256().filter(|_| file.published) {
+        let key = layout::site_metadata(name, &sha256, &file.filename);
+        if digest(&installation.blobs, &key)? != Some(want) {
+            return Ok(Some(format!("{}: its metadata in the site is missing or has changed", file.filename)));
+        }
+    }
     Ok(match right {
         None => Some(format!("{}: missing from the {zone}", file.filename)),
         Some(found) if found != sha256 => {
@@ -116,7 +123,22 @@ async fn pages(
         }
         wrong.extend(found.iter().map(|key| format!("{key}: differs from what the ledger says")));
     }
+    let mut head = differing_head(installation, index.id).await?;
+    while head.is_some() && patience.again(installation, index.id).await? {
+        head = differing_head(installation, index.id).await?;
+    }
+    wrong.extend(head.map(|key| format!("{key}: differs from what the ledger says")));
     Ok(())
+}
+
+/// The head, if it is not the one that the ledger's last commits give.
+async fn differing_head(installation: &Arc<Installation>, index_id: i64) -> Result<Option<Key>> {
+    let mut tx = installation.store.read().await?;
+    let row = indexes::by_id(&mut tx, index_id).await?;
+    let want = head_of(&mut tx, &row).await?;
+    drop(tx);
+    let key = layout::head(&row.name());
+    Ok((installation.blobs.get(&key)? != Some(want)).then_some(key))
 }
 
 /// The keys of a project's pages that are not what the ledger renders.
@@ -136,7 +158,7 @@ async fn differing(installation: &Arc<Installation>, name: &IndexName, project_i
     Ok(differing)
 }
 
-fn digest(blobs: &Blobs, key: &Key) -> Result<Option<Sha256>> {
+pub(super) fn digest(blobs: &Blobs, key: &Key) -> Result<Option<Sha256>> {
     let Some((mut file, _)) = blobs.open_object(key)? else { return Ok(None) };
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; 256 << 10];

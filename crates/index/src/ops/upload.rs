@@ -137,18 +137,18 @@ pub async fn upload(
         return Ok(Accepted::AlreadyHere);
     }
     let uploader = uploader.ok_or_else(|| Error::Internal("an upload has an uploader".into()))?;
-    let name = index.name();
-    let sha256 = candidate.received.as_ref().ok_or_else(|| Error::Internal("a kept upload has bytes".into()))?.sha256;
-    let key = layout::vault_file(&name, &sha256, &candidate.filename);
-    let blobs = Arc::clone(&installation.blobs);
-    let stored_key = key.clone();
-    // Synced before commit 1: a row must never promise bytes that a power cut can take. An upload of the same
-    // bytes under the same name at the same time stores the same object; the registry decides who wins.
-    let stored = tokio::task::spawn_blocking(move || blobs.store(&incoming, &stored_key));
-    stored.await.map_err(|e| Error::Internal(e.to_string()))??;
-    failpoint::reach("upload.stored");
     let mut published = installation.publications.subscribe();
-    let file_id = match commit(installation, index, actor, &uploader, &candidate, &metadata_text).await? {
+    let accepting = Accepting {
+        installation: Arc::clone(installation),
+        index: index.clone(),
+        actor: actor.clone(),
+        uploader,
+        candidate: candidate.clone(),
+        metadata_text,
+    };
+    // On its own: a client that hangs up now must not leave bytes stored without the commit that owns them.
+    let accepted = tokio::spawn(accepting.store_and_commit(incoming));
+    let file_id = match accepted.await.map_err(|e| Error::Internal(e.to_string()))?? {
         Committed::Staged(id) => id,
         Committed::AlreadyHere => return Ok(Accepted::AlreadyHere),
     };
@@ -156,6 +156,46 @@ pub async fn upload(
     installation.inspect_wake.notify_one();
     let state = wait_for(installation, &mut published, file_id).await?;
     Ok(Accepted::Staged { filename: candidate.filename, state: state.0, published: state.1 })
+}
+
+/// An upload that the rules let pass, between its bytes and commit 1.
+struct Accepting {
+    installation: Arc<Installation>,
+    index: IndexRow,
+    actor: TokenActor,
+    uploader: Uploader,
+    candidate: Candidate,
+    metadata_text: String,
+}
+
+impl Accepting {
+    async fn store_and_commit(self, incoming: Incoming) -> Result<Committed> {
+        let Self { installation, index, actor, uploader, candidate, metadata_text } = &self;
+        let received = candidate.received.as_ref().ok_or_else(|| Error::Internal("a kept upload has bytes".into()))?;
+        let key = layout::vault_file(&index.name(), &received.sha256, &candidate.filename);
+        let _turn = installation.keys.lock(key.as_str()).await;
+        let (blobs, stored_key) = (Arc::clone(&installation.blobs), key.clone());
+        // Synced before commit 1: a row must never promise bytes that a power cut can take.
+        let stored = tokio::task::spawn_blocking(move || blobs.store(&incoming, &stored_key));
+        stored.await.map_err(|e| Error::Internal(e.to_string()))??;
+        failpoint::reach("upload.stored");
+        let outcome = commit(installation, index, actor, uploader, candidate, metadata_text).await;
+        if !matches!(outcome, Ok(Committed::Staged(_))) {
+            self.discard(&key).await?;
+        }
+        outcome
+    }
+
+    /// Takes back bytes that no row came to own. They stay when a row waits for them in the vault.
+    async fn discard(&self, key: &crate::blobs::Key) -> Result<()> {
+        let mut tx = self.installation.store.read().await?;
+        let row = files::by_name(&mut tx, self.index.id, &self.candidate.filename).await?;
+        let sha256 = self.candidate.received.as_ref().map(|received| received.sha256);
+        if row.is_none_or(|file| Some(file.sha256()) != sha256 || file.published) {
+            self.installation.blobs.delete(key)?;
+        }
+        Ok(())
+    }
 }
 
 /// The dry run: the same rules over the same facts, and nothing kept. `actor` absent: offline or anonymous, so
@@ -199,7 +239,12 @@ async fn judge(
             subject: inspect::Subject::Distribution(candidate.filename.clone()),
             limits: installation.settings.archive.clone(),
         };
-        match installation.pass(file.path(), request).await? {
+        // Without a file name that says what it is, there is nothing to hold the archive against.
+        let outcome = match candidate.dist() {
+            None => Ok(inspect::Response::Rules(inspect::Report::default())),
+            Some(_) => installation.pass(file.path(), request).await?,
+        };
+        match outcome {
             Ok(inspect::Response::Rules(report)) => {
                 rejections.extend(report.rejections);
                 if let Some(text) = report.metadata {

@@ -153,6 +153,7 @@ async fn revocations(installation: Arc<Installation>, mut stop: watch::Receiver<
         if let Err(error) = installation.refresh_revocations().await {
             tracing::error!(%error, "cannot read the revocations");
         }
+        installation.probe_confinement().await;
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
             _ = stop.changed() => {}

@@ -29,6 +29,7 @@ statements! {
     DONE = "DELETE FROM jobs WHERE id = $1";
     DONE_UP_TO = "DELETE FROM jobs WHERE kind = $1 AND index_id = $2 AND project_id = $3 AND id <= $4";
     RETRY = "UPDATE jobs SET leased_until_us = 0, ready_us = $2, error = $3, dead = $4 WHERE id = $1";
+    FORGET_ATTEMPT = "UPDATE jobs SET attempts = attempts - 1 WHERE id = $1 AND attempts > 0";
     DEPTH = "SELECT kind, dead, COUNT(*) FROM jobs GROUP BY kind, dead ORDER BY kind, dead";
 }
 
@@ -91,6 +92,12 @@ pub async fn done_up_to(tx: &mut Tx, kind: JobKind, index_id: i64, project_id: i
 /// Gives work back, to be tried again at `ready_us`, or lays it aside as dead where people see it.
 pub async fn retry(tx: &mut Tx, id: i64, ready_us: i64, error: &str, dead: bool) -> Result<()> {
     tx.execute(RETRY, args![id, ready_us, error, dead]).await?;
+    Ok(())
+}
+
+/// An attempt that failed for no fault of what was attempted does not count.
+pub async fn forget_attempt(tx: &mut Tx, id: i64) -> Result<()> {
+    tx.execute(FORGET_ATTEMPT, args![id]).await?;
     Ok(())
 }
 

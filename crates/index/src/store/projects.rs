@@ -17,9 +17,10 @@ statements! {
     INSERT = "INSERT INTO projects (index_id, name, folded, display_name, created_us, status, changes, files_bytes, \
               published, published_name, published_status, published_roles, serial) \
               VALUES ($1, $2, $3, $4, $5, 'active', 0, 0, FALSE, $4, 'active', '[]', 0) RETURNING id";
-    UPLOADED = "UPDATE projects SET display_name = $2, files_bytes = files_bytes + $3 WHERE id = $1";
+    UPLOADED = "UPDATE projects SET changes = changes + CASE WHEN display_name <> $2 THEN 1 ELSE 0 END, \
+                display_name = $2, files_bytes = files_bytes + $3 WHERE id = $1";
     TOUCH = "UPDATE projects SET changes = changes + 1 WHERE id = $1";
-    SET_STATUS = "UPDATE projects SET status = $2, status_reason = $3, changes = changes + 1 WHERE id = $1";
+    SET_STATUS = "UPDATE projects SET status = $2, status_reason = $3 WHERE id = $1";
     PUBLISHED = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published ORDER BY name";
     SEARCH = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
               AND name >= $2 AND name LIKE $3 ESCAPE '!' ORDER BY name LIMIT $4";
@@ -150,7 +151,7 @@ pub async fn touch(tx: &mut Tx, id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Wants a status; raises the change counter.
+/// Wants a status.
 pub async fn set_status(tx: &mut Tx, id: i64, status: ProjectStatus, reason: Option<&str>) -> Result<()> {
     tx.execute(SET_STATUS, args![id, status.as_str(), reason]).await?;
     Ok(())

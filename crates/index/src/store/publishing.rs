@@ -8,7 +8,7 @@ statements! {
                   ON CONFLICT (index_id) DO UPDATE SET fence = publishers.fence + 1, holder = excluded.holder, \
                   expires_us = excluded.expires_us WHERE publishers.expires_us <= $3 \
                   OR publishers.holder = excluded.holder RETURNING fence";
-    EXTEND_LEASE = "UPDATE publishers SET expires_us = $3 WHERE index_id = $1 AND fence = $2 AND expires_us > $4";
+    EXTEND_LEASE = "UPDATE publishers SET expires_us = $3 WHERE index_id = $1 AND fence = $2";
     RELEASE_LEASE = "UPDATE publishers SET expires_us = 0 WHERE index_id = $1 AND fence = $2";
     NEXT_SERIAL = "UPDATE indexes SET serial = $2 WHERE id = $1 AND serial = $2 - 1";
     SET_WRITTEN = "UPDATE indexes SET written_serial = $2 WHERE id = $1 AND written_serial < $2";
@@ -32,7 +32,6 @@ statements! {
     COMMITS_AFTER = "SELECT serial, record FROM commits WHERE index_id = $1 AND serial > $2 ORDER BY serial";
     DROP_COMMITS = "DELETE FROM commits WHERE index_id = $1 AND serial <= $2";
     RENDER_VERSION = "SELECT render_version FROM indexes WHERE id = $1";
-    SET_RENDER_VERSION = "UPDATE indexes SET render_version = $2 WHERE id = $1";
 }
 
 /// A file as the site shows it.
@@ -109,9 +108,9 @@ pub async fn take_lease(tx: &mut Tx, index_id: i64, holder: &str, now_us: i64, u
     Ok(row.map(|(fence,)| fence))
 }
 
-/// Extends a lease that still stands; false when another holds it or it has ended.
-pub async fn extend_lease(tx: &mut Tx, index_id: i64, fence: i64, until_us: i64, now_us: i64) -> Result<bool> {
-    Ok(tx.execute(EXTEND_LEASE, args![index_id, fence, until_us, now_us]).await? == 1)
+/// Extends a lease, also one whose time has passed while nobody took it; false when another took it.
+pub async fn extend_lease(tx: &mut Tx, index_id: i64, fence: i64, until_us: i64) -> Result<bool> {
+    Ok(tx.execute(EXTEND_LEASE, args![index_id, fence, until_us]).await? == 1)
 }
 
 /// Gives the lease back.
@@ -214,10 +213,4 @@ pub async fn drop_commits(tx: &mut Tx, index_id: i64, serial: i64) -> Result<()>
 pub async fn render_version(tx: &mut Tx, index_id: i64) -> Result<i64> {
     let (version,): (i64,) = tx.one(RENDER_VERSION, args![index_id]).await?;
     Ok(version)
-}
-
-/// Notes that the site was written by this version of the renderer.
-pub async fn set_render_version(tx: &mut Tx, index_id: i64, version: i64) -> Result<()> {
-    tx.execute(SET_RENDER_VERSION, args![index_id, version]).await?;
-    Ok(())
 }

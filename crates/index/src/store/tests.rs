@@ -192,10 +192,10 @@ async fn one_publisher_at_a_time_and_the_fence_rises() {
         assert_eq!(lease(&mut tx, "a", 0).await, Some(1));
         assert_eq!(lease(&mut tx, "b", 5).await, None, "held by a");
         assert_eq!(lease(&mut tx, "a", 6).await, Some(2), "a again, after a restart");
-        assert!(!publishing::extend_lease(&mut tx, index, 1, 99, 7).await.expect("sql"), "the old fence is dead");
-        assert!(publishing::extend_lease(&mut tx, index, 2, 20, 7).await.expect("sql"));
+        assert!(!publishing::extend_lease(&mut tx, index, 1, 99).await.expect("sql"), "the old fence is dead");
+        assert!(publishing::extend_lease(&mut tx, index, 2, 20).await.expect("sql"));
         assert_eq!(lease(&mut tx, "b", 20).await, Some(3));
-        assert!(!publishing::extend_lease(&mut tx, index, 2, 99, 21).await.expect("sql"));
+        assert!(!publishing::extend_lease(&mut tx, index, 2, 99).await.expect("sql"));
         assert!(publishing::next_serial(&mut tx, index, 1).await.expect("sql"));
         assert!(!publishing::next_serial(&mut tx, index, 1).await.expect("sql"), "a serial is given once");
         assert!(!publishing::next_serial(&mut tx, index, 3).await.expect("sql"), "none is left out");

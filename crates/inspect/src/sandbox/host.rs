@@ -64,10 +64,16 @@ impl Sandbox {
         let envelope = Envelope { request, sandbox: self.limits };
         let message = serde_json::to_vec(&envelope).map_err(|e| Failure::Unavailable(e.to_string()))?;
         let started = Instant::now();
+        if message.len() > super::REQUEST_BYTES_MAX {
+            return Err(Failure::BadAnswer);
+        }
         // A zygote that died since the last pass is replaced once; the archive was not even opened.
-        if self.send(&message, archive, writer.as_fd().as_raw_fd()).is_err() {
-            self.restart();
-            self.send(&message, archive, writer.as_fd().as_raw_fd())?;
+        let control = self.control()?;
+        if let Err(error) = send(&control, &message, archive, writer.as_fd().as_raw_fd()) {
+            tracing::warn!(%error, "the sandbox is started anew");
+            self.replace(&control);
+            send(&*self.control()?, &message, archive, writer.as_fd().as_raw_fd())
+                .map_err(|e| Failure::Unavailable(format!("cannot reach the sandbox: {e}")))?;
         }
         drop(writer);
         let wall = Duration::from_millis(self.limits.wall_ms_max);
@@ -92,20 +98,6 @@ impl Sandbox {
         }
     }
 
-    fn send(&self, message: &[u8], archive: &File, answer: i32) -> Result<(), Failure> {
-        let control = self.control()?;
-        let fds = [archive.as_raw_fd(), answer];
-        sendmsg::<()>(
-            control.as_raw_fd(),
-            &[IoSlice::new(message)],
-            &[ControlMessage::ScmRights(&fds)],
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        )
-        .map(|_| ())
-        .map_err(|e| Failure::Unavailable(format!("cannot reach the sandbox: {e}")))
-    }
-
     fn control(&self) -> Result<Arc<OwnedFd>, Failure> {
         let mut zygote = self.zygote.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = zygote.as_ref() {
@@ -128,9 +120,10 @@ impl Sandbox {
         Ok(control)
     }
 
-    fn restart(&self) {
+    /// Ends the zygote behind this socket; one that was started since is left alone.
+    fn replace(&self, control: &Arc<OwnedFd>) {
         let mut zygote = self.zygote.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mut dead) = zygote.take() {
+        if let Some(mut dead) = zygote.take_if(|running| Arc::ptr_eq(&running.control, control)) {
             let _ = dead.process.kill();
             let _ = dead.process.wait();
         }
@@ -139,8 +132,19 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.restart();
+        let zygote = self.zygote.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut running) = zygote.take() {
+            let _ = running.process.kill();
+            let _ = running.process.wait();
+        }
     }
+}
+
+fn send(control: &OwnedFd, message: &[u8], archive: &File, answer: i32) -> nix::Result<()> {
+    let fds = [archive.as_raw_fd(), answer];
+    let parts = [IoSlice::new(message)];
+    sendmsg::<()>(control.as_raw_fd(), &parts, &[ControlMessage::ScmRights(&fds)], MsgFlags::MSG_NOSIGNAL, None)
+        .map(|_| ())
 }
 
 /// Reads until the writer closes, at most [`RESPONSE_BYTES_MAX`], at latest until `deadline`.

@@ -46,21 +46,27 @@ fn print(text: &str) -> Result<ExitCode> {
 /// Has the running server execute the request, or executes it here.
 async fn send(place: &Place, request: Request) -> Result<ExitCode> {
     let settings = Settings::load(place, None)?;
-    let Answer { output, error, code } = match Lock::for_command(&settings.data)? {
-        Held::Served => control::ask(&settings.data, &request).await?,
+    match Lock::for_command(&settings.data)? {
+        Held::Served => say(&control::ask(&settings.data, &request).await?),
         Held::Ours(_lock) => {
             let installation = place::open(&settings, None).await?;
             let answer = execute(&installation, request).await;
+            // Said first: a token that was made must be seen even if the site cannot be written.
+            let code = say(&answer)?;
             index::ops::workers::drain(&installation).await?;
             installation.store.close().await;
-            answer
+            Ok(code)
         }
-    };
-    print(&output)?;
+    }
+}
+
+fn say(answer: &Answer) -> Result<ExitCode> {
+    let Answer { output, error, code } = answer;
+    print(output)?;
     if let Some(error) = error {
         eprintln!("tidewaiter: {error}");
     }
-    Ok(ExitCode::from(code))
+    Ok(ExitCode::from(*code))
 }
 
 async fn user(command: UserCommand) -> Result<ExitCode> {

@@ -124,6 +124,25 @@ fn cell_from(cells: &[Vec<char>], top: usize, left: usize) -> Option<(usize, usi
 /// Where a cell of a simple table starts, how many columns it takes, its lines.
 type Part = (usize, usize, Vec<String>);
 
+/// A line of dashes tells how the row above it spans columns: the cells inside each span become one.
+fn span_row(row: &mut Vec<Part>, columns: &[(usize, usize)], spans: &[(usize, usize)]) {
+    let text: Vec<(usize, Vec<String>)> = row.drain(..).map(|(start, _, text)| (start, text)).collect();
+    for (start, end) in spans {
+        let inside = text.iter().filter(|(s, _)| s >= start && s < end);
+        let joined = inside.fold(Vec::<String>::new(), |mut all, (_, lines)| {
+            for (n, line) in lines.iter().enumerate() {
+                match all.get_mut(n) {
+                    Some(known) => *known = format!("{known} {line}").trim().to_owned(),
+                    None => all.push(line.clone()),
+                }
+            }
+            all
+        });
+        let wide = columns.iter().filter(|(s, _)| s >= start && s < end).count().max(1);
+        row.push((*start, wide, joined));
+    }
+}
+
 /// A simple table at the start of the lines, and how many of them it takes.
 pub(super) fn simple(lines: &[&str], parser: &mut Parser, depth: usize) -> Option<(Table, usize)> {
     let is_rule = |line: &str| line.starts_with('=') && line.chars().all(|c| matches!(c, '=' | ' '));
@@ -137,7 +156,6 @@ pub(super) fn simple(lines: &[&str], parser: &mut Parser, depth: usize) -> Optio
     let columns = columns_of(lines[0]);
     let last = columns.last()?.0;
     let mut rows: Vec<(usize, Vec<Part>)> = Vec::new();
-    let mut spans = columns.clone();
     let mut continued = false;
     for (n, line) in lines[1..end].iter().enumerate() {
         let n = n + 1;
@@ -147,33 +165,16 @@ pub(super) fn simple(lines: &[&str], parser: &mut Parser, depth: usize) -> Optio
             continue;
         }
         if dashes {
-            // A line of dashes tells how the row above it spans columns.
-            spans = columns_of(line);
             if let Some((_, row)) = rows.last_mut() {
-                let text: Vec<(usize, Vec<String>)> = row.drain(..).map(|(start, _, text)| (start, text)).collect();
-                for (start, end) in &spans {
-                    let inside = text.iter().filter(|(s, _)| s >= start && s < end);
-                    let joined = inside.fold(Vec::<String>::new(), |mut all, (_, lines)| {
-                        for (n, line) in lines.iter().enumerate() {
-                            match all.get_mut(n) {
-                                Some(known) => *known = format!("{known} {line}").trim().to_owned(),
-                                None => all.push(line.clone()),
-                            }
-                        }
-                        all
-                    });
-                    let wide = columns.iter().filter(|(s, _)| s >= start && s < end).count().max(1);
-                    row.push((*start, wide, joined));
-                }
+                span_row(row, &columns, &columns_of(line));
             }
-            spans = columns.clone();
             continue;
         }
         let part = |(start, end): (usize, usize)| -> String {
             let chars = line.chars().skip(start);
             if start >= last { chars.collect() } else { chars.take(end - start).collect() }
         };
-        let texts: Vec<String> = spans.iter().map(|span| part(*span).trim_end().to_owned()).collect();
+        let texts: Vec<String> = columns.iter().map(|span| part(*span).trim_end().to_owned()).collect();
         let first_is_empty = texts.first().is_none_or(|text| text.trim().is_empty());
         if first_is_empty
             && continued
@@ -183,7 +184,7 @@ pub(super) fn simple(lines: &[&str], parser: &mut Parser, depth: usize) -> Optio
                 lines.push(text);
             }
         } else {
-            rows.push((n, spans.iter().zip(texts).map(|((start, _), text)| (*start, 1, vec![text])).collect()));
+            rows.push((n, columns.iter().zip(texts).map(|((start, _), text)| (*start, 1, vec![text])).collect()));
         }
         continued = true;
     }
