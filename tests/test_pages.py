@@ -118,6 +118,11 @@ def wheel(name, version, headers=(), description=""):
     return body.getvalue(), f"{base}-{version}-py3-none-any.whl"
 
 
+def plain_environment():
+    """The program refuses variables that name no setting, and the runner's own are such."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("TIDEWAITER_")}
+
+
 class Server:
     def __init__(self, folder):
         with socket.socket() as free:
@@ -127,9 +132,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(folder / "server.log", "w")
         command = [BINARY, "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
-        # The program refuses variables that name no setting, and the runner's own are such.
-        env = {key: value for key, value in os.environ.items() if not key.startswith("TIDEWAITER_")}
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=env)
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=plain_environment())
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -143,7 +146,7 @@ class Server:
 
     def cli(self, *arguments):
         command = [BINARY, *arguments, "--data", str(self.data)]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=plain_environment()).stdout
 
     def upload(self, *arguments, prefix="", token=None, **more):
         content, filename = wheel(*arguments, **more)

@@ -4,7 +4,7 @@
 //! path, and returns a [`Report`] of bounded size. It panics on nothing; a panic would be a finding, but a
 //! bug of ours all the same.
 //!
-//! [`zip`] and [`tar`] judge framing and content; [`path`] and [`tree`] judge names; [`wheel`] and [`sdist`]
+//! `zip` and `tar` judge framing and content; `path` and `tree` judge names; `wheel` and `sdist`
 //! judge what a distribution must hold. Archives within archives are data: nothing unpacks them.
 
 mod contents;

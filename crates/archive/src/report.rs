@@ -9,7 +9,7 @@ pub(crate) const REJECTIONS_MAX: usize = 100;
 /// The outcome of reading one archive.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Report {
-    /// Rules broken, in the order found; at most [`REJECTIONS_MAX`].
+    /// Rules broken, in the order found; at most `REJECTIONS_MAX`.
     pub rejections: Vec<Rejection>,
     /// The text of METADATA or PKG-INFO, when there was one and it is UTF-8.
     pub metadata: Option<String>,

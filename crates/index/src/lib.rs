@@ -81,6 +81,8 @@ pub struct Publication {
     pub paths: Vec<String>,
     /// Files whose state changed.
     pub files: Vec<i64>,
+    /// Project and publish job up to which its changes are in the site now.
+    pub jobs: Vec<(i64, i64)>,
 }
 
 /// One lock for each key of the vault that an upload is about to store: two uploads of the same bytes under the same

@@ -94,7 +94,7 @@ fn representative(release: &[PublishedRow]) -> Option<&PublishedRow> {
 }
 
 /// A file's two stored entries: for the project page, and for the older JSON API.
-pub fn entries(file: &FileRow) -> (String, String) {
+pub fn entries(index: &IndexName, file: &FileRow) -> (String, String) {
     let sha256 = file.sha256();
     let metadata = file.metadata_sha256();
     let yanked = Yanked::from_reason(file.yanked.as_deref());
@@ -123,7 +123,7 @@ pub fn entries(file: &FileRow) -> (String, String) {
         "size": file.size_bytes,
         "upload_time": time.split('.').next().unwrap_or(&time).trim_end_matches('Z'),
         "upload_time_iso_8601": time,
-        "url": simple::file_path(&sha256, &file.filename),
+        "url": format!("{}/{}", index.url_prefix(), simple::file_path(&sha256, &file.filename)),
         "yanked": yanked.is_yanked(),
         "yanked_reason": match &yanked { Yanked::Because(reason) => json!(reason), Yanked::No | Yanked::Yes => Value::Null },
     });
@@ -204,8 +204,8 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().expect("writing to memory does not fail")
 }
 
-/// The older JSON API (pypi-behaviour §2.2). URLs are relative to the index's root unless a public URL is set,
-/// in which case the web layer's documents say so; installers do not read this surface.
+/// The older JSON API (pypi-behaviour §2.2). URLs are absolute paths on this server: the same entry stands on pages at
+/// two depths, and no host is known here.
 fn legacy_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, whole: bool) -> Vec<u8> {
     let join = |files: &[PublishedRow]| {
         let texts: Vec<&str> = files.iter().map(|file| file.legacy_entry.as_str()).collect();
@@ -244,7 +244,7 @@ fn info_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, yanked:
         [] => Value::Null,
         values => json!(values),
     };
-    let name = &view.name;
+    let (name, root) = (&view.name, view.index.url_prefix());
     json!({
         "author": text(Field::Author),
         "author_email": text(Field::AuthorEmail),
@@ -264,12 +264,12 @@ fn info_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, yanked:
         "maintainer": text(Field::Maintainer),
         "maintainer_email": text(Field::MaintainerEmail),
         "name": metadata.get(Field::Name).unwrap_or(name.as_str()),
-        "package_url": format!("project/{name}/"),
+        "package_url": format!("{root}/project/{name}/"),
         "platform": one(Field::Platform),
-        "project_url": format!("project/{name}/"),
+        "project_url": format!("{root}/project/{name}/"),
         "project_urls": project_urls(metadata),
         "provides_extra": many(Field::ProvidesExtra),
-        "release_url": format!("project/{name}/{version}/"),
+        "release_url": format!("{root}/project/{name}/{version}/"),
         "requires_dist": many(Field::RequiresDist),
         "requires_python": one(Field::RequiresPython),
         "summary": text(Field::Summary),

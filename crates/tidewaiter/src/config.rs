@@ -52,7 +52,7 @@ pub(crate) const ROWS: &[Row] = &[
         "server.public_url",
         Kind::Text,
         "",
-        "Where the world reaches this server, as `https://packages.example.org`. Used for what `serve` prints and for absolute links; never taken from a request.",
+        "Where the world reaches this server, as `https://packages.example.org`. Used for what `serve` prints and for the commands on pages; the links in pages are relative.",
     ),
     row(
         "server.tls_certificate",

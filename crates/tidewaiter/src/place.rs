@@ -99,6 +99,14 @@ impl Lock {
     }
 }
 
+/// Refuses a folder that no installation was ever made in: a mistyped path must not look like a sound, empty index.
+pub(crate) fn must_exist(data: &Path) -> Result<()> {
+    if data.join("lock").exists() {
+        return Ok(());
+    }
+    bail!("there is no installation in {} (see --data and --config); `tidewaiter serve` makes one", data.display())
+}
+
 /// A path to the control socket that fits into a socket address, however deep the folder is: by way of an open
 /// descriptor of the folder, which must be kept open meanwhile.
 pub(crate) fn control_path(data: &Path) -> Result<(PathBuf, File)> {

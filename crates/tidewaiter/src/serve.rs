@@ -109,9 +109,10 @@ async fn wait_for_signal() -> Result<()> {
 fn greet(settings: &Settings, address: SocketAddr, token: &Token) {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let base = settings.index.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(address)));
+    let data = std::path::absolute(&settings.data).unwrap_or_else(|_| settings.data.clone());
     let mut out = std::io::stdout().lock();
     // A server whose standard output is closed serves all the same.
-    let _ = out.write_all(greeting(&base, token).as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(greeting(&base, &data, token).as_bytes()).and_then(|()| out.flush());
 }
 
 fn reachable(address: SocketAddr) -> String {
@@ -132,7 +133,8 @@ enum Token {
 /// that only the operator can read.
 async fn first_token(settings: &Settings, installation: &Installation) -> Result<Token> {
     if !accounts::none_yet(installation).await? {
-        return Ok(Token::Known);
+        let path = first_token_file(settings)?;
+        return Ok(if path.exists() { Token::InFile(path) } else { Token::Known });
     }
     accounts::create(installation, FIRST_ACCOUNT, "admin@localhost", None, Some(SiteRole::Admin), "first start")
         .await?;
@@ -141,13 +143,18 @@ async fn first_token(settings: &Settings, installation: &Installation) -> Result
     if std::io::stdout().is_terminal() {
         return Ok(Token::Shown(token));
     }
-    let path = settings.data.join("first-token");
+    let path = first_token_file(settings)?;
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     file.write_all(format!("{token}\n").as_bytes())?;
     Ok(Token::InFile(path))
 }
 
-fn greeting(base: &str, token: &Token) -> String {
+/// Absolute, so that the printed lines work from any folder.
+fn first_token_file(settings: &Settings) -> Result<std::path::PathBuf> {
+    Ok(std::path::absolute(settings.data.join("first-token"))?)
+}
+
+fn greeting(base: &str, data: &std::path::Path, token: &Token) -> String {
     let (note, secret) = match token {
         Token::Shown(token) => {
             (String::from("A token for the first upload, shown this once:\n\n  ") + token + "\n", token.clone())
@@ -155,7 +162,10 @@ fn greeting(base: &str, token: &Token) -> String {
         Token::InFile(path) => {
             (format!("A token for the first upload is in {}\n", path.display()), format!("$(cat {})", path.display()))
         }
-        Token::Known => ("Make a token with: tidewaiter token create --user NAME\n".to_owned(), "TOKEN".to_owned()),
+        Token::Known => (
+            format!("Make a token with: tidewaiter token create --user {FIRST_ACCOUNT} --data {}\n", data.display()),
+            "TOKEN".to_owned(),
+        ),
     };
     // pip takes plain HTTP from another host only when told to.
     let host = base.split("://").nth(1).unwrap_or_default();

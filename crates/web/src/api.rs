@@ -30,7 +30,9 @@ struct Call<T> {
 impl<T: DeserializeOwned> Call<T> {
     async fn read(app: App, site: Site, request: Request<Body>) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
-        let headers = parts.headers;
+        let mut headers = parts.headers;
+        // JSON in, JSON out, also where it fails.
+        headers.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
         let answer = |failure: Failure| failure.answer(&headers);
         app.index(&site.index).await.map_err(answer)?;
         let actor = auth::actor(app.installation(), &site.index, &headers).map_err(answer)?;

@@ -46,6 +46,8 @@ impl Failure {
                 "status": self.status.as_u16(),
                 "detail": self.text(),
                 "message": self.text(),
+                // uv prints this key of an `application/json` answer, and the whole body without it.
+                "code": format!("{} {}", self.status.as_u16(), self.text()),
                 "rejections": rejections,
             });
             ([(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()

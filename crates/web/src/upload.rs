@@ -137,8 +137,10 @@ pub(crate) async fn check(State(app): State<App>, site: Site, request: Request<B
     match outcome {
         Err(failure) => failure.answer(&parts.headers),
         Ok(rejections) => {
-            let list: Vec<_> =
-                rejections.iter().map(|r| json!({ "rule": r.rule.id(), "message": r.message })).collect();
+            let list: Vec<_> = rejections
+                .iter()
+                .map(|r| json!({ "rule": r.rule.id(), "message": r.message, "help": r.rule.row().help }))
+                .collect();
             let status = rejections.first().map_or(200, |first| first.rule.row().status);
             let body = json!({ "accepted": rejections.is_empty(), "status": status, "rejections": list });
             ([(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()

@@ -82,6 +82,11 @@ impl Blobs {
         self.link(&incoming.path, key)
     }
 
+    /// Takes back what [`Self::store`] kept for an upload that no row came to own.
+    pub fn discard(&self, key: &Key) -> io::Result<()> {
+        self.delete(key)
+    }
+
     /// Moves an object to another key: a second name, synced, before the first goes. A crash in between leaves
     /// both names for one object, never none; the repetition of the move then finishes it.
     pub fn relocate(&self, from: &Key, to: &Key) -> io::Result<()> {

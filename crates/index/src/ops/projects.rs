@@ -83,11 +83,36 @@ impl Open {
         let tx = &mut self.tx;
         audit::note(tx, Some(self.index.id), self.now_us, &self.actor, action, subject, detail).await?;
         projects::touch(tx, self.project.id).await?;
-        jobs::enqueue(tx, JobKind::Publish, self.index.id, self.project.id, None, self.now_us).await?;
+        let job = jobs::enqueue(tx, JobKind::Publish, self.index.id, self.project.id, None, self.now_us).await?;
+        let published = installation.publications.subscribe();
         self.tx.commit().await?;
         installation.wake_publishers();
+        wait_for(installation, published, self.project.id, job).await;
         Ok(())
     }
+}
+
+/// Waits until the change is in the site, as long as an upload would: who has yanked or quarantined something finds it
+/// so at the next look. What is done does not depend on it.
+async fn wait_for(
+    installation: &Installation,
+    mut published: tokio::sync::broadcast::Receiver<std::sync::Arc<crate::Publication>>,
+    project_id: i64,
+    job: i64,
+) {
+    let within = std::time::Duration::from_millis(installation.settings.upload_wait_ms);
+    let waiting = async {
+        loop {
+            match published.recv().await {
+                Ok(publication) if publication.jobs.iter().any(|(of, last)| *of == project_id && *last >= job) => {
+                    return;
+                }
+                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(within, waiting).await;
 }
 
 fn check_reason(reason: Option<&str>) -> Result<()> {

@@ -280,7 +280,8 @@ impl Publisher {
         }
         // Rendering may have taken long; nobody else can have taken the lease meanwhile without raising the fence.
         self.keep_lease().await?;
-        self.write(index.serial, standing, objects, paths, index.serial > index.written_serial).await
+        let news = Publication { index: self.index.clone(), serial: index.serial, paths, files: vec![], jobs: vec![] };
+        self.write(news, standing, objects, index.serial > index.written_serial).await
     }
 
     async fn publish_set(&mut self, under_lock: bool) -> Result<Set> {
@@ -343,7 +344,9 @@ impl Publisher {
         self.remember(serial, &changes, record.paths.clone());
         let moves = record.moves;
         let objects = changes.into_iter().flat_map(|change| change.objects).collect();
-        self.write(serial, moves, objects, record.paths, true).await?;
+        let jobs = last_job.into_iter().collect();
+        let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
+        self.write(news, moves, objects, true).await?;
         Ok(Set::Published)
     }
 
@@ -366,14 +369,8 @@ impl Publisher {
     }
 
     /// The site, after commit 2; the same for a publication and for its replay.
-    async fn write(
-        &mut self,
-        serial: i64,
-        moves: Vec<Move>,
-        objects: Vec<Object>,
-        paths: Vec<String>,
-        announce: bool,
-    ) -> Result<()> {
+    async fn write(&mut self, news: Publication, moves: Vec<Move>, objects: Vec<Object>, announce: bool) -> Result<()> {
+        let serial = news.serial;
         let files: Vec<i64> = moves.iter().map(|one| one.file).collect();
         let moves = self.still_published(moves).await?;
         let head = render::head_json(serial, self.recent.make_contiguous());
@@ -382,7 +379,7 @@ impl Publisher {
         tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
         self.unsynced = Some((serial, self.unsynced.map_or_else(Instant::now, |(_, since)| since)));
         if announce {
-            announce_head(&self.installation, Publication { index: self.index.clone(), serial, paths, files });
+            announce_head(&self.installation, Publication { files, ..news });
         }
         Ok(())
     }
@@ -430,7 +427,10 @@ impl Publisher {
         self.list_dirty = false;
         self.list_written = Some(Instant::now());
         failpoint::reach("list.written");
-        announce_head(&self.installation, Publication { index: self.index.clone(), serial, paths, files: Vec::new() });
+        announce_head(
+            &self.installation,
+            Publication { index: self.index.clone(), serial, paths, files: vec![], jobs: vec![] },
+        );
         Ok(())
     }
 
@@ -521,7 +521,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
             let (sha256, filename) = (file.sha256(), file.filename.clone());
             moves.push(Move { file: id, sha256, filename, into_site: now_visible });
         }
-        let (entry, legacy_entry) = render::entries(&file);
+        let (entry, legacy_entry) = render::entries(index, &file);
         if now_visible {
             visible.insert(id, shown(&file, &entry, &legacy_entry, serial));
         } else {

@@ -30,7 +30,7 @@ pub struct Rebuilt {
     pub removed: u64,
     /// Files brought into their zone.
     pub moved: u64,
-    /// Files whose bytes are in neither zone: restore them from a backup.
+    /// Files whose bytes are in neither zone, or have changed: restore them from a backup.
     pub missing: Vec<String>,
 }
 
@@ -103,7 +103,11 @@ fn place(blobs: &Blobs, index: &IndexName, file: &FileRow, report: &mut Rebuilt)
     let site = layout::site_file(index, &file.sha256(), &file.filename);
     let (right, wrong) = if file.published { (site, vault) } else { (vault, site) };
     match (blobs.exists(&right), blobs.exists(&wrong)) {
-        (true, false) => return Ok(()),
+        (true, false) if digest(blobs, &right)? == Some(file.sha256()) => return Ok(()),
+        (true, false) => {
+            report.missing.push(format!("{} (its bytes have changed)", file.filename));
+            return Ok(());
+        }
         (false, false) => {
             report.missing.push(file.filename.clone());
             return Ok(());

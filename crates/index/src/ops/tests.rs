@@ -319,6 +319,45 @@ async fn a_second_index_shares_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_is_named_nowhere_before_its_first_visible_file() {
+    for stage in stages().await {
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        let (main, foo) = (IndexName::main(), name("foo"));
+        let removed = verbs::remove(&stage.installation, &main, &foo, &Target::Project, None, &Actor::Operator).await;
+        assert_eq!(removed.expect("removed"), 1);
+        stage.settle().await;
+        assert!(!stage.installation.blobs.exists(&layout::page(&main, &foo, "json")));
+        let list = stage.installation.blobs.get(&layout::list(&main, "json")).expect("readable").expect("a list");
+        assert!(!String::from_utf8_lossy(&list).contains("foo"));
+        stage.assert_sound().await;
+    }
+}
+
+/// Goal: one file that the disk lost stops nothing but itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_file_can_be_removed_and_others_are_still_published() {
+    for stage in stages().await {
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        stage.settle().await;
+        let (main, foo) = (IndexName::main(), name("foo"));
+        let sha256 =
+            stage.page("foo")["files"][0]["hashes"]["sha256"].as_str().expect("hex").parse().expect("a digest");
+        let key = layout::site_file(&main, &sha256, "foo-1.0-py3-none-any.whl");
+        stage.installation.blobs.delete(&key).expect("deleted");
+        verbs::remove(&stage.installation, &main, &foo, &Target::Project, None, &Actor::Operator)
+            .await
+            .expect("removed");
+        stage.upload("bar", "1.0", "x = 2").await.expect("taken");
+        stage.settle().await;
+        assert_eq!(stage.filenames("foo"), Vec::<String>::new());
+        assert_eq!(stage.filenames("bar").len(), 1);
+        let row = indexes::list(&stage.installation).await.expect("list").remove(0);
+        let wrong = scrub::scrub(&stage.installation, &row, &mut |_| {}).await.expect("scrubbed");
+        assert_eq!(wrong, ["foo-1.0-py3-none-any.whl: missing from the vault"]);
+    }
+}
+
 /// Goal: no surface shows a file that another hides (rule 6). Method: every wanted state × every project status, set
 /// straight in the ledger, published, and every object of the site asked whether it shows the file.
 #[tokio::test(flavor = "multi_thread")]

@@ -192,7 +192,7 @@ impl Accepting {
         let row = files::by_name(&mut tx, self.index.id, &self.candidate.filename).await?;
         let sha256 = self.candidate.received.as_ref().map(|received| received.sha256);
         if row.is_none_or(|file| Some(file.sha256()) != sha256 || file.published) {
-            self.installation.blobs.delete(key)?;
+            self.installation.blobs.discard(key)?;
         }
         Ok(())
     }

@@ -22,16 +22,21 @@ const AFTER_ERROR: Duration = Duration::from_millis(500);
 /// Runs everything until `stop` turns true; then finishes what is owed.
 pub async fn run(installation: Arc<Installation>, mut stop: watch::Receiver<bool>) {
     let mut tasks = JoinSet::new();
-    tasks.spawn(inspections(Arc::clone(&installation), stop.clone()));
-    tasks.spawn(revocations(Arc::clone(&installation), stop.clone()));
+    let (of, ends) = (Arc::clone(&installation), stop.clone());
+    tasks.spawn(kept_alive("inspection", stop.clone(), move || inspections(Arc::clone(&of), ends.clone())));
+    let (of, ends) = (Arc::clone(&installation), stop.clone());
+    tasks.spawn(kept_alive("revocations", stop.clone(), move || revocations(Arc::clone(&of), ends.clone())));
     let mut running = BTreeSet::new();
     while !*stop.borrow() {
         match super::indexes::list(&installation).await {
             Ok(rows) => {
                 for row in rows {
                     if running.insert(row.id) {
-                        let publisher = Publisher::new(Arc::clone(&installation), row.id, row.name());
-                        tasks.spawn(publish(Arc::clone(&installation), publisher, stop.clone()));
+                        let (installation, stop) = (Arc::clone(&installation), stop.clone());
+                        tasks.spawn(kept_alive("publisher", stop.clone(), move || {
+                            let publisher = Publisher::new(Arc::clone(&installation), row.id, row.name());
+                            publish(Arc::clone(&installation), publisher, stop.clone())
+                        }));
                     }
                 }
             }
@@ -107,6 +112,22 @@ pub async fn drain_publications(installation: &Arc<Installation>) -> crate::Resu
 pub async fn drain(installation: &Arc<Installation>) -> crate::Result<()> {
     recover(installation).await?;
     drain_publications(installation).await
+}
+
+/// Runs a loop, and begins it anew when it panics: a bug that one file brings out must not silently stop the
+/// publication of all others. What it was doing is still in the ledger.
+async fn kept_alive<F: Future<Output = ()> + Send + 'static>(
+    what: &'static str,
+    stop: watch::Receiver<bool>,
+    begin: impl Fn() -> F + Send + 'static,
+) {
+    while let Err(error) = tokio::spawn(begin()).await {
+        tracing::error!(what, %error, "a background loop broke off; it is begun anew");
+        if *stop.borrow() {
+            return;
+        }
+        tokio::time::sleep(AFTER_ERROR).await;
+    }
 }
 
 async fn inspections(installation: Arc<Installation>, mut stop: watch::Receiver<bool>) {

@@ -19,7 +19,7 @@ words! {
 
 statements! {
     ENQUEUE = "INSERT INTO jobs (index_id, kind, project_id, file_id, ready_us, leased_until_us, attempts, dead) \
-               VALUES ($1, $2, $3, $4, $5, 0, 0, FALSE)";
+               VALUES ($1, $2, $3, $4, $5, 0, 0, FALSE) RETURNING id";
     CLAIM = "UPDATE jobs SET leased_until_us = $3, attempts = attempts + 1 WHERE id IN \
              (SELECT id FROM jobs WHERE kind = $1 AND NOT dead AND ready_us <= $2 AND leased_until_us < $2 \
               ORDER BY id LIMIT $4) RETURNING id, index_id, project_id, file_id, attempts";
@@ -48,7 +48,7 @@ pub struct JobRow {
     pub attempts: i64,
 }
 
-/// Adds work.
+/// Adds work; returns its id.
 pub async fn enqueue(
     tx: &mut Tx,
     kind: JobKind,
@@ -56,9 +56,9 @@ pub async fn enqueue(
     project_id: i64,
     file_id: Option<i64>,
     now_us: i64,
-) -> Result<()> {
-    tx.execute(ENQUEUE, args![index_id, kind.as_str(), project_id, file_id, now_us]).await?;
-    Ok(())
+) -> Result<i64> {
+    let (id,): (i64,) = tx.one(ENQUEUE, args![index_id, kind.as_str(), project_id, file_id, now_us]).await?;
+    Ok(id)
 }
 
 /// Takes up to `most` jobs until `until_us`; after that they are anybody's again.

@@ -96,7 +96,8 @@ macro_rules! fields {
 }
 
 const LINE: usize = 4 << 10;
-const TEXT: usize = 64 << 10;
+/// Whole licence texts stand in `License`: the longest known has 90 kB.
+const TEXT: usize = 512 << 10;
 const BODY: usize = 4 << 20;
 
 // In the form `platform`, `supported_platform`, `license_file` and the import fields are singular while

@@ -100,8 +100,10 @@ fn report(path: &Path, outcome: Result<Vec<Rejection>>, format: Format) -> Resul
             return Ok(2);
         }
         (Ok(rejections), Format::Json) => {
-            let list: Vec<_> =
-                rejections.iter().map(|r| json!({ "rule": r.rule.id(), "message": r.message })).collect();
+            let list: Vec<_> = rejections
+                .iter()
+                .map(|r| json!({ "rule": r.rule.id(), "message": r.message, "help": r.rule.row().help }))
+                .collect();
             let line = json!({ "file": path.to_string_lossy(), "accepted": rejections.is_empty(), "rejections": list });
             (format!("{line}\n"), !rejections.is_empty())
         }

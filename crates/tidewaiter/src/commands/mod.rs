@@ -8,7 +8,10 @@ mod rebuild;
 use std::io::Read;
 use std::process::ExitCode;
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
+use inspect::Sandbox;
 
 use crate::cli::{Cli, Command, In, IndexCommand, Place, ProjectCommand, TokenCommand, UserCommand, Which};
 use crate::config;
@@ -45,11 +48,29 @@ fn print(text: &str) -> Result<ExitCode> {
 
 /// Has the running server execute the request, or executes it here.
 async fn send(place: &Place, request: Request) -> Result<ExitCode> {
-    let settings = Settings::load(place, None)?;
+    let mut settings = Settings::load(place, None)?;
+    let may_found = matches!(request, Request::UserCreate { .. } | Request::IndexCreate { .. });
+    if !may_found {
+        place::must_exist(&settings.data)?;
+    }
+    // Nobody publishes while this command runs by itself; it does so at its end.
+    settings.index.upload_wait_ms = 0;
     match Lock::for_command(&settings.data)? {
         Held::Served => say(&control::ask(&settings.data, &request).await?),
         Held::Ours(_lock) => {
-            let installation = place::open(&settings, None).await?;
+            // The doctor looks at the sandbox too; nothing else needs it here.
+            let sandbox = if request == Request::Doctor {
+                let program = std::env::current_exe().context("cannot find this program")?;
+                Some(Arc::new(Sandbox::start(program, settings.sandbox)?))
+            } else {
+                None
+            };
+            let installation = place::open(&settings, sandbox).await?;
+            installation.probe_confinement().await;
+            // What a crash left is finished first. A store that cannot be repaired is no reason not to look at it.
+            if let Err(error) = index::ops::workers::recover(&installation).await {
+                eprintln!("tidewaiter: {error}");
+            }
             let answer = execute(&installation, request).await;
             // Said first: a token that was made must be seen even if the site cannot be written.
             let code = say(&answer)?;

@@ -10,6 +10,7 @@ use crate::place::{self, Held, Lock};
 use crate::settings::Settings;
 
 pub(super) async fn run(settings: &Settings, only: Option<&str>) -> Result<ExitCode> {
+    place::must_exist(&settings.data)?;
     let Held::Ours(_lock) = Lock::for_command(&settings.data)? else {
         bail!("{} is being served; stop the server before a rebuild", settings.data.display());
     };
@@ -33,7 +34,7 @@ pub(super) async fn run(settings: &Settings, only: Option<&str>) -> Result<ExitC
         super::print(&format!("{name}: {unchanged} unchanged, {written} written, {removed} removed, {moved} moved\n"))?;
         for filename in gone {
             missing = true;
-            eprintln!("{name}: {filename}: its bytes are gone; restore them from a backup");
+            eprintln!("{name}: {filename}: its bytes are gone or damaged; restore them from a backup");
         }
     }
     installation.store.close().await;
