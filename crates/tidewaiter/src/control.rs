@@ -13,7 +13,10 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::commands::execute;
 use crate::place::control_path;
 
-/// Largest request or answer, in bytes.
+/// Largest request, in bytes, and how long it may take to come.
+const REQUEST_BYTES_MAX: u64 = 1 << 20;
+const REQUEST_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// Largest answer, in bytes.
 const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
 /// What an operator asks of an installation.
@@ -79,7 +82,8 @@ pub(crate) async fn serve(listener: UnixListener, installation: Arc<Installation
 
 async fn answer(mut stream: UnixStream, installation: &Arc<Installation>) -> Result<()> {
     let mut text = Vec::new();
-    (&mut stream).take(MESSAGE_BYTES_MAX).read_to_end(&mut text).await?;
+    let mut bounded = (&mut stream).take(REQUEST_BYTES_MAX);
+    tokio::time::timeout(REQUEST_TIME_MAX, bounded.read_to_end(&mut text)).await??;
     let request: Request = serde_json::from_slice(&text)?;
     let answer = execute(installation, request).await;
     stream.write_all(&serde_json::to_vec(&answer)?).await?;

@@ -11,6 +11,7 @@ use index::Installation;
 use index::model::{IndexName, SiteRole};
 use index::ops::{accounts, workers};
 use inspect::Sandbox;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -30,6 +31,10 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
         );
     }
     let _lock = Lock::for_server(&settings.data)?;
+    // Connections and files share one table, and the usual soft limit of 1,024 is below the most connections.
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
     log_to_stderr(&settings)?;
     let program = std::env::current_exe().context("cannot find this program")?;
     let sandbox = Sandbox::start(program, settings.sandbox).map(Arc::new);

@@ -36,7 +36,10 @@ impl<T: DeserializeOwned> Call<T> {
         let answer = |failure: Failure| failure.answer(&headers);
         app.index(&site.index).await.map_err(answer)?;
         let actor = auth::actor(app.installation(), &site.index, &headers).map_err(answer)?;
-        let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
+        let late = || answer(Failure::new(StatusCode::REQUEST_TIMEOUT, "The request body did not come in time."));
+        let pause = std::time::Duration::from_secs(app.settings().read_timeout_seconds);
+        let read = tokio::time::timeout(pause, axum::body::to_bytes(body, BODY_BYTES_MAX)).await.map_err(|_| late())?;
+        let bytes = read.map_err(|_| {
             answer(Failure::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("A request body has at most {BODY_BYTES_MAX} bytes."),

@@ -112,7 +112,7 @@ impl From<Error> for Failure {
             }
             Error::Blobs(error) => {
                 tracing::error!(%error, "the blob store failed");
-                let full = error.kind() == std::io::ErrorKind::StorageFull;
+                let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
                 let status = if full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::SERVICE_UNAVAILABLE };
                 Self::new(status, "The store is full or not available. Nothing was changed; try again later.")
             }

@@ -103,9 +103,16 @@ pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, mut stop: 
         let tls = tls.clone();
         tokio::spawn(async move {
             match tls {
-                None => connection(stream, builder, router, app, watcher, None).await,
+                None => {
+                    if let Ok(Ok(is_http2)) = tokio::time::timeout(HEAD_TIMEOUT, speaks_http2(&stream)).await {
+                        let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
+                        connection(stream, builder, router, app, watcher, None).await;
+                    }
+                }
                 Some(Tls(acceptor)) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+                        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
                         connection(stream, builder, router, app, watcher, Some(Encrypted)).await;
                     }
                 }
@@ -115,6 +122,28 @@ pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, mut stop: 
     }
     drop(listener);
     let _ = tokio::time::timeout(STOP_TIMEOUT, graceful.shutdown()).await;
+}
+
+/// Waits for the first bytes without taking them. The library that tells the versions apart would wait for ever; after
+/// this, each version's own time limits hold.
+async fn speaks_http2(stream: &tokio::net::TcpStream) -> std::io::Result<bool> {
+    // RFC 9113 §3.4.
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let n = stream.peek(&mut first).await?;
+        if n == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if !PREFACE.starts_with(&first[..n]) {
+            return Ok(false);
+        }
+        if n == PREFACE.len() {
+            return Ok(true);
+        }
+        // More will come, or the time limit around this.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(

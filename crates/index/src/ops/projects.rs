@@ -58,7 +58,14 @@ async fn open(
             if !token.covers(&project.name()) {
                 return Err(Error::Forbidden(format!("The token is not good for project '{}'.", project.name())));
             }
-            if !may(act(project.status()), role, site) {
+            let act = act(project.status());
+            // What a leaked upload token could give away would outlive its revocation.
+            if act == ProjectAct::Roles && token.projects.is_some() {
+                return Err(Error::Forbidden(
+                    "A token that is restricted to projects cannot give or take roles.".into(),
+                ));
+            }
+            if !may(act, role, site) {
                 return Err(Error::Forbidden(format!(
                     "The user '{}' may not do this to project '{}'.",
                     account.name,

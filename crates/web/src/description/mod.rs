@@ -21,7 +21,7 @@ use std::time::Duration;
 use packaging::Sha256;
 use quick_cache::sync::Cache;
 use sha2::Digest;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Longer descriptions are shown as plain text, in bytes.
 pub(crate) const RENDERED_BYTES_MAX: usize = 512 << 10;
@@ -100,7 +100,10 @@ impl Descriptions {
         if let Some(known) = self.cache.get(&key) {
             return known;
         }
-        match tokio::time::timeout(RENDER_TIME_MAX, self.on_a_thread(language, text.to_owned())).await {
+        let waiting = tokio::time::timeout(RENDER_TIME_MAX, Arc::clone(&self.places).acquire_owned());
+        // All places taken says nothing about this text, so that is not remembered.
+        let Ok(Ok(place)) = waiting.await else { return Arc::new(Rendered::plain(text)) };
+        match tokio::time::timeout(RENDER_TIME_MAX, on_a_thread(place, language, text.to_owned())).await {
             Ok(Some(rendered)) => {
                 let rendered = Arc::new(rendered);
                 if rendered.html.len() <= CACHED_BYTES_MAX {
@@ -108,22 +111,26 @@ impl Descriptions {
                 }
                 rendered
             }
-            Ok(None) | Err(_) => Arc::new(Rendered::plain(text)),
+            // Too slow, or a panic: remembered, so that the next visitor does not begin it again.
+            Ok(None) | Err(_) => {
+                let rendered = Arc::new(Rendered::plain(text));
+                self.cache.insert(key, Arc::clone(&rendered));
+                rendered
+            }
         }
     }
+}
 
-    async fn on_a_thread(&self, language: Language, text: String) -> Option<Rendered> {
-        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
-        let (done, result) = oneshot::channel();
-        let work = move || {
-            // A panic ends this thread alone; the channel closes and the text is shown as it was written.
-            let rendered = render(language, &text);
-            drop(place);
-            let _ = done.send(rendered);
-        };
-        std::thread::Builder::new().name("description".into()).stack_size(STACK_BYTES).spawn(work).ok()?;
-        result.await.ok()
-    }
+async fn on_a_thread(place: OwnedSemaphorePermit, language: Language, text: String) -> Option<Rendered> {
+    let (done, result) = oneshot::channel();
+    let work = move || {
+        // A panic ends this thread alone; the channel closes and the text is shown as it was written.
+        let rendered = render(language, &text);
+        drop(place);
+        let _ = done.send(rendered);
+    };
+    std::thread::Builder::new().name("description".into()).stack_size(STACK_BYTES).spawn(work).ok()?;
+    result.await.ok()
 }
 
 fn key(language: Language, text: &str) -> Sha256 {
