@@ -88,7 +88,12 @@ def test_first_start_says_how_to_use_it(server, clients, tmp_path):
     assert clients.twine(server, [wheel().write(tmp_path)]).returncode == 0
     server.stop()
     server.start()
-    assert "first-token" not in server.out.read_text()
+    assert "first-token" in server.out.read_text(), "it is still there to be used"
+    server.stop()
+    (server.data / "first-token").unlink()
+    server.start()
+    text = server.out.read_text()
+    assert "first-token" not in text and f"token create --user admin --data {server.data}" in text
 
 
 def test_secrets_stay_secret(server):
@@ -126,6 +131,10 @@ def test_configuration(make_server, tmp_path):
         config.write_text(text)
         return run([binary(), "scrub", "--config", config, "--data", data], env=clean_env(**env))
 
+    nothing = scrub("[upload]\nwait = '1s'\n")
+    assert nothing.returncode == 1 and "no installation" in nothing.stderr, "a mistyped path is not a sound index"
+    assert not data.exists()
+    assert run([binary(), "index", "create", "team", "--data", data], env=clean_env()).returncode == 0
     assert scrub("[upload]\nwait = '1s'\n").returncode == 0
     for text, named in (
         ("[upload]\nwiat = '1s'\n", "upload.wiat"),

@@ -147,3 +147,16 @@ def test_answers_are_one_line_of_latin_1(hostile):
     body, kind = multipart([("filetype", "a\r\nX-Evil: 1"), ("content", package.filename, package.data)])
     refused = hostile.request("POST", "/legacy/?:action=file_upload", body, {"Content-Type": kind, **bearer(hostile.token)})
     assert refused.status == 400 and "x-evil" not in refused.headers
+
+
+def test_connections_that_say_nothing_are_closed(hostile):
+    sockets = []
+    for first in (b"", b"P", b"PRI * HT", b"GET /simple/ HTTP/1.1\r\n"):
+        connection = socket.create_connection(("127.0.0.1", hostile.port), timeout=25)
+        connection.sendall(first)
+        sockets.append(connection)
+    for connection in sockets:
+        # Closed, or told why first; not left open (the limit for a request's head is 15 s).
+        while connection.recv(1024):
+            pass
+        connection.close()

@@ -45,6 +45,24 @@ def yanked(server):
     return {file["filename"]: file["yanked"] for file in server.page("demo")["files"]}
 
 
+def test_a_change_is_seen_when_the_verb_has_answered(stage):
+    server, do = stage
+    for n in range(5):
+        assert do("yank", version="1.0", reason=f"r{n}")
+        assert yanked(server)[OLD.filename] == f"r{n}"
+    assert do("status", status="archived")
+    assert server.page("demo")["project-status"]["status"] == "archived"
+
+
+def test_a_token_restricted_to_a_project_gives_no_roles(server):
+    server = server()
+    server.publish(OLD)
+    server.user("bob")
+    narrow = server.new_token("admin", "--project", "demo")
+    assert server.verb("projects/demo/roles", {"user": "bob", "role": "owner"}, token=narrow).status == 403
+    assert server.verb("projects/demo/yank", {"version": "1.0"}, token=narrow).status == 200
+
+
 def test_yank_and_unyank_a_release(stage):
     server, do = stage
     assert do("yank", version="2.0", reason="bad")
