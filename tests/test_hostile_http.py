@@ -157,6 +157,9 @@ def test_connections_that_say_nothing_are_closed(hostile):
         sockets.append(connection)
     for connection in sockets:
         # Closed, or told why first; not left open (the limit for a request's head is 15 s).
-        while connection.recv(1024):
-            pass
+        try:
+            while connection.recv(1024):
+                pass
+        except ConnectionResetError:
+            pass  # closed with its first bytes unread
         connection.close()
