@@ -54,11 +54,11 @@ COLUMNS = {
     "projects": "id, index_id, name, folded, display_name, created_us, status, changes, files_bytes, published, published_name, "
                 "published_status, published_roles, serial",
     "roles": "project_id, account_id, index_id, role",
-    "releases": "id, index_id, project_id, version, canonical, created_us",
+    "releases": "id, index_id, project_id, version, canonical, created_us, serial",
     "files": "id, index_id, project_id, release_id, filename, kind, python_tag, comment, size_bytes, sha256, blake2, md5, "
              "requires_python, origin, uploaded_us, uploaded_by, state, published, entry, legacy_entry",
     "file_metadata": "file_id, body",
-    "filenames": "index_id, filename, sha256, claimed_us",
+    "filenames": "index_id, meaning, filename, sha256, claimed_us",
 }
 
 
@@ -84,10 +84,10 @@ def project(rows, top, chance, index, account, serial, name, files_each):
         legacy = compact({"comment_text": "", "core-metadata": False, "digests": {"blake2b_256": blake2, "md5": md5, "sha256": sha256},
                           "downloads": -1, "filename": filename, "has_sig": False, "md5_digest": md5, "packagetype": "bdist_wheel",
                           "python_version": "py3", "requires_python": ">=3.8", "size": 1000, "upload_time": "2023-11-14T22:13:20",
-                          "upload_time_iso_8601": "2023-11-14T22:13:20Z", "url": f"files/{sha256[:2]}/{sha256}/{filename}",
+                          "upload_time_iso_8601": "2023-11-14T22:13:20Z", "url": f"/files/{sha256[:2]}/{sha256}/{filename}",
                           "yanked": False, "yanked_reason": None})
-        rows["releases"].append((top["releases"], index, project_id, version, version, uploaded))
+        rows["releases"].append((top["releases"], index, project_id, version, version, uploaded, 1))
         rows["files"].append((file_id, index, project_id, top["releases"], filename, "bdist_wheel", "py3", "", 1000, sha256, blake2, md5,
                               ">=3.8", "uploaded", uploaded, account, "visible", 1, entry, legacy))
         rows["file_metadata"].append((file_id, body))
-        rows["filenames"].append((index, filename, sha256, uploaded))
+        rows["filenames"].append((index, filename.lower(), filename, sha256, uploaded))
