@@ -78,18 +78,14 @@ impl ProjectView {
         ranked.max_by(|(a, a_version, _), (b, b_version, _)| (a, a_version).cmp(&(b, b_version))).map(|(_, _, v)| v)
     }
 
-    /// The visible files of one release.
-    fn of_version(&self, version: &str) -> &[PublishedRow] {
-        self.releases().into_iter().find(|(known, _)| *known == version).map_or(&[], |(_, files)| files)
-    }
-
-    /// The file whose metadata stands for a release: the first that was uploaded.
-    pub fn representative(&self, version: &str) -> Option<&PublishedRow> {
-        representative(self.of_version(version))
+    /// The visible files of each release, to be looked up by its version.
+    pub fn by_version(&self) -> BTreeMap<&str, &[PublishedRow]> {
+        self.releases().into_iter().collect()
     }
 }
 
-fn representative(release: &[PublishedRow]) -> Option<&PublishedRow> {
+/// The file whose metadata stands for a release: the first that was uploaded.
+pub fn representative(release: &[PublishedRow]) -> Option<&PublishedRow> {
     release.iter().min_by_key(|file| file.id)
 }
 
@@ -151,10 +147,12 @@ pub fn project_pages(view: &ProjectView, releases: &BTreeMap<String, Option<Core
     ];
     let latest = view.latest();
     let project = latest.and_then(|version| Some((version, releases.get(version)?.as_ref()?)));
-    let body = project.map(|(version, metadata)| legacy_json(view, version, metadata, true));
+    let runs = view.by_version();
+    let files_of = |version: &str| runs.get(version).copied().unwrap_or_default();
+    let body = project.map(|(version, metadata)| legacy_json(view, version, files_of(version), metadata, true));
     pages.push((layout::legacy_project(index, name), body));
     for (version, metadata) in releases {
-        let body = metadata.as_ref().map(|metadata| legacy_json(view, version, metadata, false));
+        let body = metadata.as_ref().map(|metadata| legacy_json(view, version, files_of(version), metadata, false));
         pages.push((layout::legacy_release(index, name, version), body));
     }
     with_gzip(pages)
@@ -206,12 +204,17 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 /// The older JSON API (pypi-behaviour §2.2). URLs are absolute paths on this server: the same entry stands on pages at
 /// two depths, and no host is known here.
-fn legacy_json(view: &ProjectView, version: &str, metadata: &CoreMetadata, whole: bool) -> Vec<u8> {
+fn legacy_json(
+    view: &ProjectView,
+    version: &str,
+    files: &[PublishedRow],
+    metadata: &CoreMetadata,
+    whole: bool,
+) -> Vec<u8> {
     let join = |files: &[PublishedRow]| {
         let texts: Vec<&str> = files.iter().map(|file| file.legacy_entry.as_str()).collect();
         texts.join(",")
     };
-    let files = view.of_version(version);
     let representative: Value =
         representative(files).and_then(|file| serde_json::from_str(&file.legacy_entry).ok()).unwrap_or(Value::Null);
     let yanked = files.iter().all(|file| file.yanked);

@@ -633,11 +633,12 @@ pub(super) async fn published_view(tx: &mut Tx, index: &IndexName, row: &Project
 pub(super) async fn render_project(tx: &mut Tx, view: ProjectView, releases: &BTreeSet<String>) -> Result<Vec<Object>> {
     let latest = view.latest().map(str::to_owned);
     let mut wanted = BTreeMap::new();
+    let runs = view.by_version();
     for version in releases.iter().chain(latest.as_ref()) {
         if wanted.contains_key(version) {
             continue;
         }
-        let metadata = match view.representative(version) {
+        let metadata = match runs.get(version.as_str()).and_then(|release| render::representative(release)) {
             None => None,
             Some(file) => files::metadata(tx, file.id).await?.map(|body| render::parse_metadata(&body)),
         };
