@@ -5,22 +5,6 @@ use crate::Result;
 
 statements! {
     INSERT = "INSERT INTO audit (index_id, at_us, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
-    TAIL = "SELECT at_us, actor, action, subject, detail FROM audit ORDER BY id DESC LIMIT $1";
-}
-
-/// One line of the audit.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct AuditRow {
-    /// When.
-    pub at_us: i64,
-    /// Who: an account's name, `operator`, or `inspection`.
-    pub actor: String,
-    /// What: `file.stage`, `project.status`, …
-    pub action: String,
-    /// To what.
-    pub subject: String,
-    /// More, as JSON.
-    pub detail: String,
 }
 
 /// Writes a line.
@@ -35,9 +19,4 @@ pub async fn note(
 ) -> Result<()> {
     tx.execute(INSERT, args![index_id, now_us, actor, action, subject, detail.to_string()]).await?;
     Ok(())
-}
-
-/// The newest lines, newest first.
-pub async fn tail(tx: &mut Tx, count: i64) -> Result<Vec<AuditRow>> {
-    tx.all(TAIL, args![count]).await
 }

@@ -37,9 +37,7 @@ statements! {
     YANK_OF_RELEASE = "UPDATE files SET yanked = NULL WHERE release_id = $1";
     INSERT_VERDICT = "INSERT INTO verdicts (index_id, file_id, filename, sha256, verdict, checks, findings, created_us) \
                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    VERDICTS = "SELECT verdict, checks, findings FROM verdicts WHERE file_id = $1 ORDER BY id";
     STORED = "SELECT COUNT(*) FROM files WHERE index_id = $1 AND sha256 = $2 AND filename = $3";
-    STATES = "SELECT state, COUNT(*) FROM files WHERE index_id = $1 GROUP BY state ORDER BY state";
 }
 
 /// One file.
@@ -251,20 +249,10 @@ pub async fn insert_verdict(
     Ok(())
 }
 
-/// Verdict, checks and findings of a file, oldest first.
-pub async fn verdicts(tx: &mut Tx, file_id: i64) -> Result<Vec<(String, String, String)>> {
-    tx.all(VERDICTS, args![file_id]).await
-}
-
 /// Whether the ledger knows these bytes under this name.
 pub async fn is_known(tx: &mut Tx, index_id: i64, sha256: &Sha256, filename: &str) -> Result<bool> {
     let (count,): (i64,) = tx.one(STORED, args![index_id, sha256, filename]).await?;
     Ok(count > 0)
-}
-
-/// How many files stand in each wanted state.
-pub async fn states(tx: &mut Tx, index_id: i64) -> Result<Vec<(String, i64)>> {
-    tx.all(STATES, args![index_id]).await
 }
 
 /// Name of a project, for messages.

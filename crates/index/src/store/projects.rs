@@ -36,7 +36,6 @@ statements! {
     INSERT_RELEASE = "INSERT INTO releases (index_id, project_id, version, canonical, created_us, serial) \
                       VALUES ($1, $2, $3, $4, $5, 0) RETURNING id";
     YANK_RELEASE = "UPDATE releases SET yanked = $2 WHERE id = $1";
-    STATUSES = "SELECT status, COUNT(*) FROM projects WHERE index_id = $1 GROUP BY status ORDER BY status";
 }
 
 /// One project.
@@ -217,9 +216,4 @@ pub async fn insert_release(
 pub async fn yank_release(tx: &mut Tx, release_id: i64, reason: Option<&str>) -> Result<()> {
     tx.execute(YANK_RELEASE, args![release_id, reason]).await?;
     Ok(())
-}
-
-/// How many projects stand in each wanted status.
-pub async fn statuses(tx: &mut Tx, index_id: i64) -> Result<Vec<(String, i64)>> {
-    tx.all(STATUSES, args![index_id]).await
 }
