@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// The repository.
+/// The repository: as `cargo xtask` says it now, not as it was when this program was built. Clones may share a target
+/// folder, and cargo takes one clone's build for another's.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("this crate is two folders below the repository's root").to_path_buf()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").expect("started by `cargo xtask`");
+    Path::new(&here).ancestors().nth(2).expect("this crate is two folders below the repository's root").to_path_buf()
 }
 
 /// Where cargo builds.

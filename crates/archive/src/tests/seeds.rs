@@ -8,7 +8,7 @@ use super::mutations::good;
 use crate::{Limits, Subject, examine};
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/archive/seeds")
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../../fuzz/archive/seeds")
 }
 
 /// What the seeds are made from; `UPDATE_SEEDS=1 cargo test -p archive seeds` writes them anew.

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 fn replay(target: &str, run: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let folder = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"))
+        .join("../../fuzz/corpus")
+        .join(target);
     let mut count = 0;
     for entry in fs::read_dir(&folder).expect("the seeds are committed") {
         run(&fs::read(entry.expect("an entry").path()).expect("a seed"));
