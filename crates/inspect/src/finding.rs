@@ -1,32 +1,108 @@
-//! Evidence: what one check saw, and where.
+//! Evidence: what one check saw, and where; and the profile by which releases are compared.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// How much a finding weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// How bad it is if the finding is what it looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing.
+    /// Worth knowing; says nothing by itself.
     Note,
-    /// Worth a look.
-    Warning,
-    /// Worth holding the file.
-    Danger,
+    /// Unusual, seen in honest packages too.
+    Low,
+    /// Dangerous in the wrong hands.
+    Medium,
+    /// Harms whoever installs, imports or uses it.
+    High,
+    /// Harm and nothing else: no honest package does this.
+    Critical,
 }
 
-/// One hit of one check. A finding is evidence, not judgement: `index::policy` concludes the verdict.
+/// How sure the check is that it saw what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// A trace: a word, a name, a shape.
+    Low,
+    /// The code says so, but a part was guessed.
+    Medium,
+    /// Followed from source to effect.
+    High,
+}
+
+/// Where a finding stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Location {
+    /// The member's path in the archive.
+    pub member: String,
+    /// Line in the member (or in the decoded layer), from 1.
+    pub line: Option<u32>,
+    /// Column in characters, from 1.
+    pub column: Option<u32>,
+    /// The encodings peeled off to get there, outermost first: `["base64", "zlib"]`. Empty: the member itself.
+    pub layer: Vec<String>,
+}
+
+/// One hit of one check. A finding is evidence, not judgement: `index::policy::verdict` concludes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The check's id.
     pub check: String,
     /// The check's version.
     pub version: u32,
-    /// Its weight.
+    /// Its weight, if true.
     pub severity: Severity,
-    /// The member, when the finding is about one.
-    pub path: Option<String>,
-    /// The line in it, counted from 1.
-    pub line: Option<u32>,
-    /// What was seen, in words for a reviewer.
-    pub explanation: String,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// Where, when it is about one place.
+    pub location: Option<Location>,
+    /// The source as it stands there; short.
+    pub excerpt: String,
+    /// What stood under an encoding, where something was peeled; short.
+    pub decoded: Option<String>,
+    /// Why it matters, in words for a reviewer.
+    pub why: String,
+    /// Behaviours, `tactic/technique`: `execution/exec-decoded`, `exfiltration/webhook`.
+    pub tags: Vec<String>,
+}
+
+/// Most characters of [`Finding::excerpt`] and [`Finding::decoded`].
+pub const EXCERPT_CHARS_MAX: usize = 400;
+/// Most characters of [`Finding::why`].
+pub const WHY_CHARS_MAX: usize = 600;
+/// Most findings of one pass; the weightiest are kept and a note says how many were left out.
+pub const FINDINGS_MAX: usize = 200;
+
+/// What a file can do, as a set of short words, so that two releases are compared by subtracting sets:
+/// `startup:setup.py:process`, `host:api.example.com`, `type:pth`, `entry:console_scripts:foo`, `needs:requests`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Raised when the words change their meaning; profiles of different versions are not compared.
+    pub version: u32,
+    /// The words, each at most [`Profile::WORD_BYTES_MAX`] bytes.
+    pub words: BTreeSet<String>,
+    /// There were more words than [`Profile::WORDS_MAX`]: absence then proves nothing.
+    pub cut: bool,
+}
+
+impl Profile {
+    /// The version written now.
+    pub const VERSION: u32 = 1;
+    /// Most words.
+    pub const WORDS_MAX: usize = 1_000;
+    /// Longest word, in bytes.
+    pub const WORD_BYTES_MAX: usize = 100;
+}
+
+/// The answer of a checks pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// The evidence, weightiest first.
+    pub findings: Vec<Finding>,
+    /// What the file can do.
+    pub profile: Profile,
+    /// What was left out or cut short, in words: "3 members over 32 MB were only searched as text".
+    pub degraded: Vec<String>,
 }

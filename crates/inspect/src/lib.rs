@@ -14,7 +14,9 @@ use std::fs::File;
 use serde::{Deserialize, Serialize};
 
 pub use archive::{Limits, Report, Subject};
-pub use finding::{Finding, Severity};
+pub use finding::{
+    Confidence, EXCERPT_CHARS_MAX, FINDINGS_MAX, Finding, Inspection, Location, Profile, Severity, WHY_CHARS_MAX,
+};
 pub use sandbox::{Confinement, Failure, Sandbox, SandboxLimits};
 
 /// What the child is asked to do with the archive it is given.
@@ -33,6 +35,10 @@ pub enum Request {
         subject: Subject,
         /// The bounds it must keep.
         limits: Limits,
+        /// The release before this one, to say what is new.
+        previous: Option<Profile>,
+        /// The same release's other form (the sdist of a wheel, a wheel of an sdist), to say where they differ.
+        sibling: Option<Profile>,
     },
     /// Try what must be denied, and say what was.
     Probe,
@@ -44,7 +50,7 @@ pub enum Response {
     /// To [`Request::Rules`].
     Rules(Report),
     /// To [`Request::Checks`].
-    Checks(Vec<Finding>),
+    Checks(Inspection),
     /// To [`Request::Probe`].
     Probe(Confinement),
 }
@@ -53,7 +59,9 @@ pub enum Response {
 fn work(file: &File, request: &Request) -> Response {
     match request {
         Request::Rules { subject, limits } => Response::Rules(archive::examine(file, subject, limits)),
-        Request::Checks { subject, limits } => Response::Checks(checks::run(file, subject, limits)),
+        Request::Checks { subject, limits, previous: _, sibling: _ } => {
+            Response::Checks(Inspection { findings: checks::run(file, subject, limits), ..Inspection::default() })
+        }
         Request::Probe => Response::Probe(sandbox::probe()),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use ::inspect::{Failure, Finding, Request, Response, Severity, Subject, checks};
+use ::inspect::{Confidence, Failure, Finding, Request, Response, Severity, Subject, checks};
 
 use crate::blobs::layout;
 use crate::failpoint;
@@ -105,9 +105,11 @@ async fn judge(installation: Arc<Installation>, job: JobRow) -> Result<Option<Ju
     let request = Request::Checks {
         subject: Subject::Distribution(file.filename.clone()),
         limits: installation.settings.archive.clone(),
+        previous: None,
+        sibling: None,
     };
     let outcome = match installation.pass(&path, request).await {
-        Ok(Ok(Response::Checks(findings))) => Outcome::Verdict(conclude(&findings), findings),
+        Ok(Ok(Response::Checks(inspection))) => Outcome::Verdict(conclude(&inspection.findings), inspection.findings),
         Ok(Ok(_)) => Outcome::Again("the sandbox answered another question".into(), Counts::No),
         // The sandbox is down: that says nothing about the file, so it waits, however long.
         Ok(Err(Failure::Unavailable(why))) => Outcome::Again(why, Counts::No),
@@ -115,10 +117,13 @@ async fn judge(installation: Arc<Installation>, job: JobRow) -> Result<Option<Ju
             let finding = Finding {
                 check: "inspection".into(),
                 version: 1,
-                severity: Severity::Danger,
-                path: None,
-                line: None,
-                explanation: failure.to_string(),
+                severity: Severity::High,
+                confidence: Confidence::High,
+                location: None,
+                excerpt: String::new(),
+                decoded: None,
+                why: failure.to_string(),
+                tags: vec!["evasion/breaks-inspection".into()],
             };
             Outcome::Verdict(Verdict::Hold, vec![finding])
         }

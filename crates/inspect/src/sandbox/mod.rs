@@ -23,8 +23,9 @@ pub use zygote::zygote_main;
 pub const ZYGOTE_ARGUMENT: &str = "sandbox-zygote";
 /// Largest answer of a child, in bytes: a metadata file of the largest size, escaped, and room for rejections.
 pub const RESPONSE_BYTES_MAX: u64 = 16 << 20;
-/// Largest request to a child, in bytes.
-const REQUEST_BYTES_MAX: usize = 16 << 10;
+/// Largest request to a child, in bytes: two profiles of the largest size fit, and a packet of this size is within
+/// what every kernel allows a socket by default.
+const REQUEST_BYTES_MAX: usize = 200 << 10;
 
 /// What one child may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
