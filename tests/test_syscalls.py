@@ -59,14 +59,13 @@ def test_an_upload_is_on_disk_before_it_is_answered(trace):
     sync, link = ("fsync", "fdatasync"), ("link", "linkat")
     vault = f"/vault/{package.sha256[:2]}/{package.sha256}"
     site = f"/site/files/{package.sha256[:2]}/{package.sha256}"
-    # 1. The bytes, then their name in the vault, then the folder that holds the name.
-    bytes_synced = find(sync, "/vault/incoming/")
-    named = find(link, f"{vault}/{package.filename}", after=bytes_synced)
+    # 1. A name in the vault; then the bytes, the folder that holds the name, and those above it that are new.
+    named = find(link, f"{vault}/{package.filename}")
+    bytes_synced = find(sync, "/vault/incoming/", after=named)
     folder = find(sync, f"{vault}>", after=named)
-    # The folders above were made for it, each synced in the one that holds it.
-    assert find(sync, f"/vault/{package.sha256[:2]}>") < named
+    above = find(sync, f"/vault/{package.sha256[:2]}>", after=named)
     # 2. Commit 1, whose record is the next thing that the write-ahead log syncs.
-    committed = find(sync, "index.db-wal", after=folder)
+    committed = find(sync, "index.db-wal", after=max(bytes_synced, folder, above))
     # 3. Commit 2, then the second name in the site and its folder, then the first name goes.
     moved = find(link, f"{site}/{package.filename}", after=committed)
     assert sum(1 for n, r in seen[folder:moved] if n in sync and "index.db-wal" in r) >= 2, "commit 2 is synced"
@@ -77,6 +76,6 @@ def test_an_upload_is_on_disk_before_it_is_answered(trace):
     head = find(("rename", "renameat", "renameat2"), "/site/head.json", after=page)
     answers = [at for at, (n, r) in enumerate(seen) if n in ("write", "writev", "sendto", "sendmsg") and "is published" in r]
     assert answers and answers[0] > head
-    # No commit while the folder was still unsynced: nothing of this file was promised before.
-    between = [r for n, r in seen[bytes_synced:folder] if n in sync and "index.db-wal" in r]
+    # No commit while any of it was still unsynced: nothing of this file was promised before.
+    between = [r for n, r in seen[named:max(bytes_synced, folder, above)] if n in sync and "index.db-wal" in r]
     assert between == []

@@ -23,6 +23,9 @@ pub enum Error {
     /// The request makes no sense: correct it.
     #[error("{0}")]
     Invalid(String),
+    /// What was read is not so any more: somebody else was faster. Read again.
+    #[error("somebody else changed this at the same time; try again")]
+    Overtaken,
     /// Try again later.
     #[error("{0}")]
     Unavailable(String),

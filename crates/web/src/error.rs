@@ -102,6 +102,7 @@ impl From<Error> for Failure {
             Error::Forbidden(message) => Self::new(StatusCode::FORBIDDEN, message),
             Error::Conflict(message) => Self::new(StatusCode::CONFLICT, message),
             Error::Invalid(message) => Self::new(StatusCode::BAD_REQUEST, message),
+            Error::Overtaken => Self::new(StatusCode::CONFLICT, error.to_string()),
             Error::Unavailable(message) => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
             Error::Ledger(error) => {
                 tracing::error!(%error, "the ledger failed");

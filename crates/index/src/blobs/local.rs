@@ -66,7 +66,7 @@ impl Blobs {
         let open = || fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
         let file = match open() {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                make_folder(&folder)?;
+                make_folder(&folder, &mut Vec::new())?;
                 open()?
             }
             other => other?,
@@ -77,9 +77,12 @@ impl Blobs {
     /// Keeps a received upload under its key. When this returns, bytes and folders are on disk; storing the
     /// same bytes under the same key again changes nothing.
     pub fn store(&self, incoming: &Incoming, key: &Key) -> io::Result<()> {
-        // Bytes first: a folder entry must never lead to bytes that are not on disk.
+        let folders = self.link(&incoming.path, key)?;
+        // Everything is made before anything is synced: a journalling file system then writes it all at the first sync,
+        // and the others find nothing left to do. No row knows the key yet, so a power cut in between leaves at most an
+        // entry without its bytes, which the next start sweeps.
         incoming.file.sync_all()?;
-        self.link(&incoming.path, key)
+        sync_folders(&folders)
     }
 
     /// Takes back what [`Self::store`] kept for an upload that no row came to own.
@@ -90,7 +93,7 @@ impl Blobs {
     /// Moves an object to another key: a second name, synced, before the first goes. A crash in between leaves
     /// both names for one object, never none; the repetition of the move then finishes it.
     pub fn relocate(&self, from: &Key, to: &Key) -> io::Result<()> {
-        match self.link(&self.path(from), to) {
+        match self.link(&self.path(from), to).and_then(|folders| sync_folders(&folders)) {
             Ok(()) => {}
             // Done before, and crashed after the unlink.
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.exists(to) => return Ok(()),
@@ -100,17 +103,20 @@ impl Blobs {
         self.delete(from)
     }
 
-    fn link(&self, from: &Path, to: &Key) -> io::Result<()> {
+    /// Gives an object a further name. Returns the folders whose entries are new: until they are synced, a power cut
+    /// could forget the name while the ledger remembers it.
+    fn link(&self, from: &Path, to: &Key) -> io::Result<Vec<PathBuf>> {
         let target = self.path(to);
         let folder = target.parent().ok_or_else(|| io::Error::other("a key has a folder"))?;
-        make_folder(folder)?;
+        let mut changed = vec![folder.to_owned()];
+        make_folder(folder, &mut changed)?;
         match fs::hard_link(from, &target) {
             Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            // Stored before, by somebody who may not have come to sync it.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => File::open(&target)?.sync_all()?,
             Err(e) => return Err(e),
         }
-        // The entry itself: without this a power cut could forget the name while the ledger remembers it.
-        sync_folder(folder)
+        Ok(changed)
     }
 
     /// Writes a derived object; the old one stays whole until the new one is.
@@ -209,18 +215,19 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Makes a folder and those above it, each one's entry synced in the folder that holds it.
-fn make_folder(folder: &Path) -> io::Result<()> {
+/// Makes a folder and those above it, and notes the folders that got a new entry, innermost first.
+fn make_folder(folder: &Path, changed: &mut Vec<PathBuf>) -> io::Result<()> {
     // A file keeps its mode when it moves into the site, where a web server must read it; in the vault the folder
     // keeps it from other users.
     let mode = if folder.file_name().is_some_and(|name| name == "vault") { 0o700 } else { 0o755 };
+    let mut above_changed = Vec::new();
     let create = || fs::DirBuilder::new().mode(mode).create(folder);
     match create() {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let above = folder.parent().ok_or(e)?;
-            make_folder(above)?;
+            make_folder(above, &mut above_changed)?;
             match create() {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
                 _ => {}
@@ -228,12 +235,11 @@ fn make_folder(folder: &Path) -> io::Result<()> {
         }
         Err(e) => return Err(e),
     }
-    match folder.parent() {
-        Some(above) => sync_folder(above),
-        None => Ok(()),
-    }
+    changed.extend(folder.parent().map(Path::to_owned));
+    changed.append(&mut above_changed);
+    Ok(())
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+fn sync_folders(folders: &[PathBuf]) -> io::Result<()> {
+    folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
 }

@@ -74,7 +74,7 @@ pub async fn create(
     if id.is_none() {
         return Err(Error::Conflict(format!("There is an account '{name}' already.")));
     }
-    audit::note(&mut tx, None, now, actor, "account.create", name, json!({ "role": role_text })).await?;
+    audit::note(&mut tx, None, now, actor, "account.create", name, json!({ "role": role_text }));
     tx.commit().await
 }
 
@@ -109,7 +109,7 @@ pub async fn create_token(
     let expires_us = expires_s.map(|s| s * 1_000_000);
     accounts::insert_token(&mut tx, &id, index_row.id, account_row.id, scope.clone(), now, expires_us).await?;
     let detail = json!({ "account": account, "projects": scope, "expires_us": expires_us });
-    audit::note(&mut tx, Some(index_row.id), now, actor, "token.create", &id, detail).await?;
+    audit::note(&mut tx, Some(index_row.id), now, actor, "token.create", &id, detail);
     tx.commit().await?;
     let narrowed = (!names.is_empty()).then_some(names.as_slice());
     Ok(token::mint(&installation.secret, index, &id, account_row.id, narrowed, expires_s))
@@ -172,7 +172,7 @@ async fn revoke(
     if !accounts::revoke(&mut tx, index_row.id, id, now).await? {
         return Err(Error::Conflict(format!("The token '{id}' was revoked before.")));
     }
-    audit::note(&mut tx, Some(index_row.id), now, actor, "token.revoke", id, json!({})).await?;
+    audit::note(&mut tx, Some(index_row.id), now, actor, "token.revoke", id, json!({}));
     tx.commit().await?;
     installation.refresh_revocations().await
 }

@@ -30,7 +30,7 @@ pub async fn create(installation: &Installation, name: &IndexName, profile: Prof
     }
     let id = indexes::insert(&mut tx, name, profile, RENDER_VERSION, now).await?;
     let detail = json!({ "profile": profile.as_str() });
-    audit::note(&mut tx, Some(id), now, actor, "index.create", name.as_str(), detail).await?;
+    audit::note(&mut tx, Some(id), now, actor, "index.create", name.as_str(), detail);
     tx.commit().await?;
     installation.indexes_wake.notify_one();
     Ok(())

@@ -60,7 +60,7 @@ pub(super) async fn run_once(installation: &Arc<Installation>) -> Result<usize> 
         // What was taken is given back, or it would wait for the end of its lease.
         let mut tx = installation.store.write().await?;
         for id in ids {
-            jobs::retry(&mut tx, id, now + RETRY_US, "the inspection broke off", false).await?;
+            jobs::retry(&mut tx, id, now + RETRY_US, "the inspection broke off", false);
         }
         tx.commit().await?;
     }
@@ -97,7 +97,7 @@ async fn judge(installation: Arc<Installation>, job: JobRow) -> Result<Option<Ju
     if file.state() != FileState::Staged {
         // Decided before the inspection came to it: a person was faster.
         let mut tx = installation.store.write().await?;
-        jobs::done(&mut tx, job.id).await?;
+        jobs::done(&mut tx, job.id);
         tx.commit().await?;
         return Ok(None);
     }
@@ -144,25 +144,25 @@ async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Resul
             Outcome::Again(why, counts) => {
                 let dead = counts == Counts::Yes && job.attempts > ATTEMPTS_MAX;
                 tracing::warn!(file = %file.filename, why, dead, "inspection gave no answer");
-                jobs::retry(&mut tx, job.id, now + RETRY_US, &why, dead).await?;
+                jobs::retry(&mut tx, job.id, now + RETRY_US, &why, dead);
                 if counts == Counts::No {
-                    jobs::forget_attempt(&mut tx, job.id).await?;
+                    jobs::forget_attempt(&mut tx, job.id);
                 }
                 continue;
             }
         };
-        jobs::done(&mut tx, job.id).await?;
+        jobs::done(&mut tx, job.id);
         // Read again inside the write: a person may have decided meanwhile, and a person's decision wins.
         let state = files::by_id(&mut tx, file.id).await?.state();
         let Ok(next) = step(state, FileInput::Judged(verdict)) else { continue };
-        files::set_state(&mut tx, file.id, next).await?;
+        files::set_state(&mut tx, file.id, next);
         let evidence = serde_json::to_string(&findings).map_err(|e| Error::Internal(e.to_string()))?;
         files::insert_verdict(&mut tx, job.index_id, &file, verdict, &checks::versions(), &evidence, now).await?;
         let detail = json!({ "verdict": verdict.as_str() });
-        audit::note(&mut tx, Some(job.index_id), now, "inspection", "file.judge", &file.filename, detail).await?;
+        audit::note(&mut tx, Some(job.index_id), now, "inspection", "file.judge", &file.filename, detail);
         if next == FileState::Visible {
-            projects::touch(&mut tx, job.project_id).await?;
-            jobs::enqueue(&mut tx, JobKind::Publish, job.index_id, job.project_id, None, now).await?;
+            projects::touch(&mut tx, job.project_id);
+            jobs::enqueue(&mut tx, JobKind::Publish, job.index_id, job.project_id, None, now);
             publish = true;
         }
     }

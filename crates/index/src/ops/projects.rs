@@ -88,9 +88,9 @@ impl Open {
         detail: serde_json::Value,
     ) -> Result<()> {
         let tx = &mut self.tx;
-        audit::note(tx, Some(self.index.id), self.now_us, &self.actor, action, subject, detail).await?;
-        projects::touch(tx, self.project.id).await?;
-        let job = jobs::enqueue(tx, JobKind::Publish, self.index.id, self.project.id, None, self.now_us).await?;
+        audit::note(tx, Some(self.index.id), self.now_us, &self.actor, action, subject, detail);
+        projects::touch(tx, self.project.id);
+        let job = jobs::enqueue_named(tx, JobKind::Publish, self.index.id, self.project.id, None, self.now_us).await?;
         let published = installation.publications.subscribe();
         self.tx.commit().await?;
         installation.wake_publishers();
@@ -153,7 +153,7 @@ pub async fn yank(
             let release = projects::release(tx, open.project.id, &version.canonical())
                 .await?
                 .ok_or_else(|| Error::NotFound(format!("There is no release {version} of '{project}'.")))?;
-            projects::yank_release(tx, release.id, reason).await?;
+            projects::yank_release(tx, release.id, reason);
             if reason.is_none() {
                 files::unyank_all(tx, release.id).await?;
             }
@@ -209,11 +209,11 @@ pub async fn remove(
     }
     for file in &left {
         let next = step(file.state(), FileInput::Remove).map_err(|e| Error::Conflict(e.to_string()))?;
-        files::set_state(tx, file.id, next).await?;
-        projects::uploaded(tx, open.project.id, &open.project.display_name, -file.size_bytes).await?;
+        files::set_state(tx, file.id, next);
+        projects::uploaded(tx, open.project.id, &open.project.display_name, -file.size_bytes);
         let subject = files::subject(project, &file.filename);
         let detail = json!({ "reason": reason, "sha256": file.sha256() });
-        audit::note(tx, Some(open.index.id), open.now_us, &open.actor, "file.remove", &subject, detail).await?;
+        audit::note(tx, Some(open.index.id), open.now_us, &open.actor, "file.remove", &subject, detail);
     }
     let count = left.len();
     open.finish(installation, "project.remove-files", project.as_str(), json!({ "files": count })).await?;
@@ -250,7 +250,7 @@ pub async fn set_status(
     };
     let mut open = open(installation, index, project, actor, act).await?;
     let before = open.project.status();
-    projects::set_status(&mut open.tx, open.project.id, status, reason).await?;
+    projects::set_status(&mut open.tx, open.project.id, status, reason);
     let detail = json!({ "from": before.as_str(), "to": status.as_str(), "reason": reason });
     open.finish(installation, "project.status", project.as_str(), detail).await
 }
@@ -273,7 +273,7 @@ pub async fn set_role(
         .await?
         .ok_or_else(|| Error::NotFound(format!("There is no account '{account}'.")))?;
     match role {
-        Some(role) => projects::set_role(tx, open.project.id, row.id, open.index.id, role).await?,
+        Some(role) => projects::set_role(tx, open.project.id, row.id, open.index.id, role),
         None => {
             if !projects::drop_role(tx, open.project.id, row.id).await? {
                 return Err(Error::NotFound(format!("'{account}' has no role on '{project}'.")));

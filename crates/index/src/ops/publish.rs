@@ -48,7 +48,7 @@ const LEASE_LEFT_US: i64 = 10_000_000;
 pub(super) const HEAD_SERIALS: usize = 32;
 /// Longest that a written set waits for its checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-/// The list of projects is written at most this often while sets keep coming, and with many projects.
+/// The list of projects is written at most this often; with many projects, seldom.
 const LIST_EVERY: Duration = Duration::from_millis(250);
 const LIST_EVERY_LARGE: Duration = Duration::from_secs(5);
 const LARGE_LIST: usize = 10_000;
@@ -121,10 +121,10 @@ impl Publisher {
                 Set::Published => overtaken = 0,
                 Set::Overtaken => overtaken += 1,
             }
-            self.write_list_if_due(false).await?;
+            self.write_list_if_due().await?;
             self.checkpoint_if_due(false).await?;
         }
-        self.write_list_if_due(true).await?;
+        self.write_list_if_due().await?;
         self.checkpoint_if_due(false).await?;
         Ok(true)
     }
@@ -181,7 +181,7 @@ impl Publisher {
         }
         self.checkpoint_if_due(true).await?;
         let mut tx = self.installation.store.write().await?;
-        publishing::release_lease(&mut tx, self.index_id, self.fence).await?;
+        publishing::release_lease(&mut tx, self.index_id, self.fence);
         tx.commit().await
     }
 
@@ -316,17 +316,10 @@ impl Publisher {
         };
         // Rendering and the wait for the writer may have taken long: the lease is extended from now.
         let now = self.installation.clock.now_us();
-        if !publishing::extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US).await? {
-            self.fence = 0;
-            return Ok(Set::Overtaken);
-        }
-        if !publishing::next_serial(&mut tx, self.index_id, serial).await? {
-            return Ok(Set::Overtaken);
-        }
+        publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
+        publishing::next_serial(&mut tx, self.index_id, serial);
         for change in &changes {
-            if !change.publish(&mut tx, serial).await? {
-                return Ok(Set::Overtaken);
-            }
+            change.publish(&mut tx, serial);
         }
         let record = Record {
             moves: changes.iter().flat_map(|change| change.moves.clone()).collect(),
@@ -334,11 +327,19 @@ impl Publisher {
             paths: changes.iter().flat_map(|change| change.paths(&self.index)).collect(),
         };
         let text = serde_json::to_string(&record).map_err(|e| Error::Internal(e.to_string()))?;
-        publishing::insert_commit(&mut tx, self.index_id, serial, now, &text).await?;
+        publishing::insert_commit(&mut tx, self.index_id, serial, now, &text);
         for (project_id, job_id) in &last_job {
-            jobs::done_up_to(&mut tx, JobKind::Publish, self.index_id, *project_id, *job_id).await?;
+            jobs::done_up_to(&mut tx, JobKind::Publish, self.index_id, *project_id, *job_id);
         }
-        tx.commit().await?;
+        match tx.commit().await {
+            Ok(()) => {}
+            // The fence, the serial or a project moved. The lease is asked for anew, as it may have been the fence.
+            Err(Error::Overtaken) => {
+                self.lease_until_us = 0;
+                return Ok(Set::Overtaken);
+            }
+            Err(other) => return Err(other),
+        }
         self.lease_until_us = now + LEASE_US;
         failpoint::reach("publish.committed");
         self.remember(serial, &changes, record.paths.clone());
@@ -401,10 +402,9 @@ impl Publisher {
         if self.list.as_ref().is_some_and(|list| list.len() > LARGE_LIST) { LIST_EVERY_LARGE } else { LIST_EVERY }
     }
 
-    async fn write_list_if_due(&mut self, idle: bool) -> Result<()> {
-        let small = self.list.as_ref().is_none_or(|list| list.len() <= LARGE_LIST);
+    async fn write_list_if_due(&mut self) -> Result<()> {
         let due = self.list_written.is_none_or(|at| at.elapsed() >= self.list_every());
-        if self.list_dirty && (due || idle && small) { self.write_list().await } else { Ok(()) }
+        if self.list_dirty && due { self.write_list().await } else { Ok(()) }
     }
 
     /// The list of all projects: no part of a commit, as it grows with the index and installers do not read it.
@@ -443,8 +443,8 @@ impl Publisher {
         let blobs = Arc::clone(&self.installation.blobs);
         tokio::task::spawn_blocking(move || blobs.sync()).await.map_err(|e| Error::Internal(e.to_string()))??;
         let mut tx = self.installation.store.write().await?;
-        publishing::set_written(&mut tx, self.index_id, serial).await?;
-        publishing::drop_commits(&mut tx, self.index_id, serial - HEAD_SERIALS as i64).await?;
+        publishing::set_written(&mut tx, self.index_id, serial);
+        publishing::drop_commits(&mut tx, self.index_id, serial - HEAD_SERIALS as i64);
         tx.commit().await?;
         self.unsynced = None;
         failpoint::reach("publish.checkpointed");
@@ -477,20 +477,17 @@ struct FileChange {
 }
 
 impl ProjectChange {
-    /// Turns wanted into published state; false when the project changed since it was read.
-    async fn publish(&self, tx: &mut Tx, serial: i64) -> Result<bool> {
-        if !publishing::publish_project(tx, &self.project, serial).await? {
-            return Ok(false);
-        }
+    /// Turns wanted into published state; [`Error::Overtaken`] at the commit when the project changed since it was read.
+    fn publish(&self, tx: &mut Tx, serial: i64) {
+        publishing::publish_project(tx, &self.project, serial);
         for file in &self.files {
             let FileChange { id, visible, yanked, entry, legacy_entry } = file;
             let (entry, legacy) = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
-            publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entry, legacy).await?;
+            publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entry, legacy);
         }
         for version in &self.rendered.releases {
-            publishing::publish_release(tx, self.project.id, version, serial).await?;
+            publishing::publish_release(tx, self.project.id, version, serial);
         }
-        Ok(true)
     }
 
     fn paths(&self, index: &IndexName) -> Vec<String> {
@@ -512,8 +509,8 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
     let mut releases: BTreeSet<String> = BTreeSet::new();
     let (mut changed_files, mut moves, mut objects) = (Vec::new(), Vec::new(), Vec::new());
-    for id in publishing::changed(tx, project_id, status != ProjectStatus::Quarantined).await? {
-        let file = files::by_id(tx, id).await?;
+    for file in files::changed(tx, project_id, status != ProjectStatus::Quarantined).await? {
+        let id = file.id;
         let now_visible = is_visible(file.state(), status);
         releases.insert(file.version.clone());
         if now_visible != file.published {

@@ -375,9 +375,9 @@ async fn every_surface_agrees_on_what_is_visible() {
             for status in ProjectStatus::ALL {
                 let mut tx = stage.installation.store.write().await.expect("a transaction");
                 let file = files::by_name(&mut tx, stage.index.id, filename).await.expect("sql").expect("a file");
-                files::set_state(&mut tx, file.id, *state).await.expect("sql");
-                projects::set_status(&mut tx, file.project_id, status, None).await.expect("sql");
-                jobs::enqueue(&mut tx, JobKind::Publish, stage.index.id, file.project_id, None, 0).await.expect("sql");
+                files::set_state(&mut tx, file.id, *state);
+                projects::set_status(&mut tx, file.project_id, status, None);
+                jobs::enqueue(&mut tx, JobKind::Publish, stage.index.id, file.project_id, None, 0);
                 tx.commit().await.expect("commit");
                 workers::drain_publications(&stage.installation).await.expect("published");
                 let shows = |key: &crate::blobs::Key| {

@@ -22,11 +22,11 @@ use sha2::Digest;
 use crate::blobs::{Incoming, layout};
 use crate::failpoint;
 use crate::model::{FileKind, FileState, ProjectRole, TokenActor};
-use crate::policy::upload::{self as rules, Candidate, Facts, Form, Received, Uploader};
+use crate::policy::upload::{self as rules, Candidate, Facts, Form, KnownProject, KnownRelease, Received, Uploader};
 use crate::render;
 use crate::store::indexes::IndexRow;
 use crate::store::jobs::JobKind;
-use crate::store::{Tx, accounts, audit, files, jobs, projects};
+use crate::store::{Tx, audit, files, jobs, projects, uploads};
 use crate::{Error, Installation, Result};
 
 /// A body on its way in: written to the vault and hashed in one pass. Memory does not grow with it.
@@ -268,7 +268,7 @@ async fn judge(
     let facts = facts(&mut tx, index, &candidate, actor).await?;
     let uploader = match actor {
         None => None,
-        Some(actor) => Some(uploader(&mut tx, &candidate, actor).await?),
+        Some(actor) => Some(uploader(&facts, &candidate, actor)?),
     };
     drop(tx);
     let now = installation.clock.now_us();
@@ -286,49 +286,51 @@ async fn judge(
     Ok((candidate, kept, rules::in_order(rejections)))
 }
 
-async fn uploader(tx: &mut Tx, candidate: &Candidate, actor: &TokenActor) -> Result<Uploader> {
-    let account = accounts::by_id(tx, actor.account_id).await?;
-    let account =
-        account.ok_or_else(|| Error::Forbidden("Invalid or non-existent authentication information.".into()))?;
+fn uploader(facts: &Facts, candidate: &Candidate, actor: &TokenActor) -> Result<Uploader> {
+    let name = facts.account.clone();
+    let name = name.ok_or_else(|| Error::Forbidden("Invalid or non-existent authentication information.".into()))?;
     let token_covers = candidate.project().is_none_or(|project| actor.covers(&project));
-    Ok(Uploader { name: account.name, token_covers })
+    Ok(Uploader { name, token_covers })
 }
 
 /// What the ledger knows about the candidate's names.
 async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Option<&TokenActor>) -> Result<Facts> {
-    let mut facts = Facts::default();
-    let Some(project) = candidate.project() else { return Ok(facts) };
-    facts.project = projects::by_name(tx, index.id, &project).await?;
-    if let Some(actor) = actor {
-        let account = accounts::by_id(tx, actor.account_id).await?;
-        facts.site_role = account.and_then(|a| a.site_role).and_then(|role| role.parse().ok());
+    let project = candidate.project();
+    let asked = uploads::Asked {
+        account_id: actor.map(|actor| actor.account_id),
+        project: project.as_ref(),
+        canonical: candidate.version().map(|version| version.canonical()),
+        meaning: candidate.dist().map(|dist| dist.meaning()),
+        filename: &candidate.filename,
+        sha256: candidate.received.as_ref().map(|received| &received.sha256),
+    };
+    let row = uploads::facts(tx, index.id, &asked).await?;
+    if project.is_none() {
+        return Ok(Facts { account: row.account, ..Facts::default() });
     }
-    match &facts.project {
-        None => facts.look_alike = projects::with_folded(tx, index.id, &project.folded()).await?,
-        Some(row) => {
-            let id = row.id;
-            if let Some(actor) = actor {
-                facts.role = projects::role(tx, id, actor.account_id).await?;
-            }
-            if let Some(version) = candidate.version() {
-                facts.release = projects::release(tx, id, &version.canonical()).await?;
-            }
-            if let Some(release) = &facts.release {
-                facts.other_sdist = files::other_sdist(tx, release.id, &candidate.filename).await?;
-            }
-        }
-    }
-    if let Some(dist) = candidate.dist() {
-        facts.registered = files::registered(tx, index.id, &dist.meaning()).await?;
-    }
-    if let Some((filename, _)) = &facts.registered {
-        let row = files::by_name(tx, index.id, filename).await?;
-        facts.was_removed = row.is_none_or(|file| file.state() == FileState::Removed);
-    }
-    if let Some(received) = &candidate.received {
-        facts.same_content = files::same_content(tx, index.id, &received.sha256, &candidate.filename).await?;
-    }
-    Ok(facts)
+    let state: Option<FileState> = word(row.registered_state)?;
+    let registered = row.registered_name.zip(word(row.registered_sha256)?);
+    Ok(Facts {
+        account: row.account,
+        site_role: row.site_role.and_then(|role| role.parse().ok()),
+        role: word(row.role)?,
+        project: match (row.project_id, word(row.status)?, row.files_bytes) {
+            (Some(id), Some(status), Some(files_bytes)) => Some(KnownProject { id, status, files_bytes }),
+            _ => None,
+        },
+        release: row.release_id.zip(row.release_us).map(|(id, created_us)| KnownRelease { id, created_us }),
+        was_removed: registered.is_some() && state.is_none_or(|state| state == FileState::Removed),
+        registered,
+        look_alike: row.look_alike,
+        other_sdist: row.other_sdist,
+        same_content: row.same_content,
+    })
+}
+
+/// A word of the ledger's as what it means.
+fn word<T: std::str::FromStr>(text: Option<String>) -> Result<Option<T>> {
+    let unknown = |text: &str| Error::Internal(format!("the ledger holds only known words, not '{text}'"));
+    text.map(|text| text.parse().map_err(|_| unknown(&text))).transpose()
 }
 
 enum Committed {
@@ -361,9 +363,9 @@ async fn commit(
         Some(row) => row.id,
         None => {
             let id = projects::insert(&mut tx, index.id, &claim.project, &display, now).await?;
-            projects::set_role(&mut tx, id, actor.account_id, index.id, ProjectRole::Owner).await?;
+            projects::set_role(&mut tx, id, actor.account_id, index.id, ProjectRole::Owner);
             let name = claim.project.as_str();
-            audit::note(&mut tx, Some(index.id), now, &uploader.name, "project.create", name, json!({})).await?;
+            audit::note(&mut tx, Some(index.id), now, &uploader.name, "project.create", name, json!({}));
             id
         }
     };
@@ -379,9 +381,9 @@ async fn commit(
     let bytes = claim.received.size as i64;
     let new = claim.into_file(candidate, metadata_text, (index.id, project_id, release_id), now, actor.account_id);
     let file_id = files::insert(&mut tx, new).await?;
-    projects::uploaded(&mut tx, project_id, &display, bytes).await?;
-    jobs::enqueue(&mut tx, JobKind::Inspect, index.id, project_id, Some(file_id), now).await?;
-    audit::note(&mut tx, Some(index.id), now, &uploader.name, "file.stage", &subject, detail).await?;
+    projects::uploaded(&mut tx, project_id, &display, bytes);
+    jobs::enqueue(&mut tx, JobKind::Inspect, index.id, project_id, Some(file_id), now);
+    audit::note(&mut tx, Some(index.id), now, &uploader.name, "file.stage", &subject, detail);
     tx.commit().await?;
     Ok(Committed::Staged(file_id))
 }

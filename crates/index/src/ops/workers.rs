@@ -81,7 +81,7 @@ pub async fn recover(installation: &Arc<Installation>) -> crate::Result<()> {
     // A killed inspection keeps its lease, and its file would wait for the lease's end. Where another node really is at
     // work on it, it is inspected twice: the second verdict finds it judged and changes nothing.
     let mut tx = installation.store.write().await?;
-    jobs::release_all(&mut tx, JobKind::Inspect).await?;
+    jobs::release_all(&mut tx, JobKind::Inspect);
     tx.commit().await?;
     for row in rows {
         let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());

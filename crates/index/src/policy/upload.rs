@@ -9,7 +9,6 @@ use subtle::ConstantTimeEq;
 
 use crate::Settings;
 use crate::model::{FileKind, ProjectRole, SiteRole};
-use crate::store::projects::{ProjectRow, ReleaseRow};
 
 use super::authz::{ProjectAct, may};
 use super::stdlib::STDLIB;
@@ -67,11 +66,33 @@ pub struct Candidate {
     pub metadata: Option<CoreMetadata>,
 }
 
+/// A project that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownProject {
+    /// Row id.
+    pub id: i64,
+    /// Wanted status.
+    pub status: ProjectStatus,
+    /// Bytes of all its files that were not removed.
+    pub files_bytes: i64,
+}
+
+/// A release that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownRelease {
+    /// Row id.
+    pub id: i64,
+    /// When its first file came.
+    pub created_us: i64,
+}
+
 /// What the ledger knows about an upload's names.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// The uploader's account.
+    pub account: Option<String>,
     /// The project, when it exists.
-    pub project: Option<ProjectRow>,
+    pub project: Option<KnownProject>,
     /// The uploader's role on it.
     pub role: Option<ProjectRole>,
     /// The uploader's role in the installation.
@@ -85,7 +106,7 @@ pub struct Facts {
     /// Another file with the same content.
     pub same_content: Option<String>,
     /// The release, when it exists.
-    pub release: Option<ReleaseRow>,
+    pub release: Option<KnownRelease>,
     /// Another sdist of that release.
     pub other_sdist: Option<String>,
 }
@@ -299,7 +320,7 @@ pub fn ledger_rules(
     }
     match &facts.project {
         None => new_project_rules(&project, facts, &mut reject),
-        Some(row) => status_rules(&project, row.status(), &mut reject),
+        Some(row) => status_rules(&project, row.status, &mut reject),
     }
     if let Some(received) = &candidate.received {
         let total = facts.project.as_ref().map_or(0, |row| row.files_bytes.max(0) as u64) + received.size;

@@ -1,14 +1,13 @@
 //! Who did what: append-only, in the transaction of the change itself, never with network data.
 
 use super::db::{Tx, args, statements};
-use crate::Result;
 
 statements! {
     INSERT = "INSERT INTO audit (index_id, at_us, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
 }
 
 /// Writes a line.
-pub async fn note(
+pub fn note(
     tx: &mut Tx,
     index_id: Option<i64>,
     now_us: i64,
@@ -16,7 +15,6 @@ pub async fn note(
     action: &str,
     subject: &str,
     detail: serde_json::Value,
-) -> Result<()> {
-    tx.execute(INSERT, args![index_id, now_us, actor, action, subject, detail.to_string()]).await?;
-    Ok(())
+) {
+    tx.later(INSERT, args![index_id, now_us, actor, action, subject, detail.to_string()]);
 }

@@ -7,7 +7,6 @@ use crate::Result;
 use crate::model::{FileKind, FileState, Verdict};
 
 statements! {
-    REGISTERED = "SELECT filename, sha256 FROM filenames WHERE index_id = $1 AND meaning = $2";
     REGISTER = "INSERT INTO filenames (index_id, meaning, filename, sha256, claimed_us) VALUES ($1, $2, $3, $4, $5)";
     BY_NAME = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
                f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
@@ -25,8 +24,11 @@ statements! {
                 f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                 f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                 WHERE f.index_id = $1 AND f.id > $2 ORDER BY f.id LIMIT $3";
-    SAME_CONTENT = "SELECT filename FROM files WHERE index_id = $1 AND sha256 = $2 AND state <> 'removed' AND filename <> $3 LIMIT 1";
-    SDIST = "SELECT filename FROM files WHERE release_id = $1 AND kind = 'sdist' AND filename <> $2 LIMIT 1";
+    CHANGED = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
+               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+               f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 \
+               AND (f.published <> (f.state = 'visible' AND $2) \
+               OR (f.published AND COALESCE(f.yanked, r.yanked) IS DISTINCT FROM f.published_yanked))";
     INSERT = "INSERT INTO files (index_id, project_id, release_id, filename, kind, python_tag, comment, size_bytes, sha256, blake2, \
               md5, requires_python, metadata_sha256, origin, uploaded_us, uploaded_by, state, published) \
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'uploaded', $14, $15, 'staged', FALSE) RETURNING id";
@@ -140,12 +142,6 @@ pub struct NewFile {
     pub uploaded_by: Option<i64>,
 }
 
-/// The spelling and the content under which a name was once claimed, in this index, for ever.
-pub async fn registered(tx: &mut Tx, index_id: i64, meaning: &str) -> Result<Option<(String, Sha256)>> {
-    let row: Option<(String, String)> = tx.maybe(REGISTERED, args![index_id, meaning]).await?;
-    Ok(row.map(|(name, hex)| (name, hex.parse().expect("the ledger holds only valid digests"))))
-}
-
 /// The file of this name.
 pub async fn by_name(tx: &mut Tx, index_id: i64, filename: &str) -> Result<Option<FileRow>> {
     tx.maybe(BY_NAME, args![index_id, filename]).await
@@ -161,26 +157,20 @@ pub async fn of_project(tx: &mut Tx, project_id: i64) -> Result<Vec<FileRow>> {
     tx.all(OF_PROJECT, args![project_id]).await
 }
 
+/// Files of a project whose wanted state differs from the published one. `open`: the project's status lets files be
+/// seen.
+pub async fn changed(tx: &mut Tx, project_id: i64, open: bool) -> Result<Vec<FileRow>> {
+    tx.all(CHANGED, args![project_id, open]).await
+}
+
 /// Files of an index with an id above `after`, for walks over everything.
 pub async fn of_index(tx: &mut Tx, index_id: i64, after: i64, most: i64) -> Result<Vec<FileRow>> {
     tx.all(OF_INDEX, args![index_id, after, most]).await
 }
 
-/// Another file, not removed, with the same content.
-pub async fn same_content(tx: &mut Tx, index_id: i64, sha256: &Sha256, filename: &str) -> Result<Option<String>> {
-    let row: Option<(String,)> = tx.maybe(SAME_CONTENT, args![index_id, sha256, filename]).await?;
-    Ok(row.map(|(name,)| name))
-}
-
-/// Another sdist of the release.
-pub async fn other_sdist(tx: &mut Tx, release_id: i64, filename: &str) -> Result<Option<String>> {
-    let row: Option<(String,)> = tx.maybe(SDIST, args![release_id, filename]).await?;
-    Ok(row.map(|(name,)| name))
-}
-
 /// Stages a file: claims its name, keeps its metadata.
 pub async fn insert(tx: &mut Tx, new: NewFile) -> Result<i64> {
-    tx.execute(REGISTER, args![new.index_id, new.meaning, &new.filename, &new.sha256, new.uploaded_us]).await?;
+    tx.later(REGISTER, args![new.index_id, new.meaning, &new.filename, &new.sha256, new.uploaded_us]);
     let (id,): (i64,) = tx
         .one(
             INSERT,
@@ -203,7 +193,7 @@ pub async fn insert(tx: &mut Tx, new: NewFile) -> Result<i64> {
             ],
         )
         .await?;
-    tx.execute(INSERT_METADATA, args![id, new.metadata_body]).await?;
+    tx.later(INSERT_METADATA, args![id, new.metadata_body]);
     Ok(id)
 }
 
@@ -214,9 +204,8 @@ pub async fn metadata(tx: &mut Tx, file_id: i64) -> Result<Option<Vec<u8>>> {
 }
 
 /// Wants a state that `lifecycle::step` gave.
-pub async fn set_state(tx: &mut Tx, id: i64, state: FileState) -> Result<()> {
-    tx.execute(SET_STATE, args![id, state.as_str()]).await?;
-    Ok(())
+pub fn set_state(tx: &mut Tx, id: i64, state: FileState) {
+    tx.later(SET_STATE, args![id, state.as_str()]);
 }
 
 /// Wants a file yanked or not.

@@ -48,8 +48,13 @@ pub struct JobRow {
     pub attempts: i64,
 }
 
-/// Adds work; returns its id.
-pub async fn enqueue(
+/// Adds work.
+pub fn enqueue(tx: &mut Tx, kind: JobKind, index_id: i64, project_id: i64, file_id: Option<i64>, now_us: i64) {
+    tx.later(ENQUEUE, args![index_id, kind.as_str(), project_id, file_id, now_us]);
+}
+
+/// Adds work that somebody will wait for; returns its id.
+pub async fn enqueue_named(
     tx: &mut Tx,
     kind: JobKind,
     index_id: i64,
@@ -67,9 +72,8 @@ pub async fn claim(tx: &mut Tx, kind: JobKind, now_us: i64, until_us: i64, most:
 }
 
 /// Gives back what was taken by whoever ended without saying so.
-pub async fn release_all(tx: &mut Tx, kind: JobKind) -> Result<()> {
-    tx.execute(RELEASE, args![kind.as_str()]).await?;
-    Ok(())
+pub fn release_all(tx: &mut Tx, kind: JobKind) {
+    tx.later(RELEASE, args![kind.as_str()]);
 }
 
 /// What an index has to do, oldest first. For the publisher, whose lease is its own.
@@ -78,27 +82,23 @@ pub async fn ready(tx: &mut Tx, kind: JobKind, index_id: i64, now_us: i64, most:
 }
 
 /// Removes finished work.
-pub async fn done(tx: &mut Tx, id: i64) -> Result<()> {
-    tx.execute(DONE, args![id]).await?;
-    Ok(())
+pub fn done(tx: &mut Tx, id: i64) {
+    tx.later(DONE, args![id]);
 }
 
 /// Removes a project's work up to a job that a set of changes included.
-pub async fn done_up_to(tx: &mut Tx, kind: JobKind, index_id: i64, project_id: i64, id: i64) -> Result<()> {
-    tx.execute(DONE_UP_TO, args![kind.as_str(), index_id, project_id, id]).await?;
-    Ok(())
+pub fn done_up_to(tx: &mut Tx, kind: JobKind, index_id: i64, project_id: i64, id: i64) {
+    tx.later(DONE_UP_TO, args![kind.as_str(), index_id, project_id, id]);
 }
 
 /// Gives work back, to be tried again at `ready_us`, or lays it aside as dead where people see it.
-pub async fn retry(tx: &mut Tx, id: i64, ready_us: i64, error: &str, dead: bool) -> Result<()> {
-    tx.execute(RETRY, args![id, ready_us, error, dead]).await?;
-    Ok(())
+pub fn retry(tx: &mut Tx, id: i64, ready_us: i64, error: &str, dead: bool) {
+    tx.later(RETRY, args![id, ready_us, error, dead]);
 }
 
 /// An attempt that failed for no fault of what was attempted does not count.
-pub async fn forget_attempt(tx: &mut Tx, id: i64) -> Result<()> {
-    tx.execute(FORGET_ATTEMPT, args![id]).await?;
-    Ok(())
+pub fn forget_attempt(tx: &mut Tx, id: i64) {
+    tx.later(FORGET_ATTEMPT, args![id]);
 }
 
 /// Kind, dead or not, count.

@@ -3,7 +3,7 @@
 //! The text is PostgreSQL's; [`for_sqlite`] turns its few types into SQLite's STRICT ones. A migration that
 //! was released is never edited: a test holds the checksums.
 
-use super::db::{Db, Tx, args};
+use super::db::{Backend, Db, Tx, args};
 use crate::{Error, Result};
 
 /// Every migration, oldest first.
@@ -37,11 +37,11 @@ pub(super) async fn run(db: &Db, now_us: i64) -> Result<()> {
 }
 
 async fn apply(tx: &mut Tx, text: &str) -> Result<()> {
-    match tx {
-        Tx::Postgres(tx) => {
+    match &mut tx.backend {
+        Backend::Postgres(tx) => {
             sqlx::raw_sql(sqlx::AssertSqlSafe(text.to_owned())).execute(&mut **tx).await?;
         }
-        Tx::Sqlite(tx) => {
+        Backend::Sqlite(tx) => {
             sqlx::raw_sql(sqlx::AssertSqlSafe(for_sqlite(text))).execute(&mut **tx).await?;
         }
     }

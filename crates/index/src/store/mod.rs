@@ -10,6 +10,7 @@ pub mod jobs;
 mod migrations;
 pub mod projects;
 pub mod publishing;
+pub mod uploads;
 
 use std::path::Path;
 

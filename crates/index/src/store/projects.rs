@@ -13,7 +13,6 @@ statements! {
     BY_ID = "SELECT id, index_id, name, display_name, status, status_reason, changes, files_bytes, published, \
              published_name, published_status, published_reason, published_roles, serial \
              FROM projects WHERE id = $1";
-    FOLDED = "SELECT name FROM projects WHERE index_id = $1 AND folded = $2 LIMIT 1";
     INSERT = "INSERT INTO projects (index_id, name, folded, display_name, created_us, status, changes, files_bytes, \
               published, published_name, published_status, published_roles, serial) \
               VALUES ($1, $2, $3, $4, $5, 'active', 0, 0, FALSE, $4, 'active', '[]', 0) RETURNING id";
@@ -126,12 +125,6 @@ pub async fn by_id(tx: &mut Tx, id: i64) -> Result<ProjectRow> {
     tx.one(BY_ID, args![id]).await
 }
 
-/// An existing project whose name folds to the same.
-pub async fn with_folded(tx: &mut Tx, index_id: i64, folded: &str) -> Result<Option<String>> {
-    let row: Option<(String,)> = tx.maybe(FOLDED, args![index_id, folded]).await?;
-    Ok(row.map(|(name,)| name))
-}
-
 /// Claims a name.
 pub async fn insert(tx: &mut Tx, index_id: i64, name: &NormalizedName, display: &str, now_us: i64) -> Result<i64> {
     let (id,): (i64,) = tx.one(INSERT, args![index_id, name, name.folded(), display, now_us]).await?;
@@ -139,21 +132,18 @@ pub async fn insert(tx: &mut Tx, index_id: i64, name: &NormalizedName, display: 
 }
 
 /// Notes an accepted (or, with negative bytes, removed) file.
-pub async fn uploaded(tx: &mut Tx, id: i64, display: &str, bytes: i64) -> Result<()> {
-    tx.execute(UPLOADED, args![id, display, bytes]).await?;
-    Ok(())
+pub fn uploaded(tx: &mut Tx, id: i64, display: &str, bytes: i64) {
+    tx.later(UPLOADED, args![id, display, bytes]);
 }
 
 /// Raises the change counter.
-pub async fn touch(tx: &mut Tx, id: i64) -> Result<()> {
-    tx.execute(TOUCH, args![id]).await?;
-    Ok(())
+pub fn touch(tx: &mut Tx, id: i64) {
+    tx.later(TOUCH, args![id]);
 }
 
 /// Wants a status.
-pub async fn set_status(tx: &mut Tx, id: i64, status: ProjectStatus, reason: Option<&str>) -> Result<()> {
-    tx.execute(SET_STATUS, args![id, status.as_str(), reason]).await?;
-    Ok(())
+pub fn set_status(tx: &mut Tx, id: i64, status: ProjectStatus, reason: Option<&str>) {
+    tx.later(SET_STATUS, args![id, status.as_str(), reason]);
 }
 
 /// Every published project, by name.
@@ -184,9 +174,8 @@ pub async fn roles(tx: &mut Tx, id: i64) -> Result<Vec<(String, String)>> {
 }
 
 /// Gives or changes a role.
-pub async fn set_role(tx: &mut Tx, id: i64, account_id: i64, index_id: i64, role: ProjectRole) -> Result<()> {
-    tx.execute(SET_ROLE, args![id, account_id, index_id, role.as_str()]).await?;
-    Ok(())
+pub fn set_role(tx: &mut Tx, id: i64, account_id: i64, index_id: i64, role: ProjectRole) {
+    tx.later(SET_ROLE, args![id, account_id, index_id, role.as_str()]);
 }
 
 /// Takes a role; false when there was none.
@@ -213,7 +202,6 @@ pub async fn insert_release(
 }
 
 /// Wants a whole release yanked or not.
-pub async fn yank_release(tx: &mut Tx, release_id: i64, reason: Option<&str>) -> Result<()> {
-    tx.execute(YANK_RELEASE, args![release_id, reason]).await?;
-    Ok(())
+pub fn yank_release(tx: &mut Tx, release_id: i64, reason: Option<&str>) {
+    tx.later(YANK_RELEASE, args![release_id, reason]);
 }

@@ -21,9 +21,6 @@ statements! {
     ENTRIES = "SELECT entry, uploaded_us FROM files WHERE release_id = $1 AND published ORDER BY filename";
     NEWEST = "SELECT r.version, f.uploaded_us, m.body AS metadata FROM files f JOIN releases r ON r.id = f.release_id \
               JOIN file_metadata m ON m.file_id = f.id WHERE f.project_id = $1 AND f.published ORDER BY f.id DESC LIMIT 1";
-    CHANGED = "SELECT f.id FROM files f JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 \
-               AND (f.published <> (f.state = 'visible' AND $2) \
-               OR (f.published AND COALESCE(f.yanked, r.yanked) IS DISTINCT FROM f.published_yanked))";
     PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5 WHERE id = $1";
     PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
                        published_roles = $7, serial = $8 WHERE id = $1 AND changes = $2";
@@ -113,21 +110,24 @@ pub async fn extend_lease(tx: &mut Tx, index_id: i64, fence: i64, until_us: i64)
     Ok(tx.execute(EXTEND_LEASE, args![index_id, fence, until_us]).await? == 1)
 }
 
-/// Gives the lease back.
-pub async fn release_lease(tx: &mut Tx, index_id: i64, fence: i64) -> Result<()> {
-    tx.execute(RELEASE_LEASE, args![index_id, fence]).await?;
-    Ok(())
+/// As [`extend_lease`], inside commit 2: [`crate::Error::Overtaken`] when another took it.
+pub fn must_extend_lease(tx: &mut Tx, index_id: i64, fence: i64, until_us: i64) {
+    tx.later_one(EXTEND_LEASE, args![index_id, fence, until_us]);
 }
 
-/// Gives out a serial; false when it is not the next.
-pub async fn next_serial(tx: &mut Tx, index_id: i64, serial: i64) -> Result<bool> {
-    Ok(tx.execute(NEXT_SERIAL, args![index_id, serial]).await? == 1)
+/// Gives the lease back.
+pub fn release_lease(tx: &mut Tx, index_id: i64, fence: i64) {
+    tx.later(RELEASE_LEASE, args![index_id, fence]);
+}
+
+/// Gives out a serial; [`crate::Error::Overtaken`] when it is not the next.
+pub fn next_serial(tx: &mut Tx, index_id: i64, serial: i64) {
+    tx.later_one(NEXT_SERIAL, args![index_id, serial]);
 }
 
 /// Notes that the site is on disk up to a serial.
-pub async fn set_written(tx: &mut Tx, index_id: i64, serial: i64) -> Result<()> {
-    tx.execute(SET_WRITTEN, args![index_id, serial]).await?;
-    Ok(())
+pub fn set_written(tx: &mut Tx, index_id: i64, serial: i64) {
+    tx.later(SET_WRITTEN, args![index_id, serial]);
 }
 
 /// Every file of a project that the site shows.
@@ -135,24 +135,16 @@ pub async fn published(tx: &mut Tx, project_id: i64) -> Result<Vec<PublishedRow>
     tx.all(UNCHANGED, args![project_id]).await
 }
 
-/// Ids of files whose wanted state differs from the published one. `open`: the project's status lets files
-/// be seen.
-pub async fn changed(tx: &mut Tx, project_id: i64, open: bool) -> Result<Vec<i64>> {
-    let rows: Vec<(i64,)> = tx.all(CHANGED, args![project_id, open]).await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
-}
-
 /// Publishes a file's state.
-pub async fn publish_file(
+pub fn publish_file(
     tx: &mut Tx,
     id: i64,
     published: bool,
     yanked: Option<&str>,
     entry: Option<&str>,
     legacy_entry: Option<&str>,
-) -> Result<()> {
-    tx.execute(PUBLISH_FILE, args![id, published, yanked, entry, legacy_entry]).await?;
-    Ok(())
+) {
+    tx.later(PUBLISH_FILE, args![id, published, yanked, entry, legacy_entry]);
 }
 
 /// What is published of a project.
@@ -174,28 +166,23 @@ pub struct PublishedProject {
     pub roles: String,
 }
 
-/// Publishes a project's state; false when the project changed since it was read.
-pub async fn publish_project(tx: &mut Tx, project: &PublishedProject, serial: i64) -> Result<bool> {
+/// Publishes a project's state; [`crate::Error::Overtaken`] when the project changed since it was read.
+pub fn publish_project(tx: &mut Tx, project: &PublishedProject, serial: i64) {
     let PublishedProject { id, changes, published, name, status, reason, roles } = project;
-    let changed = tx
-        .execute(
-            PUBLISH_PROJECT,
-            args![*id, *changes, *published, name, status.as_str(), reason.as_deref(), roles, serial],
-        )
-        .await?;
-    Ok(changed == 1)
+    tx.later_one(
+        PUBLISH_PROJECT,
+        args![*id, *changes, *published, name, status.as_str(), reason.as_deref(), roles, serial],
+    );
 }
 
 /// Notes that a release's own page is written under this serial.
-pub async fn publish_release(tx: &mut Tx, project_id: i64, version: &str, serial: i64) -> Result<()> {
-    tx.execute(PUBLISH_RELEASE, args![project_id, version, serial]).await?;
-    Ok(())
+pub fn publish_release(tx: &mut Tx, project_id: i64, version: &str, serial: i64) {
+    tx.later(PUBLISH_RELEASE, args![project_id, version, serial]);
 }
 
 /// Keeps a redo record.
-pub async fn insert_commit(tx: &mut Tx, index_id: i64, serial: i64, now_us: i64, record: &str) -> Result<()> {
-    tx.execute(INSERT_COMMIT, args![index_id, serial, now_us, record]).await?;
-    Ok(())
+pub fn insert_commit(tx: &mut Tx, index_id: i64, serial: i64, now_us: i64, record: &str) {
+    tx.later(INSERT_COMMIT, args![index_id, serial, now_us, record]);
 }
 
 /// Redo records after a serial, oldest first.
@@ -204,9 +191,8 @@ pub async fn commits_after(tx: &mut Tx, index_id: i64, serial: i64) -> Result<Ve
 }
 
 /// Forgets redo records up to a serial.
-pub async fn drop_commits(tx: &mut Tx, index_id: i64, serial: i64) -> Result<()> {
-    tx.execute(DROP_COMMITS, args![index_id, serial]).await?;
-    Ok(())
+pub fn drop_commits(tx: &mut Tx, index_id: i64, serial: i64) {
+    tx.later(DROP_COMMITS, args![index_id, serial]);
 }
 
 /// The version of the renderer that wrote the site.

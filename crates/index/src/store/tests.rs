@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::db::{Tx, args};
-use super::{accounts, audit, files, indexes, jobs, projects, publishing};
+use super::db::{Backend, Tx, args};
+use super::{accounts, audit, files, indexes, jobs, projects, publishing, uploads};
 use crate::model::{FileKind, FileState, IndexName, ProjectRole};
 use crate::testing::{Engine, NOW_US, engines};
 
 /// Every registered statement.
 fn statements() -> Vec<&'static str> {
-    [accounts::ALL, audit::ALL, files::ALL, indexes::ALL, jobs::ALL, projects::ALL, publishing::ALL].concat()
+    [accounts::ALL, audit::ALL, files::ALL, indexes::ALL, jobs::ALL, projects::ALL, publishing::ALL, uploads::ALL]
+        .concat()
 }
 
 /// Goal: no statement is understood by one engine only. Method: prepare each on both.
@@ -19,9 +20,9 @@ async fn every_statement_prepares_on_both_engines() {
     for engine in engines().await {
         for sql in statements() {
             let mut tx = engine.store.write().await.expect("a transaction");
-            let outcome = match &mut tx {
-                Tx::Postgres(tx) => tx.prepare(sql.into_sql_str()).await.map(|_| ()),
-                Tx::Sqlite(tx) => tx.prepare(sql.into_sql_str()).await.map(|_| ()),
+            let outcome = match &mut tx.backend {
+                Backend::Postgres(tx) => tx.prepare(sql.into_sql_str()).await.map(|_| ()),
+                Backend::Sqlite(tx) => tx.prepare(sql.into_sql_str()).await.map(|_| ()),
             };
             assert!(outcome.is_ok(), "{}: {sql}: {outcome:?}", engine.store.engine());
         }
@@ -33,8 +34,8 @@ type Columns = BTreeMap<String, Vec<(String, String, bool)>>;
 async fn schema(engine: &Engine) -> Columns {
     let mut tx = engine.store.read().await.expect("a transaction");
     let mut out = Columns::new();
-    let rows: Vec<(String, String, String, bool)> = match &tx {
-        Tx::Postgres(_) => tx
+    let rows: Vec<(String, String, String, bool)> = match &tx.backend {
+        Backend::Postgres(_) => tx
             .all(
                 "SELECT table_name::text, column_name::text, data_type::text, is_nullable = 'YES' \
                  FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position",
@@ -42,7 +43,7 @@ async fn schema(engine: &Engine) -> Columns {
             )
             .await
             .expect("the catalogue"),
-        Tx::Sqlite(_) => tx
+        Backend::Sqlite(_) => tx
             .all(
                 "SELECT m.name, c.name, c.type, c.\"notnull\" = 0 AND c.pk = 0 FROM sqlite_master m \
                  JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' \
@@ -99,7 +100,7 @@ async fn seed(tx: &mut Tx) -> Seeded {
         accounts::insert(tx, "ann", "ann@example.org", None, None, NOW_US).await.expect("insert").expect("new");
     let name = "foo".parse().expect("a name");
     let project = projects::insert(tx, index, &name, "Foo", NOW_US).await.expect("project");
-    projects::set_role(tx, project, account, index, ProjectRole::Owner).await.expect("role");
+    projects::set_role(tx, project, account, index, ProjectRole::Owner);
     let release = projects::insert_release(tx, index, project, "1.0", "1", NOW_US).await.expect("release");
     Seeded { index, project, release }
 }
@@ -135,8 +136,20 @@ async fn a_file_is_staged_read_back_and_its_name_is_used_for_ever() {
         let file = files::by_id(&mut tx, id).await.expect("the file");
         assert_eq!((file.state(), file.published, file.version.as_str()), (FileState::Staged, false, "1.0"));
         assert_eq!(files::metadata(&mut tx, id).await.expect("read"), Some(vec![0, 1, 255]));
-        let known = files::registered(&mut tx, seeded.index, "foo-1.0-py3-none-any.whl").await.expect("read");
-        assert_eq!(known, Some(("foo-1.0-py3-none-any.whl".into(), packaging::Sha256::new([1; 32]))));
+        let content = packaging::Sha256::new([1; 32]);
+        let asked = uploads::Asked {
+            account_id: None,
+            project: None,
+            canonical: None,
+            meaning: Some("foo-1.0-py3-none-any.whl".into()),
+            filename: "bar-1.0-py3-none-any.whl",
+            sha256: Some(&content),
+        };
+        let known = uploads::facts(&mut tx, seeded.index, &asked).await.expect("read");
+        assert_eq!(known.registered_name.as_deref(), Some("foo-1.0-py3-none-any.whl"));
+        assert_eq!(known.registered_sha256, Some(content.to_string()));
+        assert_eq!(known.registered_state.as_deref(), Some("staged"));
+        assert_eq!(known.same_content.as_deref(), Some("foo-1.0-py3-none-any.whl"));
         tx.commit().await.expect("commit");
         let mut tx = engine.store.write().await.expect("a transaction");
         let again = files::insert(&mut tx, new_file(&seeded, "foo-1.0-py3-none-any.whl", 2)).await;
@@ -162,8 +175,8 @@ async fn jobs_are_leased_retried_and_laid_aside() {
     for engine in engines().await {
         let mut tx = engine.store.write().await.expect("a transaction");
         let seeded = seed(&mut tx).await;
-        jobs::enqueue(&mut tx, Inspect, seeded.index, seeded.project, None, 100).await.expect("enqueue");
-        jobs::enqueue(&mut tx, Publish, seeded.index, seeded.project, None, 100).await.expect("enqueue");
+        jobs::enqueue(&mut tx, Inspect, seeded.index, seeded.project, None, 100);
+        jobs::enqueue(&mut tx, Publish, seeded.index, seeded.project, None, 100);
         assert_eq!(jobs::claim(&mut tx, Inspect, 99, 200, 5).await.expect("claim"), [], "not ready yet");
         let taken = jobs::claim(&mut tx, Inspect, 100, 200, 5).await.expect("claim");
         assert_eq!(taken.len(), 1);
@@ -171,10 +184,10 @@ async fn jobs_are_leased_retried_and_laid_aside() {
         assert_eq!(jobs::claim(&mut tx, Inspect, 150, 300, 5).await.expect("claim"), [], "leased");
         let retaken = jobs::claim(&mut tx, Inspect, 201, 300, 5).await.expect("claim");
         assert_eq!(retaken[0].attempts, 2, "an expired lease is anybody's");
-        jobs::retry(&mut tx, taken[0].id, 500, "why", false).await.expect("retry");
+        jobs::retry(&mut tx, taken[0].id, 500, "why", false);
         assert_eq!(jobs::claim(&mut tx, Inspect, 400, 900, 5).await.expect("claim"), []);
         assert_eq!(jobs::claim(&mut tx, Inspect, 500, 900, 5).await.expect("claim").len(), 1);
-        jobs::retry(&mut tx, taken[0].id, 500, "why", true).await.expect("dead");
+        jobs::retry(&mut tx, taken[0].id, 500, "why", true);
         assert_eq!(jobs::claim(&mut tx, Inspect, 9_999, 99_999, 5).await.expect("claim"), []);
         let depth = jobs::depth(&mut tx).await.expect("depth");
         assert_eq!(depth, [("inspect".into(), true, 1), ("publish".into(), false, 1)]);
@@ -196,9 +209,17 @@ async fn one_publisher_at_a_time_and_the_fence_rises() {
         assert!(publishing::extend_lease(&mut tx, index, 2, 20).await.expect("sql"));
         assert_eq!(lease(&mut tx, "b", 20).await, Some(3));
         assert!(!publishing::extend_lease(&mut tx, index, 2, 99).await.expect("sql"));
-        assert!(publishing::next_serial(&mut tx, index, 1).await.expect("sql"));
-        assert!(!publishing::next_serial(&mut tx, index, 1).await.expect("sql"), "a serial is given once");
-        assert!(!publishing::next_serial(&mut tx, index, 3).await.expect("sql"), "none is left out");
+        let overtaken = async |tx: &mut Tx, serial: i64| {
+            publishing::next_serial(tx, index, serial);
+            match indexes::by_id(tx, index).await {
+                Ok(_) => false,
+                Err(crate::Error::Overtaken) => true,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert!(!overtaken(&mut tx, 1).await);
+        assert!(overtaken(&mut tx, 1).await, "a serial is given once");
+        assert!(overtaken(&mut tx, 3).await, "none is left out");
     }
 }
 
@@ -220,7 +241,7 @@ async fn search_takes_its_text_literally() {
                 reason: None,
                 roles: "[]".into(),
             };
-            assert!(publishing::publish_project(&mut tx, &shown, 1).await.expect("sql"));
+            publishing::publish_project(&mut tx, &shown, 1);
         }
         let found = async |tx: &mut Tx, part: &str| {
             let rows = projects::search(tx, index, part, "", 10).await.expect("search");
