@@ -1,5 +1,6 @@
 //! The listener: HTTP/1 and HTTP/2, TLS from files when given, limits on what a connection may cost.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tower::ServiceExt;
@@ -66,8 +67,71 @@ pub fn tls_from_files(certificate: &Path, key: &Path) -> Result<Tls, String> {
 }
 
 /// Serves until `stop` turns true, then lets running requests end.
+///
+/// Connections are spread over threads that each run an event loop of their own, and stay where they are: a request
+/// is read, answered from the cache and written without a change of thread, which is most of what it costs.
 pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, mut stop: watch::Receiver<bool>) {
-    let router = crate::router(app.clone());
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let count = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut threads = Vec::with_capacity(count);
+    for number in 0..count {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (app, tls) = (app.clone(), tls.clone());
+        let named = std::thread::Builder::new().name(format!("web-{number}"));
+        match named.spawn(move || run_connections(receiver, app, tls)) {
+            Ok(thread) => threads.push((sender, thread)),
+            Err(error) => tracing::error!(%error, "a thread for connections cannot be started"),
+        }
+    }
+    for turn in (0..threads.len()).cycle() {
+        let places = Arc::clone(&places);
+        let next = async { (places.acquire_owned().await, listener.accept().await) };
+        let (Ok(place), accepted) = (tokio::select! {
+            next = next => next,
+            _ = stop.changed() => break,
+        }) else {
+            break;
+        };
+        match accepted.and_then(|(stream, _)| stream.into_std()) {
+            // The thread is there until its sender is dropped below.
+            Ok(stream) => drop(threads[turn].0.send((stream, place))),
+            // Out of descriptors, say: give connections time to end.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    drop(listener);
+    // Without its sender a thread takes no more and ends its connections; all of them do so at the same time.
+    let threads: Vec<_> = threads.into_iter().map(|(_, thread)| thread).collect();
+    let ended = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+    let _ = ended.await;
+}
+
+/// A connection that was accepted, and its place among [`CONNECTIONS_MAX`].
+type Accepted = (std::net::TcpStream, OwnedSemaphorePermit);
+
+/// One thread's connections, until no more come and those that are there have ended.
+fn run_connections(mut accepted: mpsc::UnboundedReceiver<Accepted>, app: App, tls: Option<Tls>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "a thread for connections cannot be started"),
+    };
+    runtime.block_on(async move {
+        let (router, builder, graceful) = (crate::router(app.clone()), builder(), GracefulShutdown::new());
+        while let Some((stream, place)) = accepted.recv().await {
+            let Ok(stream) = TcpStream::from_std(stream) else { continue };
+            let _ = stream.set_nodelay(true);
+            let (router, app, builder, watcher) = (router.clone(), app.clone(), builder.clone(), graceful.watcher());
+            let tls = tls.clone();
+            tokio::spawn(async move {
+                begin(stream, builder, router, app, watcher, tls).await;
+                drop(place);
+            });
+        }
+        let _ = tokio::time::timeout(STOP_TIMEOUT, graceful.shutdown()).await;
+    });
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -82,51 +146,38 @@ pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, mut stop: 
         .max_concurrent_streams(128)
         .max_pending_accept_reset_streams(Some(32))
         .keep_alive_interval(Some(Duration::from_secs(30)));
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let places = Arc::clone(&places);
-        let next = async { (places.acquire_owned().await, listener.accept().await) };
-        let (Ok(place), accepted) = (tokio::select! {
-            next = next => next,
-            _ = stop.changed() => break,
-        }) else {
-            break;
-        };
-        let Ok((stream, _)) = accepted else {
-            // Out of descriptors, say: give connections time to end.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        let (router, app, builder, watcher) = (router.clone(), app.clone(), builder.clone(), graceful.watcher());
-        let tls = tls.clone();
-        tokio::spawn(async move {
-            match tls {
-                None => {
-                    if let Ok(Ok(is_http2)) = tokio::time::timeout(HEAD_TIMEOUT, speaks_http2(&stream)).await {
-                        let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
-                        connection(stream, builder, router, app, watcher, None).await;
-                    }
-                }
-                Some(Tls(acceptor)) => {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
-                        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                        let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
-                        connection(stream, builder, router, app, watcher, Some(Encrypted)).await;
-                    }
-                }
+    builder
+}
+
+/// Finds out what a new connection speaks, and serves it.
+async fn begin(
+    stream: TcpStream,
+    builder: auto::Builder<TokioExecutor>,
+    router: Router,
+    app: App,
+    watcher: hyper_util::server::graceful::Watcher,
+    tls: Option<Tls>,
+) {
+    match tls {
+        None => {
+            if let Ok(Ok(is_http2)) = tokio::time::timeout(HEAD_TIMEOUT, speaks_http2(&stream)).await {
+                let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
+                connection(stream, builder, router, app, watcher, None).await;
             }
-            drop(place);
-        });
+        }
+        Some(Tls(acceptor)) => {
+            if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
+                connection(stream, builder, router, app, watcher, Some(Encrypted)).await;
+            }
+        }
     }
-    drop(listener);
-    let _ = tokio::time::timeout(STOP_TIMEOUT, graceful.shutdown()).await;
 }
 
 /// Waits for the first bytes without taking them. The library that tells the versions apart would wait for ever; after
 /// this, each version's own time limits hold.
-async fn speaks_http2(stream: &tokio::net::TcpStream) -> std::io::Result<bool> {
+async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
     // RFC 9113 §3.4.
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let mut first = [0; PREFACE.len()];
