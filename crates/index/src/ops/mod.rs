@@ -2,8 +2,12 @@
 
 pub mod accounts;
 pub mod browse;
+pub mod checks;
 pub mod indexes;
 mod inspect;
+pub mod jobs;
+mod look;
+pub mod notices;
 pub mod projects;
 mod publish;
 pub mod rebuild;
@@ -11,4 +15,5 @@ pub mod scrub;
 #[cfg(test)]
 mod tests;
 pub mod upload;
+pub mod verdicts;
 pub mod workers;

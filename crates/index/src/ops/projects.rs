@@ -101,7 +101,7 @@ impl Open {
 
 /// Waits until the change is in the site, as long as an upload would: who has yanked or quarantined something finds it
 /// so at the next look. What is done does not depend on it.
-async fn wait_for(
+pub(super) async fn wait_for(
     installation: &Installation,
     mut published: tokio::sync::broadcast::Receiver<std::sync::Arc<crate::Publication>>,
     project_id: i64,
@@ -122,7 +122,7 @@ async fn wait_for(
     let _ = tokio::time::timeout(within, waiting).await;
 }
 
-fn check_reason(reason: Option<&str>) -> Result<()> {
+pub(super) fn check_reason(reason: Option<&str>) -> Result<()> {
     match reason {
         Some(text) if text.chars().count() > REASON_CHARS_MAX || text.chars().any(|c| c.is_control()) => {
             Err(Error::Invalid(format!("A reason is one line of at most {REASON_CHARS_MAX} characters.")))

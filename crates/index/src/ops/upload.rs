@@ -21,13 +21,14 @@ use sha2::Digest;
 
 use crate::blobs::{Incoming, layout};
 use crate::failpoint;
-use crate::model::{FileKind, FileState, ProjectRole, TokenActor};
+use crate::model::lifecycle::step;
+use crate::model::{FileInput, FileKind, FileState, ProjectRole, TokenActor};
 use crate::policy::upload::{self as rules, Candidate, Facts, Form, Received, Uploader};
 use crate::render;
 use crate::store::indexes::IndexRow;
 use crate::store::jobs::JobKind;
-use crate::store::{Tx, accounts, audit, files, jobs, projects};
-use crate::{Error, Installation, Result};
+use crate::store::{Tx, accounts, audit, files, jobs, notices, projects};
+use crate::{Error, Gate, Installation, Result};
 
 /// A body on its way in: written to the vault and hashed in one pass. Memory does not grow with it.
 pub struct Receiving {
@@ -128,6 +129,7 @@ pub async fn upload(
     if let Some(reason) = installation.uploads_refused() {
         return Err(Error::Rejected(vec![Rejection::new(Rule::UploadsOff, reason)]));
     }
+    installation.room_for_inspection().await?;
     let (candidate, kept, rejections) = judge(installation, index, upload, Some(actor)).await?;
     let Kept { incoming, metadata_text, identical, uploader } = match kept {
         Some(kept) if rejections.is_empty() || kept.identical => kept,
@@ -154,6 +156,9 @@ pub async fn upload(
     };
     failpoint::reach("upload.committed");
     installation.inspect_wake.notify_one();
+    if installation.settings.gate == Gate::After {
+        installation.wake_publishers();
+    }
     let state = wait_for(installation, &mut published, file_id).await?;
     Ok(Accepted::Staged { filename: candidate.filename, state: state.0, published: state.1 })
 }
@@ -323,7 +328,9 @@ async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Opti
     }
     if let Some((filename, _)) = &facts.registered {
         let row = files::by_name(tx, index.id, filename).await?;
-        facts.was_removed = row.is_none_or(|file| file.state() == FileState::Removed);
+        let state = row.map_or(FileState::Removed, |file| file.state());
+        facts.was_removed = state == FileState::Removed;
+        facts.was_refused = state == FileState::Refused;
     }
     if let Some(received) = &candidate.received {
         facts.same_content = files::same_content(tx, index.id, &received.sha256, &candidate.filename).await?;
@@ -381,6 +388,14 @@ async fn commit(
     let file_id = files::insert(&mut tx, new).await?;
     projects::uploaded(&mut tx, project_id, &display, bytes).await?;
     jobs::enqueue(&mut tx, JobKind::Inspect, index.id, project_id, Some(file_id), now).await?;
+    let status_id = hash::hex(&installation.entropy.bytes::<16>());
+    notices::insert_upload(&mut tx, &status_id, index.id, file_id, actor.account_id, now).await?;
+    if installation.settings.gate == Gate::After {
+        let next = step(FileState::Staged, FileInput::Admitted).map_err(|e| Error::Internal(e.to_string()))?;
+        files::set_state(&mut tx, file_id, next).await?;
+        projects::touch(&mut tx, project_id).await?;
+        jobs::enqueue(&mut tx, JobKind::Publish, index.id, project_id, None, now).await?;
+    }
     audit::note(&mut tx, Some(index.id), now, &uploader.name, "file.stage", &subject, detail).await?;
     tx.commit().await?;
     Ok(Committed::Staged(file_id))
@@ -466,7 +481,7 @@ async fn wait_for(
         if named {
             let mut tx = installation.store.read().await?;
             let file = files::by_id(&mut tx, file_id).await?;
-            if file.published || matches!(file.state(), FileState::Held | FileState::Removed) {
+            if file.published || matches!(file.state(), FileState::Held | FileState::Refused | FileState::Removed) {
                 return Ok((file.state(), file.published));
             }
         }

@@ -8,8 +8,11 @@ pub mod files;
 pub mod indexes;
 pub mod jobs;
 mod migrations;
+pub mod notices;
 pub mod projects;
 pub mod publishing;
+pub mod verdicts;
+pub mod walks;
 
 use std::path::Path;
 

@@ -3,13 +3,25 @@
 use std::collections::BTreeMap;
 
 use super::db::{Tx, args};
-use super::{accounts, audit, files, indexes, jobs, projects, publishing};
+use super::{accounts, audit, files, indexes, jobs, notices, projects, publishing, verdicts, walks};
 use crate::model::{FileKind, FileState, IndexName, ProjectRole};
 use crate::testing::{Engine, NOW_US, engines};
 
 /// Every registered statement.
 fn statements() -> Vec<&'static str> {
-    [accounts::ALL, audit::ALL, files::ALL, indexes::ALL, jobs::ALL, projects::ALL, publishing::ALL].concat()
+    [
+        accounts::ALL,
+        audit::ALL,
+        files::ALL,
+        indexes::ALL,
+        jobs::ALL,
+        notices::ALL,
+        projects::ALL,
+        publishing::ALL,
+        verdicts::ALL,
+        walks::ALL,
+    ]
+    .concat()
 }
 
 /// Goal: no statement is understood by one engine only. Method: prepare each on both.
