@@ -68,6 +68,9 @@ pub async fn list(installation: &Installation, index: &IndexName, actor: &Actor)
 /// # Errors
 /// [`Error::Forbidden`]; [`Error::NotFound`] when no such job was given up.
 pub async fn retry(installation: &Installation, index: &IndexName, id: Option<i64>, actor: &Actor) -> Result<u64> {
+    if id.is_some_and(|id| id < 1) {
+        return Err(Error::NotFound("There is no such job.".into()));
+    }
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
     let who = accounts::site_actor(&mut tx, actor, SiteAct::Checks).await?;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::model::{FileState, IndexName, TokenActor};
 use crate::store::files::FileRow;
 use crate::store::jobs::JobKind;
+use crate::store::notices::UploadRow;
 use crate::store::{Tx, files, indexes, jobs, notices, projects, verdicts};
 use crate::{Error, Installation, Result};
 
@@ -45,7 +46,29 @@ pub async fn status(installation: &Installation, index: &IndexName, id: &str, ac
     if upload.account_id != actor.account_id || !actor.covers(&project) {
         return Err(none());
     }
-    let (state, message, reasons) = stands(&mut tx, &file).await?;
+    shown(&mut tx, upload, file).await
+}
+
+/// The status of the account's own upload of the file of this name, when it made one.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn status_of(
+    installation: &Installation,
+    index_id: i64,
+    filename: &str,
+    actor: &TokenActor,
+) -> Result<Option<Status>> {
+    let mut tx = installation.store.read().await?;
+    let Some(file) = files::by_name(&mut tx, index_id, filename).await? else { return Ok(None) };
+    match notices::upload_of(&mut tx, file.id, actor.account_id).await? {
+        None => Ok(None),
+        Some(upload) => Ok(Some(shown(&mut tx, upload, file).await?)),
+    }
+}
+
+async fn shown(tx: &mut Tx, upload: UploadRow, file: FileRow) -> Result<Status> {
+    let (state, message, reasons) = stands(tx, &file).await?;
     Ok(Status {
         id: upload.id,
         sha256: file.sha256().to_string(),
@@ -90,21 +113,6 @@ async fn why(tx: &mut Tx, file: &FileRow) -> Result<Vec<String>> {
         out.extend(row.reasons().into_iter().map(|reason| reason.text));
     }
     Ok(out)
-}
-
-/// The status id of the account's upload of a file, when it made one.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub(super) async fn upload_id(
-    tx: &mut Tx,
-    index_id: i64,
-    filename: &str,
-    account_id: i64,
-) -> Result<Option<(String, FileRow)>> {
-    let Some(file) = files::by_name(tx, index_id, filename).await? else { return Ok(None) };
-    let upload = notices::upload_of(tx, file.id, account_id).await?;
-    Ok(upload.map(|upload| (upload.id, file)))
 }
 
 /// A notice.

@@ -188,6 +188,15 @@ async fn verdict_of(tx: &mut Tx, index: &IndexRow, which: &str) -> Result<Option
     }
 }
 
+/// How many verdicts wait for a person, in all indexes.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn open_count(installation: &Installation) -> Result<i64> {
+    let mut tx = installation.store.read().await?;
+    verdicts::open_count(&mut tx).await
+}
+
 /// What a decision did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decided {
