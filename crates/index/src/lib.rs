@@ -285,8 +285,7 @@ impl Installation {
                 let most = i64::try_from(self.settings.inspections_waiting_max).unwrap_or(i64::MAX);
                 let mut tx = self.store.read().await?;
                 let full = store::jobs::waiting(&mut tx, JobKind::Inspect, most.max(1)).await? >= most.max(1);
-                *self.full.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((tokio::time::Instant::now(), full));
+                *self.full.lock().unwrap_or_else(PoisonError::into_inner) = Some((tokio::time::Instant::now(), full));
                 full
             }
         };

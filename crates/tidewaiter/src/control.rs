@@ -35,6 +35,12 @@ pub(crate) enum Request {
     Role { index: String, project: String, user: String, role: Option<String> },
     Scrub { index: Option<String> },
     Doctor,
+    Inspection(Ask),
+}
+
+/// What an operator asks about the inspection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ask {
     Verdicts { index: String, open: bool, long: bool, limit: i64 },
     Verdict { index: String, which: String, format: Format },
     Decide { index: String, which: String, decision: String, reason: Option<String> },
@@ -50,7 +56,7 @@ pub(crate) enum Request {
 impl Request {
     /// Whether it opens archives, so that a process of its own needs a sandbox for it.
     pub(crate) fn needs_sandbox(&self) -> bool {
-        matches!(self, Self::Doctor | Self::Evaluate { .. })
+        matches!(self, Self::Doctor | Self::Inspection(Ask::Evaluate { .. }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Configuration as meant: every value checked, none optional that need not be.
 
-use std::net::SocketAddr;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -128,7 +128,9 @@ fn said(accepted: &Accepted, status: Option<&Status>, site: &Site, headers: &Hea
         Accepted::Staged { filename, state: FileState::Held, .. } => {
             ("held", format!("'{filename}' was accepted and is held until a person has looked at it."))
         }
-        Accepted::AlreadyHere => ("held", "The same file is here already. It is held until a person has looked at it.".to_owned()),
+        Accepted::AlreadyHere => {
+            ("held", "The same file is here already. It is held until a person has looked at it.".to_owned())
+        }
         Accepted::Staged { filename, .. } => (
             "inspecting",
             format!("'{filename}' was accepted and is still being inspected. It will appear without further action."),

@@ -83,8 +83,8 @@ pub async fn set(installation: &Installation, check: &str, state: CheckState, ac
         return Err(Error::Conflict(format!("'{INSPECTION}' says that a file broke its inspection; it stays active.")));
     }
     let fired = verdicts::fired(&mut tx).await?;
-    let known = check.len() <= ID_BYTES_MAX
-        && (versions().contains_key(check) || fired.iter().any(|(id, _, _)| id == check));
+    let known =
+        check.len() <= ID_BYTES_MAX && (versions().contains_key(check) || fired.iter().any(|(id, _, _)| id == check));
     if !known {
         return Err(Error::NotFound(format!("There is no check '{check}'.")));
     }

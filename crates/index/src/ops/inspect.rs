@@ -42,7 +42,11 @@ struct Judged {
 }
 
 enum Outcome {
-    Looked { inspection: Inspection, floor: Option<Conclusion>, cost_ms: i64 },
+    Looked {
+        inspection: Inspection,
+        floor: Option<Conclusion>,
+        cost_ms: i64,
+    },
     /// Nothing is left to look at.
     Moot,
     /// To be repeated; whether this attempt says anything against the file.
@@ -268,13 +272,7 @@ pub(super) async fn keep(
 }
 
 /// The consequences of an inspection; whether there is something to publish.
-async fn settle(
-    installation: &Installation,
-    tx: &mut Tx,
-    job: &JobRow,
-    evidence: Evidence,
-    now: i64,
-) -> Result<bool> {
+async fn settle(installation: &Installation, tx: &mut Tx, job: &JobRow, evidence: Evidence, now: i64) -> Result<bool> {
     let file_id = job.file_id.ok_or_else(|| Error::Internal("an inspection job names a file".into()))?;
     // Read inside the write: a person may have decided meanwhile, and a person's decision wins.
     let file = files::by_id(tx, file_id).await?;

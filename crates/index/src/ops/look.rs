@@ -134,7 +134,8 @@ fn planted(filename: &str) -> Option<Finding> {
 async fn neighbours(tx: &mut Tx, file: &FileRow) -> Result<(Option<Profile>, Option<Profile>)> {
     let own = verdicts::profiles_of_release(tx, file.release_id).await?;
     let other = own.iter().find(|row| {
-        row.kind != file.kind().as_str() && ![FileState::Removed, FileState::Refused].map(FileState::as_str).contains(&row.state.as_str())
+        row.kind != file.kind().as_str()
+            && ![FileState::Removed, FileState::Refused].map(FileState::as_str).contains(&row.state.as_str())
     });
     let sibling = other.and_then(|row| profile(&row.body));
     let Ok(version) = file.version.parse::<Version>() else { return Ok((None, sibling)) };

@@ -5,6 +5,8 @@ pub mod browse;
 pub mod checks;
 pub mod indexes;
 mod inspect;
+#[cfg(test)]
+mod inspection_tests;
 pub mod jobs;
 mod look;
 pub mod notices;

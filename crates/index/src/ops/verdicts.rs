@@ -498,7 +498,9 @@ async fn again(
         None => Vec::new(),
     };
     let is_known = |finding: &Finding, shadow: bool| {
-        known.iter().any(|(was, k)| *was == shadow && (&k.check, k.version, &k.location) == (&finding.check, finding.version, &finding.location))
+        known.iter().any(|(was, k)| {
+            *was == shadow && (&k.check, k.version, &k.location) == (&finding.check, finding.version, &finding.location)
+        })
     };
     let news = active.iter().any(|f| !is_known(f, false)) || shadow.iter().any(|f| !is_known(f, true));
     let worse = verdict > before.as_ref().map_or(Verdict::Clear, VerdictRow::verdict);

@@ -313,9 +313,8 @@ mod tests {
             ("checks", "net-*", true),
             ("checks", "net", false),
         ] {
-            let policy = with(&format!(
-                "[[rule]]\nid = \"r\"\n{key} = [\"{pattern}\"]\nverdict = \"malicious\"\nwhy = \"w\""
-            ));
+            let policy =
+                with(&format!("[[rule]]\nid = \"r\"\n{key} = [\"{pattern}\"]\nverdict = \"malicious\"\nwhy = \"w\""));
             assert_eq!(conclude(&policy, &found).verdict == Verdict::Malicious, holds, "{key} {pattern}");
         }
     }
@@ -331,7 +330,8 @@ mod tests {
         assert!(Policy::parse(&padded(POLICY_BYTES_MAX + 1)).expect_err("too long").contains("bytes"));
         let why = |n: usize| with_why(&"y".repeat(n));
         assert!(why(WORDS_CHARS_MAX).is_ok() && why(WORDS_CHARS_MAX + 1).is_err() && why(0).is_err());
-        for bad in ["different = 0", "tags = [\"a*b\"]", "checks = [\"a**\"]", "sevrity = \"low\"", "severity = \"x\""] {
+        for bad in ["different = 0", "tags = [\"a*b\"]", "checks = [\"a**\"]", "sevrity = \"low\"", "severity = \"x\""]
+        {
             let text = format!("name = \"t\"\nversion = 1\n{rule}{bad}\n");
             assert!(Policy::parse(&text).is_err(), "{bad}");
         }

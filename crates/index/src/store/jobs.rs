@@ -30,7 +30,7 @@ statements! {
     DONE_UP_TO = "DELETE FROM jobs WHERE kind = $1 AND index_id = $2 AND project_id = $3 AND id <= $4";
     RETRY = "UPDATE jobs SET leased_until_us = 0, ready_us = $2, error = $3, dead = $4 WHERE id = $1";
     FORGET_ATTEMPT = "UPDATE jobs SET attempts = attempts - 1 WHERE id = $1 AND attempts > 0";
-    WAITING = "SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE kind = $1 AND NOT dead LIMIT $2) AS some";
+    WAITING = "SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE kind = $1 AND NOT dead LIMIT $2) AS few";
     OVERDUE = "SELECT j.id, j.index_id, j.project_id, j.file_id, j.attempts, \
                (j.attempts = 0 AND j.error IS NULL) AS untouched FROM jobs j JOIN files f ON f.id = j.file_id \
                WHERE j.kind = 'inspect' AND f.state = 'staged' AND f.uploaded_us < $1 ORDER BY j.id LIMIT $2";

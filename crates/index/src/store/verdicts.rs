@@ -197,16 +197,7 @@ pub async fn insert_finding(
     let body = serde_json::to_string(finding).map_err(json)?;
     tx.execute(
         INSERT_FINDING,
-        args![
-            index_id,
-            verdict_id,
-            &finding.check,
-            i64::from(finding.version),
-            shadow,
-            severity,
-            confidence,
-            body
-        ],
+        args![index_id, verdict_id, &finding.check, i64::from(finding.version), shadow, severity, confidence, body],
     )
     .await?;
     Ok(())

@@ -75,16 +75,7 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
         }
         Request::Scrub { index: only } => run_scrub(installation, only.as_deref()).await,
         Request::Doctor => doctor::examine(installation).await,
-        Request::Verdicts { .. }
-        | Request::Verdict { .. }
-        | Request::Decide { .. }
-        | Request::Replay { .. }
-        | Request::Reinspect { .. }
-        | Request::Checks
-        | Request::SetCheck { .. }
-        | Request::Evaluate { .. }
-        | Request::Jobs { .. }
-        | Request::RetryJobs { .. } => inspection::attempt(installation, request).await,
+        Request::Inspection(ask) => inspection::attempt(installation, ask).await,
     }
 }
 

@@ -1,5 +1,4 @@
-//! `verdicts`, `checks`, `jobs`: from the command line to a [`Request`], and from a [`Request`] to a verb and back to
-//! text.
+//! `verdicts`, `checks`, `jobs`: from the command line to an [`Ask`], and from an [`Ask`] to a verb and back to text.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -14,73 +13,78 @@ use serde::Serialize;
 
 use super::execute::index;
 use super::send;
-use crate::cli::{ChecksCommand, Format, In, JobsCommand, VerdictsCommand};
-use crate::control::Request;
+use crate::cli::{ChecksCommand, Format, In, JobsCommand, Place, VerdictsCommand};
+use crate::control::{Ask, Request};
 use crate::settings;
 
 pub(super) async fn verdicts(command: VerdictsCommand) -> anyhow::Result<ExitCode> {
     match command {
         VerdictsCommand::List { open, long, limit, index: In { index }, place } => {
-            send(&place, Request::Verdicts { index, open, long, limit }).await
+            ask(&place, Ask::Verdicts { index, open, long, limit }).await
         }
         VerdictsCommand::Show { which, format, index: In { index }, place } => {
-            send(&place, Request::Verdict { index, which, format }).await
+            ask(&place, Ask::Verdict { index, which, format }).await
         }
         VerdictsCommand::Decide { which, decision, reason, index: In { index }, place } => {
-            send(&place, Request::Decide { index, which, decision, reason }).await
+            ask(&place, Ask::Decide { index, which, decision, reason }).await
         }
         VerdictsCommand::Replay { policy, index: In { index }, place } => {
             let policy = policy.map(|path| settings::policy_text(&path)).transpose()?;
-            send(&place, Request::Replay { index, policy }).await
+            ask(&place, Ask::Replay { index, policy }).await
         }
         VerdictsCommand::Reinspect { status, index: In { index }, place } => {
-            send(&place, Request::Reinspect { index, status }).await
+            ask(&place, Ask::Reinspect { index, status }).await
         }
     }
 }
 
 pub(super) async fn checks(command: ChecksCommand) -> anyhow::Result<ExitCode> {
     match command {
-        ChecksCommand::List { place } => send(&place, Request::Checks).await,
-        ChecksCommand::Set { check, state, place } => send(&place, Request::SetCheck { check, state }).await,
+        ChecksCommand::List { place } => ask(&place, Ask::Checks).await,
+        ChecksCommand::Set { check, state, place } => ask(&place, Ask::SetCheck { check, state }).await,
         ChecksCommand::Evaluate { check, sample, format, index: In { index }, place } => {
-            send(&place, Request::Evaluate { index, check, sample, format }).await
+            ask(&place, Ask::Evaluate { index, check, sample, format }).await
         }
     }
 }
 
 pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
     match command {
-        JobsCommand::List { index: In { index }, place } => send(&place, Request::Jobs { index }).await,
-        JobsCommand::Retry { id, index: In { index }, place } => send(&place, Request::RetryJobs { index, id }).await,
+        JobsCommand::List { index: In { index }, place } => ask(&place, Ask::Jobs { index }).await,
+        JobsCommand::Retry { id, index: In { index }, place } => ask(&place, Ask::RetryJobs { index, id }).await,
     }
 }
 
-/// Does what was asked about the inspection. Requests about anything else are not sent here.
-pub(super) async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(String, u8)> {
+async fn ask(place: &Place, ask: Ask) -> anyhow::Result<ExitCode> {
+    send(place, Request::Inspection(ask)).await
+}
+
+/// Does what was asked about the inspection.
+pub(super) async fn attempt(installation: &Arc<Installation>, ask: Ask) -> Result<(String, u8)> {
     let operator = Actor::Operator;
-    let text = match request {
-        Request::Verdicts { index: name, open, long, limit } => {
+    let text = match ask {
+        Ask::Verdicts { index: name, open, long, limit } => {
             let list = verdict_verbs::list(installation, &index(&name)?, open, None, limit, &operator).await?;
             lines(&list, long)
         }
-        Request::Verdict { index: name, which, format } => {
+        Ask::Verdict { index: name, which, format } => {
             let shown = verdict_verbs::show(installation, &index(&name)?, &which, &operator).await?;
             match format {
                 Format::Json => json(&shown)?,
                 Format::Text => page(&shown),
             }
         }
-        Request::Decide { index: name, which, decision, reason } => {
+        Ask::Decide { index: name, which, decision, reason } => {
             let decision = decision.parse().map_err(Error::Invalid)?;
             let name = index(&name)?;
-            let done = verdict_verbs::decide(installation, &name, &which, decision, reason.as_deref(), &operator).await?;
+            let done =
+                verdict_verbs::decide(installation, &name, &which, decision, reason.as_deref(), &operator).await?;
             let reverses = done.reverses.map(|id| format!(", reverses {id}")).unwrap_or_default();
             format!("{} is {} (decision {}{reverses})\n", done.filename, done.state.as_str(), done.id)
         }
-        Request::Replay { index: name, policy } => replay(installation, &index(&name)?, policy).await?,
-        Request::Reinspect { index: name, status } => reinspect(installation, &index(&name)?, status).await?,
-        Request::Checks => {
+        Ask::Replay { index: name, policy } => replay(installation, &index(&name)?, policy).await?,
+        Ask::Reinspect { index: name, status } => reinspect(installation, &index(&name)?, status).await?,
+        Ask::Checks => {
             let mut out = String::new();
             for row in check_verbs::list(installation, &operator).await? {
                 let version = row.version.map_or("-".to_owned(), |version| version.to_string());
@@ -89,12 +93,12 @@ pub(super) async fn attempt(installation: &Arc<Installation>, request: Request) 
             }
             out
         }
-        Request::SetCheck { check, state } => {
+        Ask::SetCheck { check, state } => {
             let state = state.parse().map_err(Error::Invalid)?;
             check_verbs::set(installation, &check, state, &operator).await?;
             String::new()
         }
-        Request::Evaluate { index: name, check, sample, format } => {
+        Ask::Evaluate { index: name, check, sample, format } => {
             let name = index(&name)?;
             let found = check_verbs::evaluate(installation, &name, check.as_deref(), sample).await?;
             match format {
@@ -102,7 +106,7 @@ pub(super) async fn attempt(installation: &Arc<Installation>, request: Request) 
                 Format::Text => evaluation(&found),
             }
         }
-        Request::Jobs { index: name } => {
+        Ask::Jobs { index: name } => {
             let mut out = String::new();
             for job in job_verbs::list(installation, &index(&name)?, &operator).await? {
                 let subject = job.file.unwrap_or(job.project);
@@ -112,10 +116,9 @@ pub(super) async fn attempt(installation: &Arc<Installation>, request: Request) 
             }
             out
         }
-        Request::RetryJobs { index: name, id } => {
+        Ask::RetryJobs { index: name, id } => {
             format!("{} to be tried again\n", job_verbs::retry(installation, &index(&name)?, id, &operator).await?)
         }
-        other => return Err(Error::Internal(format!("{other:?} is not about the inspection"))),
     };
     Ok((text, 0))
 }
@@ -171,7 +174,8 @@ fn page(shown: &Shown) -> String {
         let _ = writeln!(out, "\n{check}@{version}{shadow}: {severity:?} severity, {confidence:?} confidence");
         if let Some(place) = &finding.location {
             let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
-            let layer = if place.layer.is_empty() { String::new() } else { format!(" in {}", place.layer.join(" in ")) };
+            let layer =
+                if place.layer.is_empty() { String::new() } else { format!(" in {}", place.layer.join(" in ")) };
             let _ = writeln!(out, "  at {}{line}{}", plain(&place.member), plain(&layer));
         }
         let _ = writeln!(out, "  {}", plain(&finding.why));
