@@ -49,11 +49,11 @@ pub fn reach(name: &'static str) {
     }
 }
 
-/// What a test wants found in a file whose name begins like this: `(severity, confidence)` as words. In a release
-/// build nobody can want anything.
+/// What a test wants found in a file whose name begins like this: `(severity, confidence)` as words, or `dies` for an
+/// inspection that ends without an answer. In a release build nobody can want anything.
 #[cfg(debug_assertions)]
 pub fn planted(filename: &str) -> Option<(String, String)> {
-    // `TIDEWAITER_PLANT=evil-=critical/high,odd-=medium/medium`
+    // `TIDEWAITER_PLANT=evil-=critical/high,odd-=medium/medium,bomb-=dies/dies`
     let text = std::env::var("TIDEWAITER_PLANT").ok().or_else(|| Some(tests_plant()?.to_owned()))?;
     text.split(',').find_map(|entry| {
         let (prefix, weight) = entry.split_once('=')?;
@@ -65,5 +65,5 @@ pub fn planted(filename: &str) -> Option<(String, String)> {
 /// What this crate's own tests plant.
 #[cfg(debug_assertions)]
 fn tests_plant() -> Option<&'static str> {
-    cfg!(test).then_some("evil-=critical/high,harm-=high/medium,odd-=medium/medium")
+    cfg!(test).then_some("evil-=critical/high,harm-=high/medium,odd-=medium/medium,bomb-=dies/dies")
 }

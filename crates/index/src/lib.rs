@@ -70,6 +70,8 @@ pub struct Settings {
     pub backlog: Backlog,
     /// Inspections that may wait; uploads are told to come back while there are more.
     pub inspections_waiting_max: u64,
+    /// How often all files are inspected again, in seconds; 0: when somebody asks for it.
+    pub reinspect_every_seconds: u64,
     /// How findings are weighed.
     pub policy: Arc<Policy>,
     /// Bounds on archives.
@@ -95,6 +97,7 @@ impl Default for Settings {
             inspection_budget_ms: 600_000,
             backlog: Backlog::Hold,
             inspections_waiting_max: 10_000,
+            reinspect_every_seconds: 0,
             policy: Arc::new(Policy::built_in()),
             archive: Limits::default(),
             passes_max: 2,

@@ -116,6 +116,12 @@ pub(crate) const ROWS: &[Row] = &[
         "Inspections that may wait. While there are more, uploads are answered 503 with `Retry-After`.",
     ),
     row(
+        "inspection.reinspect_every",
+        Kind::Time,
+        "0s",
+        "How often all files are inspected again. 0: only by `tidewaiter verdicts reinspect`.",
+    ),
+    row(
         "inspection.policy",
         Kind::Text,
         "",

@@ -93,6 +93,7 @@ impl Settings {
                     other => bail!("'inspection.backlog' = '{other}' is none of hold, publish"),
                 },
                 inspections_waiting_max: values.number("inspection.queue").max(1),
+                reinspect_every_seconds: values.time_ms("inspection.reinspect_every") / 1_000,
                 policy: Arc::new(match values.optional("inspection.policy") {
                     None => Policy::built_in(),
                     Some(path) => read_policy(path.as_ref()).context("'inspection.policy'")?,

@@ -272,3 +272,45 @@ async fn uploads_wait_while_the_queue_is_full() {
         stage.upload("foo", "1.2", "x = 2").await.expect("room again");
     }
 }
+
+/// Goal: what breaks its inspection is held after three attempts, under any policy and in any backlog.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_its_inspection_is_held() {
+    let lenient = std::sync::Arc::new(Policy::parse("name = \"lenient\"\nversion = 1").expect("a policy"));
+    for stage in
+        stages_with(Settings { policy: lenient.clone(), backlog: Backlog::Publish, ..Settings::default() }).await
+    {
+        let bomb = "bomb-1.0-py3-none-any.whl";
+        stage.upload("bomb", "1.0", "x = 1").await.expect("taken");
+        for attempt in 1..=3 {
+            assert_eq!(state(&stage, bomb).await, FileState::Staged, "before attempt {attempt}");
+            assert_eq!(inspect::run_once(&stage.installation).await.expect("run"), 1);
+            stage.installation.clock.advance(3_000_000);
+        }
+        let shown = show(&stage, bomb).await;
+        assert_eq!((shown.state, shown.verdict), (FileState::Held, Verdict::Hold));
+        assert_eq!((shown.reasons[0].rule.as_str(), shown.findings.len()), ("inspection-failed", 1));
+        assert_eq!(open(&stage).await, [(bomb.into(), Verdict::Hold)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schedule_begins_a_walk_when_it_is_due() {
+    for stage in stages_with(Settings { reinspect_every_seconds: 3_600, ..Settings::default() }).await {
+        stage.upload("fine", "1.0", "x = 1").await.expect("taken");
+        stage.settle().await;
+        let main = IndexName::main();
+        let under_way = async || verdicts::reinspection(&stage.installation, &main).await.expect("read").is_some();
+        verdicts::reinspect_when_due(&stage.installation).await.expect("looked");
+        assert!(!under_way().await, "the first one is due after the first interval");
+        stage.installation.clock.advance(3_600_000_000 - 1);
+        verdicts::reinspect_when_due(&stage.installation).await.expect("looked");
+        assert!(!under_way().await, "to its last moment");
+        stage.installation.clock.advance(1);
+        verdicts::reinspect_when_due(&stage.installation).await.expect("looked");
+        assert!(under_way().await);
+        while verdicts::reinspect_some(&stage.installation).await.expect("a step") > 0 {}
+        verdicts::reinspect_when_due(&stage.installation).await.expect("looked");
+        assert!(!under_way().await, "once an interval");
+    }
+}

@@ -7,7 +7,6 @@ use ::inspect::{Confidence, Failure, Finding, Inspection, Profile, Request, Resp
 use packaging::Version;
 
 use crate::blobs::layout;
-use crate::failpoint;
 use crate::model::{CheckState, FileKind, FileState, IndexName};
 use crate::store::files::FileRow;
 use crate::store::verdicts::ProfileRow;
@@ -81,10 +80,10 @@ pub(super) async fn look(installation: &Arc<Installation>, index: &IndexName, fi
         .map_err(|_| Error::Unavailable("the server is stopping".into()))?;
     let begun = tokio::time::Instant::now();
     let answer = match installation.pass(&path, request).await? {
-        Ok(Response::Checks(mut inspection)) => {
-            inspection.findings.extend(planted(&file.filename));
-            Ok(inspection)
-        }
+        Ok(Response::Checks(mut inspection)) => planted(&file.filename).map(|found| {
+            inspection.findings.extend(found);
+            inspection
+        }),
         Ok(Response::Rules(_) | Response::Probe(_)) => {
             Err(Failure::Unavailable("the sandbox answered another question".into()))
         }
@@ -109,21 +108,32 @@ pub(super) fn broken(failure: &Failure) -> Finding {
 }
 
 /// What a test wants found here; nothing in a release build.
-fn planted(filename: &str) -> Option<Finding> {
+fn planted(filename: &str) -> Result<Option<Finding>, Failure> {
     #[cfg(debug_assertions)]
     {
-        let (severity, confidence) = failpoint::planted(filename)?;
-        Some(Finding {
+        let Some((severity, confidence)) = crate::failpoint::planted(filename) else { return Ok(None) };
+        if severity == "dies" {
+            return Err(Failure::Died);
+        }
+        let (Ok(severity), Ok(confidence)) =
+            (serde_json::from_value(severity.into()), serde_json::from_value(confidence.into()))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Finding {
             check: "planted".into(),
-            severity: serde_json::from_value(severity.into()).ok()?,
-            confidence: serde_json::from_value(confidence.into()).ok()?,
+            severity,
+            confidence,
             why: "A test planted it.".into(),
             tags: vec!["test/planted".into()],
             ..broken(&Failure::Died)
-        })
+        }))
     }
     #[cfg(not(debug_assertions))]
-    None
+    {
+        let _ = filename;
+        Ok(None)
+    }
 }
 
 /// The predecessor's profile, and that of the release's other form.
@@ -225,5 +235,40 @@ mod tests {
         let finding = |check: &str| Finding { check: check.into(), ..broken(&Failure::Died) };
         let (active, shadow) = states.split(vec![finding("a"), finding("s"), finding("d")]);
         assert_eq!((active, shadow), (vec![finding("a")], vec![finding("s")]));
+    }
+
+    /// Goal: a file is held against what an installer would replace by it, and against its other form.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn neighbours_are_found_by_version_and_form() {
+        for stage in crate::ops::tests::stages().await {
+            for (n, version) in ["2.0", "1.0", "1.10", "1.9", "3.0rc1"].iter().enumerate() {
+                stage.upload("foo", version, &format!("x = {n}")).await.expect("taken");
+            }
+            stage.settle().await;
+            let mut tx = stage.installation.store.write().await.expect("a transaction");
+            let files = crate::store::files::of_index(&mut tx, stage.index.id, 0, 10).await.expect("sql");
+            for file in files.iter().filter(|file| file.version != "3.0rc1") {
+                let words = [file.version.clone()].into();
+                let profile = Profile { version: Profile::VERSION, words, cut: false };
+                let body = serde_json::to_string(&profile).expect("JSON");
+                verdicts::set_profile(&mut tx, stage.index.id, file.id, &body, 0).await.expect("sql");
+            }
+            let mut before = BTreeMap::new();
+            for file in &files {
+                let (previous, sibling) = neighbours(&mut tx, file).await.expect("sql");
+                assert_eq!(sibling, None, "a release of one wheel");
+                before.insert(file.version.clone(), previous.and_then(|p| p.words.into_iter().next()));
+            }
+            let want = [("1.0", "1.9"), ("1.10", "1.9"), ("1.9", "1.0"), ("2.0", "1.10"), ("3.0rc1", "2.0")];
+            let want = want.map(|(version, previous)| (version.to_owned(), Some(previous.to_owned())));
+            assert_eq!(before, BTreeMap::from(want), "{}", stage.installation.store.engine());
+            let held = files.iter().find(|file| file.version == "1.9").expect("uploaded");
+            crate::store::files::set_state(&mut tx, held.id, FileState::Held).await.expect("sql");
+            let next = files.iter().find(|file| file.version == "1.10").expect("uploaded");
+            let (previous, _) = neighbours(&mut tx, next).await.expect("sql");
+            assert!(previous.expect("one").words.contains("1.0"), "what nobody can install is no predecessor");
+            let old = Profile { version: Profile::VERSION + 1, ..Profile::default() };
+            assert_eq!(profile(&serde_json::to_string(&old).expect("JSON")), None, "other words are not compared");
+        }
     }
 }

@@ -30,6 +30,8 @@ const PAGE: i64 = 500;
 const STEP: i64 = 4;
 /// The walk's name in the ledger.
 const AGAIN: &str = "reinspect";
+/// When the schedule last began one.
+const SCHEDULE: &str = "schedule";
 
 /// A verdict with everything that belongs to it.
 #[derive(Debug, Clone, Serialize)]
@@ -400,6 +402,39 @@ pub async fn reinspect(installation: &Installation, index: &IndexName, actor: &A
     Ok(())
 }
 
+/// Begins a second inspection of every index for which one is due. The first is due one interval after this is first
+/// asked.
+pub(super) async fn reinspect_when_due(installation: &Installation) -> Result<()> {
+    let every_us =
+        i64::try_from(installation.settings.reinspect_every_seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    if every_us == 0 {
+        return Ok(());
+    }
+    let now = installation.clock.now_us();
+    let due = {
+        let mut tx = installation.store.read().await?;
+        let known = walks::all(&mut tx, SCHEDULE).await?;
+        let mut rows = indexes::all(&mut tx).await?;
+        rows.retain(|row| {
+            let last = known.iter().find(|walk| walk.index_id == row.id).map(|walk| walk.started_us);
+            last.is_none_or(|last| now.saturating_sub(last) >= every_us)
+        });
+        rows.into_iter().map(|row| (known.iter().any(|walk| walk.index_id == row.id), row)).collect::<Vec<_>>()
+    };
+    for (began_before, row) in due {
+        let mut tx = installation.store.write().await?;
+        // The row of this name is no walk: it says when the last one was begun.
+        walks::begin(&mut tx, row.id, SCHEDULE, "", now).await?;
+        if began_before && walks::get(&mut tx, row.id, AGAIN).await?.is_none() {
+            walks::begin(&mut tx, row.id, AGAIN, &checks::versions(), now).await?;
+            let (name, detail) = (row.name(), json!({ "checks": checks::versions() }));
+            audit::note(&mut tx, Some(row.id), now, "schedule", "verdicts.reinspect", name.as_str(), detail).await?;
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
 /// How far a second inspection has come: files seen to, files with something new; `None` when there is none.
 ///
 /// # Errors
@@ -427,6 +462,13 @@ pub(super) async fn reinspect_some(installation: &Arc<Installation>) -> Result<u
 }
 
 async fn reinspect_step(installation: &Arc<Installation>, walk: &WalkRow) -> Result<usize> {
+    if walk.goal != checks::versions() {
+        // Another program than the one that began it: its checks have not seen the first files.
+        let mut tx = installation.store.write().await?;
+        walks::begin(&mut tx, walk.index_id, AGAIN, &checks::versions(), installation.clock.now_us()).await?;
+        tx.commit().await?;
+        return Ok(1);
+    }
     let (rows, index) = {
         let mut tx = installation.store.read().await?;
         (

@@ -170,7 +170,11 @@ async fn inspections(installation: Arc<Installation>, mut stop: watch::Receiver<
 
 async fn reinspections(installation: Arc<Installation>, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
-        match verdicts::reinspect_some(&installation).await {
+        let step = async {
+            verdicts::reinspect_when_due(&installation).await?;
+            verdicts::reinspect_some(&installation).await
+        };
+        match step.await {
             Ok(0) => tokio::select! {
                 () = installation.again_wake.notified() => {}
                 () = tokio::time::sleep(POLL) => {}

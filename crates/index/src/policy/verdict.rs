@@ -73,7 +73,8 @@ struct Row {
 enum Within {
     /// Anywhere in the file.
     #[default]
-    File,
+    #[serde(rename = "file")]
+    Anywhere,
     /// In one member of the archive.
     Member,
 }
@@ -192,7 +193,7 @@ impl Row {
         for finding in findings.iter().filter(|finding| self.fits(finding)) {
             let place = match (self.within, &finding.location) {
                 (Within::Member, Some(location)) => location.member.as_str(),
-                (Within::Member, None) | (Within::File, _) => "",
+                (Within::Member, None) | (Within::Anywhere, _) => "",
             };
             groups.entry(place).or_default().push(finding);
         }
