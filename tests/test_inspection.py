@@ -62,8 +62,8 @@ def surfaces(server, package, was_shown=False):
     return shown
 
 
-def test_a_held_file_is_nowhere_until_it_is_decided(planted):
-    server = planted()
+def test_a_held_file_is_nowhere_until_it_is_decided(planted, ledger):
+    server = planted(**ledger)
     answer = server.upload(EVIL)
     assert answer.status == 200 and "held" in answer.text
     assert answer.headers["location"] in answer.text
@@ -254,7 +254,14 @@ def test_each_index_has_its_own(planted):
     assert get(server, "/api/v1/verdicts").json()["verdicts"] == []
 
 
-def test_sdist_and_wheel_are_judged_apart(planted):
+def test_verdicts_outlive_their_files(planted):
     server = planted()
+    server.upload(EVIL)
     server.publish(sdist("pair", "1.0"), wheel("pair", "1.0"))
-    assert len(verdicts(server)) == 2
+    for project in ("evil", "pair"):
+        server.cli("project", "remove", project)
+    assert verdicts(server)[-1] == (EVIL.filename, "malicious") and len(verdicts(server)) == 3
+    assert "planted@1" in server.cli("verdicts", "show", EVIL.filename).stdout
+    refused = decide(server, EVIL.filename, "clear", ok=False)
+    assert refused.returncode == 1 and "removed" in refused.stderr
+    assert len(verdicts(server, "--limit", "2")) == 2

@@ -278,7 +278,7 @@ pub(crate) enum VerdictsCommand {
         #[arg(long)]
         long: bool,
         /// Most lines.
-        #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::value_parser!(i64).range(1..=500_000))]
         limit: i64,
         #[command(flatten)]
         index: In,

@@ -23,7 +23,7 @@ use crate::store::{Tx, audit, files, indexes, jobs, notices, projects, verdicts,
 use crate::{Error, Installation, Result};
 
 /// Most verdicts of one answer.
-pub const LISTED_MAX: i64 = 10_000;
+pub const LISTED_MAX: i64 = 1_000;
 /// Verdicts that a replay reads at once.
 const PAGE: i64 = 500;
 /// Files that one step of a second inspection looks at.

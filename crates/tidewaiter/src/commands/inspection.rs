@@ -17,6 +17,9 @@ use crate::cli::{ChecksCommand, Format, In, JobsCommand, Place, VerdictsCommand}
 use crate::control::{Ask, Request};
 use crate::settings;
 
+/// Verdicts that are read at once.
+const PAGE: i64 = 1_000;
+
 pub(super) async fn verdicts(command: VerdictsCommand) -> anyhow::Result<ExitCode> {
     match command {
         VerdictsCommand::List { open, long, limit, index: In { index }, place } => {
@@ -64,8 +67,15 @@ pub(super) async fn attempt(installation: &Arc<Installation>, ask: Ask) -> Resul
     let operator = Actor::Operator;
     let text = match ask {
         Ask::Verdicts { index: name, open, long, limit } => {
-            let list = verdict_verbs::list(installation, &index(&name)?, open, None, limit, &operator).await?;
-            lines(&list, long)
+            let (name, mut out, mut left, mut below) = (index(&name)?, String::new(), limit, None);
+            while left > 0 {
+                let most = left.min(PAGE);
+                let list = verdict_verbs::list(installation, &name, open, below, most, &operator).await?;
+                out.push_str(&lines(&list, long));
+                below = list.last().map(|row| row.id);
+                left = if list.len() as i64 == most { left - most } else { 0 };
+            }
+            out
         }
         Ask::Verdict { index: name, which, format } => {
             let shown = verdict_verbs::show(installation, &index(&name)?, &which, &operator).await?;
