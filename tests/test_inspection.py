@@ -8,6 +8,7 @@ import urllib.parse
 
 import pytest
 
+from clients import installed
 from harness import JSON, bearer, wait_until
 from packages import sdist, wheel
 
@@ -19,7 +20,7 @@ FINE = wheel("fine", "1.0")
 @pytest.fixture
 def planted(server):
     def start(**settings):
-        return server(plant=PLANT, **settings)
+        return server(**{"plant": PLANT, **settings})
 
     return start
 
@@ -135,7 +136,7 @@ def test_who_may_decide(planted):
     for who, token in people.items():
         for path in ("verdicts", f"verdicts/{EVIL.filename}", "checks", "jobs"):
             assert get(server, f"/api/v1/{path}", token).status == (200 if who in readers else 403), (who, path)
-        for path, body in (("checks/always-clear", {"state": "shadow"}), ("reinspect", {}), ("jobs/1/retry", {})):
+        for path, body in (("checks/planted", {"state": "shadow"}), ("reinspect", {}), ("jobs/1/retry", {})):
             assert server.verb(path, body, token=token).status == 403, (who, path)
     for who in ("support", "auditor", "owner", "scoped admin", "moderator"):
         answer = server.verb(f"verdicts/{EVIL.filename}/decide", {"decision": "clear"}, token=people[who])
@@ -211,7 +212,7 @@ def test_checks_have_states(planted):
     server.cli("checks", "set", "planted", "shadow")
     server.publish(EVIL)
     states = {line.split("\t")[0]: line.split("\t")[2] for line in server.cli("checks", "list").stdout.splitlines()}
-    assert states["planted"] == "shadow" and states["always-clear"] == "active"
+    assert states.pop("planted") == "shadow" and set(states.values()) == {"active"}
     trial = json.loads(server.cli("checks", "evaluate", "--check", "planted", "--format", "json").stdout)
     assert trial["files"] == 2 and trial["checks"]["planted"]["held"] == 1
     server.cli("checks", "set", "planted", "active")
@@ -265,3 +266,45 @@ def test_verdicts_outlive_their_files(planted):
     refused = decide(server, EVIL.filename, "clear", ok=False)
     assert refused.returncode == 1 and "removed" in refused.stderr
     assert len(verdicts(server, "--limit", "2")) == 2
+
+
+@pytest.mark.parametrize("tool", ["pip-current", "uv-current"])
+def test_installers_never_get_what_is_held(planted, clients, tmp_path, tool):
+    server = planted()
+    before = wheel("evil", "0.9")  # planted too: a person lets it in, as the release that everybody has
+    server.upload(before)
+    decide(server, before.filename, "clear")
+    seen, stop = [], threading.Event()
+
+    def watch():
+        while not stop.is_set():
+            seen.extend(name for name in server.filenames("evil") if name == EVIL.filename)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    assert clients.twine(server, [EVIL.write(tmp_path)]).returncode == 0
+    done, target = clients.install(tool, server, "evil")
+    assert done.returncode == 0 and installed(target) == {"evil": "0.9"}
+    stop.set()
+    watcher.join()
+    assert seen == [] and clients.install(tool, server, "evil==1.0")[0].returncode != 0
+    assert clients.twine(server, [FINE.write(tmp_path)]).returncode == 0
+    # Within two seconds of twine's return.
+    wait_until(lambda: FINE.filename in server.filenames("fine"), 2, "the clean file")
+    decide(server, EVIL.filename, "clear")
+    done, target = clients.install(tool, server, "evil")
+    assert done.returncode == 0 and installed(target) == {"evil": "1.0"}, done.stderr
+
+
+def test_a_full_queue_says_come_back(planted):
+    # Three inspections that die wait two seconds each before they are tried again.
+    server = planted(inspection_queue="1", upload_wait="0", plant="bomb-=dies/dies")
+    assert server.upload(wheel("bomb", "1.0")).status == 200
+    time.sleep(0.6)
+    refused = server.upload(FINE)
+    assert refused.status == 503 and refused.headers["retry-after"], refused.text
+    held = "bomb-1.0-py3-none-any.whl"
+    wait_until(lambda: verdicts(server) == [(held, "hold")], 20, "the third attempt")
+    assert surfaces(server, wheel("bomb", "1.0")) == []
+    time.sleep(0.6)
+    assert server.upload(FINE).status == 200
