@@ -10,6 +10,7 @@ from packages import wheel
 
 ROUTES = (Path(__file__).parent.parent / "crates" / "web" / "src" / "routes.rs").read_text()
 TOKEN_ROUTES = re.findall(r'\("([^"]+)", Token, post\(', ROUTES)
+READ_ROUTES = re.findall(r'\("([^"]+)", Token, get\(', ROUTES)
 OPTIONAL_ROUTES = re.findall(r'\("([^"]+)", AnybodyOrToken, post\(', ROUTES)
 # Who may do it: 200, or 403 (a foreign token is not found, so that ids say nothing).
 NOBODY, FOREIGN, MAINTAINER, OWNER, ADMIN, WRONG = "nobody", "foreign", "maintainer", "owner", "admin", "wrong index"
@@ -21,6 +22,11 @@ BODIES = {
     "/api/v1/projects/{project}/status": {"status": "deprecated"},
     "/api/v1/projects/{project}/roles": {"user": "foreign", "role": "maintainer"},
     "/api/v1/tokens/{token}/revoke": {},
+    "/api/v1/notices/{notice}/read": {},
+    "/api/v1/verdicts/{verdict}/decide": {"decision": "clear"},
+    "/api/v1/reinspect": {},
+    "/api/v1/checks/{check}": {"state": "active"},
+    "/api/v1/jobs/{job}/retry": {},
 }
 ALLOWED = {
     "/legacy/": {MAINTAINER, OWNER, ADMIN},
@@ -30,11 +36,27 @@ ALLOWED = {
     "/api/v1/projects/{project}/status": {OWNER, ADMIN},
     "/api/v1/projects/{project}/roles": {OWNER, ADMIN},
     "/api/v1/tokens/{token}/revoke": {OWNER, ADMIN},
+    "/api/v1/notices/{notice}/read": set(),
+    "/api/v1/verdicts/{verdict}/decide": {ADMIN},
+    "/api/v1/reinspect": {ADMIN},
+    "/api/v1/checks/{check}": {ADMIN},
+    "/api/v1/jobs/{job}/retry": {ADMIN},
+}
+# Notices are the caller's own: nobody else's are found, and here nobody has any.
+OWN = ("/api/v1/notices/{notice}/read",)
+READABLE = {
+    "/api/v1/uploads/{upload}": {OWNER},
+    "/api/v1/notices": {FOREIGN, MAINTAINER, OWNER, ADMIN},
+    "/api/v1/verdicts": {ADMIN},
+    "/api/v1/verdicts/{verdict}": {ADMIN},
+    "/api/v1/checks": {ADMIN},
+    "/api/v1/jobs": {ADMIN},
 }
 
 
 def test_the_table_names_every_route():
     assert sorted(TOKEN_ROUTES) == sorted(BODIES) == sorted(ALLOWED)
+    assert sorted(READ_ROUTES) == sorted(READABLE)
     assert OPTIONAL_ROUTES == ["/api/v1/check"]
 
 
@@ -62,6 +84,9 @@ def call(server, index, route, token, n):
     ids = [line.split("\t") for line in server.cli("token", "list", "--in", index or "main").stdout.splitlines()]
     newest = max(ids, key=lambda row: row[3])[0]
     path = route.removeprefix("/api/v1/").replace("{project}", "demo").replace("{token}", newest)
+    path = path.replace("{notice}", "1").replace("{verdict}", "demo-1.0-py3-none-any.whl").replace("{job}", "1")
+    if "{check}" in path:
+        path = path.replace("{check}", server.cli("checks", "list").stdout.partition("\t")[0])
     assert victim or "{token}" not in route
     return server.verb(path, BODIES[route], token=token, index=index).status
 
@@ -74,11 +99,27 @@ def test_matrix(stage, route):
         status = call(server, index, route, tokens[who], n)
         if who in ALLOWED[route]:
             want = {200, 409} if route.endswith("/remove") and who == ADMIN else {200}
+            # No job was given up.
+            want = {404} if route.endswith("/retry") else want
         elif route.endswith("/revoke") and who in (FOREIGN, MAINTAINER):
+            want = {404}
+        elif route in OWN and who not in (NOBODY, WRONG):
             want = {404}
         else:
             want = {403}
         assert status in want, (route, who, status)
+
+
+@pytest.mark.parametrize("route", READ_ROUTES)
+def test_who_reads(stage, route):
+    server, index, tokens = stage
+    again = server.upload(wheel("demo", "1.0"), token=tokens[OWNER], index=index)
+    path = route.replace("{upload}", again.headers["location"].rpartition("/")[2])
+    path = path.replace("{verdict}", "demo-1.0-py3-none-any.whl")
+    for who, token in tokens.items():
+        status = server.request("GET", f"{prefix(index)}{path}", headers=bearer(token)).status
+        hidden = 404 if "{upload}" in route and who not in (NOBODY, WRONG) else 403
+        assert status == (200 if who in READABLE[route] else hidden), (route, who, status)
 
 
 def test_a_stranger_learns_nothing_about_tokens(stage):

@@ -7,6 +7,7 @@ pub const FAILPOINTS: &[&str] = &[
     "upload.committed",
     "inspect.claimed",
     "inspect.judged",
+    "inspect.concluded",
     "publish.rendered",
     "publish.committed",
     "publish.linked",
@@ -46,4 +47,23 @@ pub fn reach(name: &'static str) {
             }
         }
     }
+}
+
+/// What a test wants found in a file whose name begins like this: `(severity, confidence)` as words, or `dies` for an
+/// inspection that ends without an answer. In a release build nobody can want anything.
+#[cfg(debug_assertions)]
+pub fn planted(filename: &str) -> Option<(String, String)> {
+    // `TIDEWAITER_PLANT=evil-=critical/high,odd-=medium/medium,bomb-=dies/dies`
+    let text = std::env::var("TIDEWAITER_PLANT").ok().or_else(|| Some(tests_plant()?.to_owned()))?;
+    text.split(',').find_map(|entry| {
+        let (prefix, weight) = entry.split_once('=')?;
+        let (severity, confidence) = weight.split_once('/')?;
+        filename.starts_with(prefix).then(|| (severity.to_owned(), confidence.to_owned()))
+    })
+}
+
+/// What this crate's own tests plant.
+#[cfg(debug_assertions)]
+fn tests_plant() -> Option<&'static str> {
+    cfg!(test).then_some("evil-=critical/high,harm-=high/medium,odd-=medium/medium,bomb-=dies/dies")
 }

@@ -28,8 +28,28 @@ use blobs::Blobs;
 use clock::{Clock, Entropy};
 pub use error::{Error, Result};
 use model::IndexName;
+use policy::verdict::Policy;
 use store::Store;
+use store::jobs::JobKind;
 use token::TokenSecret;
+
+/// When a file is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Once its inspection has found nothing that holds it.
+    Before,
+    /// At once; a verdict that holds it takes it away again.
+    After,
+}
+
+/// What becomes of a file that nobody came to inspect within the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backlog {
+    /// It is held until it was inspected.
+    Hold,
+    /// It is published, queued for a person, and inspected later.
+    Publish,
+}
 
 /// What an operator can set that the verbs need to know.
 #[derive(Debug, Clone)]
@@ -42,6 +62,18 @@ pub struct Settings {
     pub project_bytes_max: u64,
     /// How long a release takes new files after its first, in seconds.
     pub release_open_seconds: u64,
+    /// When a file is shown: before or after its inspection.
+    pub gate: Gate,
+    /// How long a file may wait for its inspection, in milliseconds; 0: for ever.
+    pub inspection_budget_ms: u64,
+    /// What becomes of a file that only stood in the queue for that long.
+    pub backlog: Backlog,
+    /// Inspections that may wait; uploads are told to come back while there are more.
+    pub inspections_waiting_max: u64,
+    /// How often all files are inspected again, in seconds; 0: when somebody asks for it.
+    pub reinspect_every_seconds: u64,
+    /// How findings are weighed.
+    pub policy: Arc<Policy>,
     /// Bounds on archives.
     pub archive: Limits,
     /// Passes that may run side by side.
@@ -61,6 +93,12 @@ impl Default for Settings {
             file_bytes_max: 100 << 20,
             project_bytes_max: 10 << 30,
             release_open_seconds: 14 * 86_400,
+            gate: Gate::Before,
+            inspection_budget_ms: 600_000,
+            backlog: Backlog::Hold,
+            inspections_waiting_max: 10_000,
+            reinspect_every_seconds: 0,
+            policy: Arc::new(Policy::built_in()),
             archive: Limits::default(),
             passes_max: 2,
             allow_weak_sandbox: false,
@@ -106,6 +144,15 @@ impl KeyLocks {
     }
 }
 
+/// What those who wait for an upload or a change are told.
+#[derive(Debug, Clone)]
+enum News {
+    /// A head was written.
+    Published(Arc<Publication>),
+    /// The inspection of these files ended, and nobody is shown anything by it.
+    Judged(Arc<[i64]>),
+}
+
 type HeadHook = Box<dyn Fn(&Publication) + Send + Sync>;
 
 /// One running installation: the ledger, the bytes, and the doors to the world.
@@ -126,11 +173,16 @@ pub struct Installation {
     /// Who this process is to other nodes; survives restarts on one data folder.
     node: String,
     passes: Arc<Semaphore>,
+    /// Of the places above, those that inspections may take; one is left, so that uploads never wait for them.
+    checks: Arc<Semaphore>,
     revoked: RwLock<HashSet<String>>,
     inspect_wake: Notify,
+    again_wake: Notify,
+    /// When the inspection's queue was last looked at, and whether it was full.
+    full: Mutex<Option<(tokio::time::Instant, bool)>>,
     publish_wake: watch::Sender<u64>,
     indexes_wake: Notify,
-    publications: broadcast::Sender<Arc<Publication>>,
+    news: broadcast::Sender<News>,
     head_hooks: RwLock<Vec<HeadHook>>,
     keys: KeyLocks,
 }
@@ -169,7 +221,8 @@ impl Installation {
     /// Puts the parts together and makes the index `main` when there is none.
     pub async fn new(parts: Parts) -> Result<Arc<Self>> {
         let Parts { store, blobs, clock, entropy, settings, secret, sandbox, node } = parts;
-        let passes = Arc::new(Semaphore::new(settings.passes_max.max(1)));
+        let checks = Arc::new(Semaphore::new(settings.passes_max.max(1)));
+        let passes = Arc::new(Semaphore::new(settings.passes_max.max(1) + 1));
         let installation = Arc::new(Self {
             store,
             blobs: Arc::new(blobs),
@@ -181,11 +234,14 @@ impl Installation {
             confinement: Mutex::new(None),
             node,
             passes,
+            checks,
             revoked: RwLock::default(),
             inspect_wake: Notify::new(),
+            again_wake: Notify::new(),
+            full: Mutex::new(None),
             publish_wake: watch::Sender::new(0),
             indexes_wake: Notify::new(),
-            publications: broadcast::Sender::new(1024),
+            news: broadcast::Sender::new(1024),
             head_hooks: RwLock::default(),
             keys: KeyLocks::default(),
         });
@@ -227,6 +283,28 @@ impl Installation {
             return Some("Uploads are disabled: the sandbox that opens archives cannot be confined on this machine.");
         }
         None
+    }
+
+    /// Refuses uploads while more inspections wait than are wanted. The ledger is asked twice a second at most.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], to be tried again.
+    pub async fn room_for_inspection(&self) -> Result<()> {
+        let known = *self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = match known {
+            Some((at, full)) if at.elapsed() < std::time::Duration::from_millis(500) => full,
+            Some(_) | None => {
+                let most = i64::try_from(self.settings.inspections_waiting_max).unwrap_or(i64::MAX);
+                let mut tx = self.store.read().await?;
+                let full = store::jobs::waiting(&mut tx, JobKind::Inspect, most.max(1)).await? >= most.max(1);
+                *self.full.lock().unwrap_or_else(PoisonError::into_inner) = Some((tokio::time::Instant::now(), full));
+                full
+            }
+        };
+        if full {
+            return Err(Error::Unavailable("Too many uploads wait for their inspection. Try again later.".into()));
+        }
+        Ok(())
     }
 
     /// Whether the token was revoked, as far as this node knows: at most a second old.

@@ -66,6 +66,21 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ProjectCommand,
     },
+    /// What the inspection concluded, and what people decide about it.
+    Verdicts {
+        #[command(subcommand)]
+        command: VerdictsCommand,
+    },
+    /// The checks of the inspection: their states, and trials without effect.
+    Checks {
+        #[command(subcommand)]
+        command: ChecksCommand,
+    },
+    /// The background's queue.
+    Jobs {
+        #[command(subcommand)]
+        command: JobsCommand,
+    },
     /// Say what an upload of these files would be told. Nothing is sent or kept.
     Check {
         /// Wheels and sdists; with --archive-only any zip, tar or tar.gz.
@@ -245,6 +260,124 @@ pub(crate) enum ProjectCommand {
         user: String,
         #[arg(value_parser = ["owner", "maintainer"], required_if_eq("action", "add"))]
         role: Option<String>,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VerdictsCommand {
+    /// One filename and verdict a line, newest first.
+    List {
+        /// Only what waits for a person.
+        #[arg(long)]
+        open: bool,
+        /// Also the verdict's id, the file's state, the project, and when.
+        #[arg(long)]
+        long: bool,
+        /// Most lines.
+        #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::value_parser!(i64).range(1..=500_000))]
+        limit: i64,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Reasons, evidence and decisions.
+    Show {
+        /// A file's name, or a verdict's id.
+        #[arg(value_name = "FILE|ID")]
+        which: String,
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Decide: clear publishes, hold takes back until it is decided, refuse keeps out. Another decision reverses it.
+    Decide {
+        /// A file's name, or a verdict's id.
+        #[arg(value_name = "FILE|ID")]
+        which: String,
+        #[arg(value_parser = ["clear", "hold", "refuse"])]
+        decision: String,
+        /// Told to the owners.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Say what another policy would have made of everything that was found. Changes nothing.
+    Replay {
+        /// The policy; without it, the one in force.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Have every file inspected again, in the background of the running server; it goes on where it stopped.
+    Reinspect {
+        /// Only say how far it has come.
+        #[arg(long)]
+        status: bool,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChecksCommand {
+    /// Check, version, state, files in which it found something, findings.
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Set a check's state: shadow is recorded and cannot influence, disabled is thrown away.
+    Set {
+        check: String,
+        #[arg(value_parser = ["shadow", "active", "disabled"])]
+        state: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Inspect stored files again without effect, and say what each check would have done.
+    Evaluate {
+        /// Only this check.
+        #[arg(long, value_name = "ID")]
+        check: Option<String>,
+        /// That many files, evenly spread; all of them when absent.
+        #[arg(long, value_name = "N")]
+        sample: Option<u64>,
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// List jobs, those that were given up first.
+    List {
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Try jobs again that were given up: one, or all.
+    Retry {
+        id: Option<i64>,
         #[command(flatten)]
         index: In,
         #[command(flatten)]

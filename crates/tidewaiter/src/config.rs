@@ -91,6 +91,42 @@ pub(crate) const ROWS: &[Row] = &[
     row("upload.file_size", Kind::Bytes, "100 MB", "Largest file."),
     row("upload.project_size", Kind::Bytes, "10 GB", "Most bytes of all files of a project together."),
     row("upload.release_open", Kind::Time, "14d", "How long a release takes new files after its first."),
+    row(
+        "inspection.gate",
+        Kind::Text,
+        "before",
+        "`before`: a file is shown once its inspection has cleared it. `after`: it is shown at once and taken away again when its inspection holds it.",
+    ),
+    row(
+        "inspection.budget",
+        Kind::Time,
+        "10m",
+        "How long a file may wait for its inspection. After that it is held, says so, and is released when the inspection has cleared it. 0: it waits for ever.",
+    ),
+    row(
+        "inspection.backlog",
+        Kind::Text,
+        "hold",
+        "`hold`, or `publish`: what only stood in the queue for that long is published meanwhile, queued for a person, and inspected later. Never what crashed its inspection, ran out of time or broke a limit.",
+    ),
+    row(
+        "inspection.queue",
+        Kind::Number,
+        "10000",
+        "Inspections that may wait. While there are more, uploads are answered 503 with `Retry-After`.",
+    ),
+    row(
+        "inspection.reinspect_every",
+        Kind::Time,
+        "0s",
+        "How often all files are inspected again. 0: only by `tidewaiter verdicts reinspect`.",
+    ),
+    row(
+        "inspection.policy",
+        Kind::Text,
+        "",
+        "A file that says how findings become a verdict (docs/operating.md), instead of the built-in one.",
+    ),
     row("archive.members", Kind::Number, "50000", "Most members of an archive."),
     row("archive.unpacked", Kind::Bytes, "2 GB", "Most bytes of all members together, unpacked."),
     row(
@@ -119,7 +155,7 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 /// Variables that are no settings.
-const OTHER_VARIABLES: &[&str] = &["TIDEWAITER_FAILPOINT"];
+const OTHER_VARIABLES: &[&str] = &["TIDEWAITER_FAILPOINT", "TIDEWAITER_PLANT"];
 
 /// Values as text, by key.
 #[derive(Debug, Clone, Default)]

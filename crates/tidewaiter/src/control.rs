@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::cli::Format;
 use crate::commands::execute;
 use crate::place::control_path;
 
@@ -34,6 +35,29 @@ pub(crate) enum Request {
     Role { index: String, project: String, user: String, role: Option<String> },
     Scrub { index: Option<String> },
     Doctor,
+    Inspection(Ask),
+}
+
+/// What an operator asks about the inspection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    Verdicts { index: String, open: bool, long: bool, limit: i64 },
+    Verdict { index: String, which: String, format: Format },
+    Decide { index: String, which: String, decision: String, reason: Option<String> },
+    Replay { index: String, policy: Option<String> },
+    Reinspect { index: String, status: bool },
+    Checks,
+    SetCheck { check: String, state: String },
+    Evaluate { index: String, check: Option<String>, sample: Option<u64>, format: Format },
+    Jobs { index: String },
+    RetryJobs { index: String, id: Option<i64> },
+}
+
+impl Request {
+    /// Whether it opens archives, so that a process of its own needs a sandbox for it.
+    pub(crate) fn needs_sandbox(&self) -> bool {
+        matches!(self, Self::Doctor | Self::Inspection(Ask::Evaluate { .. }))
+    }
 }
 
 /// Which files of a project.

@@ -1,11 +1,16 @@
 //! Configuration as meant: every value checked, none optional that need not be.
 
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use inspect::{Limits, SandboxLimits};
 use web::WebSettings;
+
+use index::policy::verdict::{POLICY_BYTES_MAX, Policy};
+use index::{Backlog, Gate};
 
 use crate::cli::Place;
 use crate::config::Values;
@@ -76,6 +81,23 @@ impl Settings {
                 file_bytes_max: values.bytes("upload.file_size"),
                 project_bytes_max: values.bytes("upload.project_size"),
                 release_open_seconds: values.time_ms("upload.release_open") / 1_000,
+                gate: match values.text("inspection.gate") {
+                    "before" => Gate::Before,
+                    "after" => Gate::After,
+                    other => bail!("'inspection.gate' = '{other}' is none of before, after"),
+                },
+                inspection_budget_ms: values.time_ms("inspection.budget"),
+                backlog: match values.text("inspection.backlog") {
+                    "hold" => Backlog::Hold,
+                    "publish" => Backlog::Publish,
+                    other => bail!("'inspection.backlog' = '{other}' is none of hold, publish"),
+                },
+                inspections_waiting_max: values.number("inspection.queue").max(1),
+                reinspect_every_seconds: values.time_ms("inspection.reinspect_every") / 1_000,
+                policy: Arc::new(match values.optional("inspection.policy") {
+                    None => Policy::built_in(),
+                    Some(path) => read_policy(path.as_ref()).context("'inspection.policy'")?,
+                }),
                 archive,
                 passes_max: values.number("sandbox.parallel").max(1) as usize,
                 allow_weak_sandbox: values.flag("sandbox.allow_weak"),
@@ -90,4 +112,17 @@ impl Settings {
             },
         })
     }
+}
+
+/// The text of a policy, within its limit.
+pub(crate) fn policy_text(path: &Path) -> Result<String> {
+    let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut text = String::new();
+    let most = POLICY_BYTES_MAX as u64 + 1;
+    file.take(most).read_to_string(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text)
+}
+
+fn read_policy(path: &Path) -> Result<Policy> {
+    Policy::parse(&policy_text(path)?).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }

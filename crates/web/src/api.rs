@@ -19,18 +19,22 @@ use crate::routes::Site;
 /// Largest request body, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
-struct Call<T> {
-    app: App,
-    site: Site,
+pub(crate) struct Call<T> {
+    pub(crate) app: App,
+    pub(crate) site: Site,
     headers: HeaderMap,
-    actor: index::model::TokenActor,
-    body: T,
+    pub(crate) actor: index::model::TokenActor,
+    pub(crate) body: T,
+    query: Vec<(String, String)>,
 }
 
 impl<T: DeserializeOwned> Call<T> {
-    async fn read(app: App, site: Site, request: Request<Body>) -> Result<Self, Response> {
+    pub(crate) async fn read(app: App, site: Site, request: Request<Body>) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let mut headers = parts.headers;
+        // Numbers and words only: nothing here needs decoding.
+        let query = parts.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        let query = query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         // JSON in, JSON out, also where it fails.
         headers.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
         let answer = |failure: Failure| failure.answer(&headers);
@@ -52,7 +56,7 @@ impl<T: DeserializeOwned> Call<T> {
                 format!("The request body is not the JSON expected here: {error}."),
             ))
         })?;
-        Ok(Self { app, site, headers, actor, body })
+        Ok(Self { app, site, headers, actor, body, query })
     }
 
     fn project(&self) -> Result<NormalizedName, Failure> {
@@ -62,7 +66,20 @@ impl<T: DeserializeOwned> Call<T> {
             .ok_or_else(|| Failure::not_found("There is no such project."))
     }
 
-    fn answer(&self, outcome: Result<serde_json::Value, Failure>) -> Response {
+    /// A segment of the path as a number.
+    pub(crate) fn number(&self, name: &str) -> Result<i64, Failure> {
+        let text = self.site.param(name).unwrap_or_default();
+        text.parse().map_err(|_| Failure::not_found("There is no such thing."))
+    }
+
+    /// A parameter of the query, when it is there.
+    pub(crate) fn asked<V: std::str::FromStr>(&self, name: &str) -> Result<Option<V>, Failure> {
+        let Some((_, text)) = self.query.iter().find(|(known, _)| known == name) else { return Ok(None) };
+        let bad = || Failure::new(StatusCode::BAD_REQUEST, format!("'{name}' does not have a value of its kind."));
+        text.parse().map(Some).map_err(|_| bad())
+    }
+
+    pub(crate) fn answer(&self, outcome: Result<serde_json::Value, Failure>) -> Response {
         match outcome {
             Ok(value) => ([(header::CONTENT_TYPE, "application/json")], format!("{value}\n")).into_response(),
             Err(failure) => failure.answer(&self.headers),
@@ -190,7 +207,7 @@ pub(crate) async fn roles(State(app): State<App>, site: Site, request: Request<B
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// `POST /api/v1/tokens/{token}/revoke`: the holder's own tokens, by id.
 pub(crate) async fn revoke(State(app): State<App>, site: Site, request: Request<Body>) -> Response {

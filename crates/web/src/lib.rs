@@ -10,6 +10,7 @@ mod description;
 mod error;
 mod files;
 mod form;
+mod inspection;
 mod metrics;
 mod negotiate;
 mod pages;

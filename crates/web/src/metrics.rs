@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     uploads: Family<Labels, Counter>,
     jobs: Family<Labels, Gauge>,
+    open: Gauge<i64, std::sync::atomic::AtomicI64>,
     sandbox: Gauge<i64, std::sync::atomic::AtomicI64>,
     requests: Counter<u64, AtomicU64>,
 }
@@ -29,7 +30,8 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("tidewaiter");
         let (uploads, jobs) = (Family::default(), Family::default());
-        let (sandbox, requests) = (Gauge::default(), Counter::default());
+        let (open, sandbox, requests) = (Gauge::default(), Gauge::default(), Counter::default());
+        registry.register("verdicts_open", "Verdicts that wait for a person", Gauge::clone(&open));
         registry.register("uploads", "Uploads by outcome", Family::clone(&uploads));
         registry.register("jobs", "Background jobs by kind and state", Family::clone(&jobs));
         registry.register(
@@ -38,7 +40,7 @@ impl Metrics {
             Gauge::clone(&sandbox),
         );
         registry.register("requests", "Requests answered", Counter::clone(&requests));
-        Self { registry, uploads, jobs, sandbox, requests }
+        Self { registry, uploads, jobs, open, sandbox, requests }
     }
 
     pub(crate) fn upload(&self, accepted: bool) {
@@ -80,12 +82,20 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     metrics.sandbox.set(i64::from(app.installation().confinement().is_strong()));
     match index::ops::workers::queue(app.installation()).await {
         Ok(rows) => {
+            // A kind that is done is not among the rows, and must not keep its last number.
+            metrics.jobs.clear();
             for (kind, dead, count) in rows {
                 let state = if dead { "dead" } else { "waiting" };
                 metrics.jobs.get_or_create(&vec![("kind", kind), ("state", state.to_owned())]).set(count);
             }
         }
         Err(error) => tracing::error!(%error, "cannot count the jobs"),
+    }
+    match index::ops::verdicts::open_count(app.installation()).await {
+        Ok(count) => {
+            metrics.open.set(count);
+        }
+        Err(error) => tracing::error!(%error, "cannot count the verdicts"),
     }
     let mut text = String::new();
     if encode(&mut text, &metrics.registry).is_err() {

@@ -13,7 +13,7 @@ use index::model::IndexName;
 
 use crate::app::App;
 use crate::error::Failure;
-use crate::{api, files, metrics, pages, simple, upload};
+use crate::{api, files, inspection, metrics, pages, simple, upload};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,17 @@ fn index_routes() -> Vec<Line> {
         ("/api/v1/projects/{project}/status", Token, post(api::status)),
         ("/api/v1/projects/{project}/roles", Token, post(api::roles)),
         ("/api/v1/tokens/{token}/revoke", Token, post(api::revoke)),
+        ("/api/v1/uploads/{upload}", Token, get(inspection::upload)),
+        ("/api/v1/notices", Token, get(inspection::notices)),
+        ("/api/v1/notices/{notice}/read", Token, post(inspection::read_notice)),
+        ("/api/v1/verdicts", Token, get(inspection::verdicts)),
+        ("/api/v1/verdicts/{verdict}", Token, get(inspection::verdict)),
+        ("/api/v1/verdicts/{verdict}/decide", Token, post(inspection::decide)),
+        ("/api/v1/reinspect", Token, post(inspection::reinspect)),
+        ("/api/v1/checks", Token, get(inspection::checks)),
+        ("/api/v1/checks/{check}", Token, post(inspection::set_check)),
+        ("/api/v1/jobs", Token, get(inspection::jobs)),
+        ("/api/v1/jobs/{job}/retry", Token, post(inspection::retry)),
     ]
 }
 

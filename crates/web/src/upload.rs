@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use index::model::FileState;
+use index::ops::notices::{self, Status};
 use index::ops::upload::{self as verbs, Accepted};
 use packaging::{Rejection, Rule};
 use serde_json::json;
@@ -28,7 +29,7 @@ pub(crate) async fn legacy(State(app): State<App>, site: Site, request: Request<
     }
     app.metrics().upload(outcome.is_ok());
     let mut response = match outcome {
-        Ok(accepted) => said(&accepted, &parts.headers),
+        Ok((accepted, status)) => said(&accepted, status.as_ref(), &site, &parts.headers),
         Err(failure) => failure.answer(&parts.headers),
     };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization, Accept"));
@@ -55,12 +56,14 @@ async fn take(
     headers: &HeaderMap,
     query_action: Option<String>,
     body: Draining,
-) -> Result<Accepted, Failure> {
+) -> Result<(Accepted, Option<Status>), Failure> {
     let index = app.index(&site.index).await?;
     if let Some(reason) = app.installation().uploads_refused() {
         return Err(Failure::rejected(vec![Rejection::new(Rule::UploadsOff, reason)]));
     }
     let actor = auth::actor(app.installation(), &site.index, headers)?;
+    // Before the body is read: what cannot be inspected soon is not taken.
+    app.installation().room_for_inspection().await?;
     let Read { action, upload, too_large } = form::read(app, &index, headers, body).await?;
     check_action(query_action.or(action).as_deref())?;
     if let Some(too_large) = too_large {
@@ -70,7 +73,14 @@ async fn take(
         let rejections = missing_content(app, site, upload, Some(&actor)).await?;
         return Err(Failure::rejected(rejections));
     }
-    Ok(verbs::upload(app.installation(), &index, &actor, upload).await?)
+    let filename = upload.filename.clone();
+    let accepted = verbs::upload(app.installation(), &index, &actor, upload).await?;
+    // It was accepted: whatever cannot be read now, the answer stays 200.
+    let status = notices::status_of(app.installation(), index.id, &filename, &actor).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the status of an upload cannot be read");
+        None
+    });
+    Ok((accepted, status))
 }
 
 /// The other rules are asked too, so that a form without its file learns of everything at once.
@@ -106,25 +116,39 @@ fn action_of(query: Option<&str>) -> Option<String> {
         .find_map(|(key, value)| matches!(key, ":action" | "%3Aaction" | "%3aaction").then(|| value.to_owned()))
 }
 
-/// The answer to an accepted upload. Clients print nothing of it; people with curl do.
-fn said(accepted: &Accepted, headers: &HeaderMap) -> Response {
+/// The answer to an accepted upload. Clients print nothing of it; people with curl do. `Location` and `status_url`
+/// name the place that tells what becomes of it.
+fn said(accepted: &Accepted, status: Option<&Status>, site: &Site, headers: &HeaderMap) -> Response {
+    let held = status.is_some_and(|status| status.state == "held");
     let (state, text) = match accepted {
-        Accepted::AlreadyHere => ("unchanged", "The same file is here already. Nothing was changed.".to_owned()),
+        Accepted::AlreadyHere if !held => {
+            ("unchanged", "The same file is here already. Nothing was changed.".to_owned())
+        }
         Accepted::Staged { filename, published: true, .. } => ("published", format!("'{filename}' is published.")),
         Accepted::Staged { filename, state: FileState::Held, .. } => {
             ("held", format!("'{filename}' was accepted and is held until a person has looked at it."))
+        }
+        Accepted::AlreadyHere => {
+            ("held", "The same file is here already. It is held until a person has looked at it.".to_owned())
         }
         Accepted::Staged { filename, .. } => (
             "inspecting",
             format!("'{filename}' was accepted and is still being inspected. It will appear without further action."),
         ),
     };
-    if negotiate::prefers_json(headers) {
-        let body = json!({ "state": state, "message": text });
+    let url = status.map(|status| format!("{}/api/v1/uploads/{}", site.index.url_prefix(), status.id));
+    let mut response = if negotiate::prefers_json(headers) {
+        let reasons = status.map(|status| &status.reasons);
+        let body = json!({ "state": state, "message": text, "status_url": url, "reasons": reasons });
         ([(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
     } else {
-        ([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], format!("{text}\n")).into_response()
+        let more = url.as_ref().map(|url| format!("Its status: {url}\n")).unwrap_or_default();
+        ([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], format!("{text}\n{more}")).into_response()
+    };
+    if let Some(location) = url.and_then(|url| HeaderValue::try_from(url).ok()) {
+        response.headers_mut().insert(header::LOCATION, location);
     }
+    response
 }
 
 /// `POST /api/v1/check`: what an upload of this form would be told. Always JSON: `{"accepted", "rejections"}`.

@@ -2,7 +2,7 @@
 
 use packaging::ProjectStatus;
 
-use super::{Verdict, words};
+use super::{Decision, Verdict, words};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -15,6 +15,8 @@ words! {
         Visible = "visible",
         /// Held back until a person decides.
         Held = "held",
+        /// Kept from the index by a person. Another decision can still let it in.
+        Refused = "refused",
         /// Taken away; the name stays used.
         Removed = "removed",
     }
@@ -23,9 +25,16 @@ words! {
 /// What happens to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileInput {
-    /// The inspection concluded.
+    /// The inspection concluded, before anybody could see the file.
     Judged(Verdict),
-    /// A person takes the file away.
+    /// It is shown although it was not inspected yet: `inspection.gate = "after"`, or a backlog that the operator
+    /// chose to publish.
+    Admitted,
+    /// The inspection concluded after the file was admitted, or after it was held because the inspection was late.
+    JudgedLate(Verdict),
+    /// A person decided.
+    Decided(Decision),
+    /// Its owner, or an administrator, takes the file away.
     Remove,
 }
 
@@ -44,12 +53,22 @@ pub struct Illegal {
 /// # Errors
 /// [`Illegal`] where there is no such step; it is shown to whoever asked.
 pub fn step(state: FileState, input: FileInput) -> Result<FileState, Illegal> {
+    use FileInput::{Admitted, Decided, Judged, JudgedLate, Remove};
+    use FileState::{Held, Refused, Removed, Staged, Visible};
     match (state, input) {
-        (FileState::Staged, FileInput::Judged(Verdict::Clear | Verdict::Review)) => Ok(FileState::Visible),
-        (FileState::Staged, FileInput::Judged(Verdict::Hold | Verdict::Malicious)) => Ok(FileState::Held),
-        (FileState::Staged | FileState::Visible | FileState::Held, FileInput::Remove) => Ok(FileState::Removed),
-        (FileState::Visible | FileState::Held | FileState::Removed, FileInput::Judged(_))
-        | (FileState::Removed, FileInput::Remove) => Err(Illegal { state, input }),
+        (Staged, Judged(Verdict::Clear | Verdict::Review) | Admitted)
+        | (Visible | Held, JudgedLate(Verdict::Clear | Verdict::Review))
+        | (Staged | Visible | Held | Refused, Decided(Decision::Clear)) => Ok(Visible),
+        (Staged, Judged(Verdict::Hold | Verdict::Malicious))
+        | (Visible | Held, JudgedLate(Verdict::Hold | Verdict::Malicious))
+        | (Staged | Visible | Refused, Decided(Decision::Hold)) => Ok(Held),
+        (Staged | Visible | Held, Decided(Decision::Refuse)) => Ok(Refused),
+        (Staged | Visible | Held | Refused, Remove) => Ok(Removed),
+        (Visible | Held | Refused, Judged(_) | Admitted)
+        | (Staged | Refused, JudgedLate(_))
+        | (Held, Decided(Decision::Hold))
+        | (Refused, Decided(Decision::Refuse))
+        | (Removed, _) => Err(Illegal { state, input }),
     }
 }
 
@@ -64,8 +83,11 @@ mod tests {
 
     #[test]
     fn every_state_and_input_has_a_known_outcome() {
-        let inputs: Vec<FileInput> =
-            Verdict::ALL.iter().map(|v| FileInput::Judged(*v)).chain([FileInput::Remove]).collect();
+        let judged = Verdict::ALL.iter().map(|v| FileInput::Judged(*v));
+        let late = Verdict::ALL.iter().map(|v| FileInput::JudgedLate(*v));
+        let decided = Decision::ALL.iter().map(|d| FileInput::Decided(*d));
+        let others = [FileInput::Admitted, FileInput::Remove];
+        let inputs: Vec<FileInput> = judged.chain(late).chain(decided).chain(others).collect();
         let mut table = String::new();
         for state in FileState::ALL {
             for input in &inputs {
@@ -78,21 +100,66 @@ staged + Judged(Clear) = visible
 staged + Judged(Review) = visible
 staged + Judged(Hold) = held
 staged + Judged(Malicious) = held
+staged + JudgedLate(Clear) = -
+staged + JudgedLate(Review) = -
+staged + JudgedLate(Hold) = -
+staged + JudgedLate(Malicious) = -
+staged + Decided(Clear) = visible
+staged + Decided(Hold) = held
+staged + Decided(Refuse) = refused
+staged + Admitted = visible
 staged + Remove = removed
 visible + Judged(Clear) = -
 visible + Judged(Review) = -
 visible + Judged(Hold) = -
 visible + Judged(Malicious) = -
+visible + JudgedLate(Clear) = visible
+visible + JudgedLate(Review) = visible
+visible + JudgedLate(Hold) = held
+visible + JudgedLate(Malicious) = held
+visible + Decided(Clear) = visible
+visible + Decided(Hold) = held
+visible + Decided(Refuse) = refused
+visible + Admitted = -
 visible + Remove = removed
 held + Judged(Clear) = -
 held + Judged(Review) = -
 held + Judged(Hold) = -
 held + Judged(Malicious) = -
+held + JudgedLate(Clear) = visible
+held + JudgedLate(Review) = visible
+held + JudgedLate(Hold) = held
+held + JudgedLate(Malicious) = held
+held + Decided(Clear) = visible
+held + Decided(Hold) = -
+held + Decided(Refuse) = refused
+held + Admitted = -
 held + Remove = removed
+refused + Judged(Clear) = -
+refused + Judged(Review) = -
+refused + Judged(Hold) = -
+refused + Judged(Malicious) = -
+refused + JudgedLate(Clear) = -
+refused + JudgedLate(Review) = -
+refused + JudgedLate(Hold) = -
+refused + JudgedLate(Malicious) = -
+refused + Decided(Clear) = visible
+refused + Decided(Hold) = held
+refused + Decided(Refuse) = -
+refused + Admitted = -
+refused + Remove = removed
 removed + Judged(Clear) = -
 removed + Judged(Review) = -
 removed + Judged(Hold) = -
 removed + Judged(Malicious) = -
+removed + JudgedLate(Clear) = -
+removed + JudgedLate(Review) = -
+removed + JudgedLate(Hold) = -
+removed + JudgedLate(Malicious) = -
+removed + Decided(Clear) = -
+removed + Decided(Hold) = -
+removed + Decided(Refuse) = -
+removed + Admitted = -
 removed + Remove = -
 ";
         assert_eq!(table, want);

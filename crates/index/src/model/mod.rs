@@ -150,6 +150,30 @@ words! {
     }
 }
 
+words! {
+    /// A person's conclusion about a file. It wins over any verdict, and another decision can reverse it.
+    Decision {
+        /// Fine: to be seen by all.
+        Clear = "clear",
+        /// To be held back until somebody decides.
+        Hold = "hold",
+        /// Not to be in this index.
+        Refuse = "refuse",
+    }
+}
+
+words! {
+    /// What the findings of a check may do.
+    CheckState {
+        /// They are recorded and cannot influence anything.
+        Shadow = "shadow",
+        /// They are evidence.
+        Active = "active",
+        /// They are thrown away.
+        Disabled = "disabled",
+    }
+}
+
 /// Who acts. The name goes into the audit; a token narrows what the account may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {

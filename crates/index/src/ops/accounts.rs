@@ -6,9 +6,10 @@ use argon2::password_hash::PasswordHasher;
 use packaging::NormalizedName;
 use serde_json::json;
 
-use crate::model::{IndexName, SiteRole, TokenActor};
+use crate::model::{Actor, IndexName, SiteRole, TokenActor};
+use crate::policy::authz::{SiteAct, may_site};
 use crate::store::accounts::{self, TokenRow};
-use crate::store::{audit, indexes};
+use crate::store::{Tx, audit, indexes};
 use crate::{Error, Installation, Result, token};
 
 /// Longest account name, in characters.
@@ -107,7 +108,7 @@ pub async fn create_token(
     let names: Vec<String> = projects.iter().map(|name| name.as_str().to_owned()).collect();
     let scope = (!names.is_empty()).then(|| names.join(","));
     let expires_us = expires_s.map(|s| s * 1_000_000);
-    accounts::insert_token(&mut tx, &id, index_row.id, account_row.id, scope.clone(), now, expires_us).await?;
+    accounts::insert_token(&mut tx, &id, index_row.id, account_row.id, scope.clone(), now, expires_us);
     let detail = json!({ "account": account, "projects": scope, "expires_us": expires_us });
     audit::note(&mut tx, Some(index_row.id), now, actor, "token.create", &id, detail);
     tx.commit().await?;
@@ -175,4 +176,26 @@ async fn revoke(
     audit::note(&mut tx, Some(index_row.id), now, actor, "token.revoke", id, json!({}));
     tx.commit().await?;
     installation.refresh_revocations().await
+}
+
+/// The name of somebody who may do this to the installation's inspection.
+///
+/// # Errors
+/// [`Error::Forbidden`].
+pub(super) async fn site_actor(tx: &mut Tx, actor: &Actor, act: SiteAct) -> Result<String> {
+    let token = match actor {
+        Actor::Operator => return Ok("operator".to_owned()),
+        Actor::Token(token) => token,
+    };
+    let account = accounts::by_id(tx, token.account_id)
+        .await?
+        .ok_or_else(|| Error::Forbidden("Invalid or non-existent authentication information.".into()))?;
+    // Such a token lies in build pipelines, and what it may do ends at its projects.
+    if token.projects.is_some() {
+        return Err(Error::Forbidden("A token that is restricted to projects cannot do this.".into()));
+    }
+    if !may_site(act, account.site_role.as_deref().and_then(|role| role.parse().ok())) {
+        return Err(Error::Forbidden(format!("The user '{}' may not do this.", account.name)));
+    }
+    Ok(account.name)
 }

@@ -1,39 +1,54 @@
-//! The inspection job: sandboxed child → findings → policy → verdict, then one transaction with the verdict, the
-//! file's next state and the publish job.
+//! The inspection job: sandboxed child → findings → policy → verdict, then one transaction with the verdict, its
+//! findings, the file's next state, notices, and the publish job.
 
 use std::sync::Arc;
 
+use ::inspect::{Failure, Finding, Inspection, Profile, checks};
 use serde_json::json;
+use tokio::task::JoinSet;
 
-use ::inspect::{Confidence, Failure, Finding, Request, Response, Severity, Subject, checks};
-
-use crate::blobs::layout;
+use super::look::{self, Look, States};
 use crate::failpoint;
 use crate::model::lifecycle::step;
 use crate::model::{FileInput, FileState, Verdict};
-use crate::policy::verdict::conclude;
+use crate::policy::verdict::{Conclusion, conclude};
 use crate::store::files::FileRow;
-use crate::store::jobs::{JobKind, JobRow};
-use crate::store::{audit, files, indexes, jobs, projects};
-use crate::{Error, Installation, Result};
+use crate::store::jobs::{JobKind, JobRow, OverdueRow};
+use crate::store::verdicts::NewVerdict;
+use crate::store::{Tx, audit, files, indexes, jobs, notices, projects, verdicts};
+use crate::{Backlog, Error, Installation, News, Result};
 
-/// How many jobs are taken at once; their verdicts share one transaction.
-const BATCH: i64 = 16;
+/// Files that are looked at or wait for a place of the sandbox, in this process.
+const RUNNING_MAX: usize = 16;
 /// After this many attempts a file whose inspection gives no answer is held.
 const ATTEMPTS_MAX: i64 = 3;
-/// How long jobs are this worker's, in microseconds; longer than all passes of a batch one after another.
+/// How long jobs are this worker's, in microseconds; longer than all passes that run one after another.
 const LEASE_US: i64 = 20 * 60 * 1_000_000;
 /// Pause before another attempt, in microseconds.
 const RETRY_US: i64 = 2_000_000;
+/// Most overdue files that one transaction holds.
+const OVERDUE_MAX: i64 = 100;
+
+/// A verdict that only says that there was no time for an inspection; the inspection still comes.
+const BUDGET: &str = "budget";
+const BACKLOG: &str = "backlog";
+/// The verdict of a usual inspection, and of one that came after a person's decision.
+const UPLOAD: &str = "upload";
+const LATE: &str = "late";
 
 struct Judged {
     job: JobRow,
-    file: FileRow,
     outcome: Outcome,
 }
 
 enum Outcome {
-    Verdict(Verdict, Vec<Finding>),
+    Looked {
+        inspection: Inspection,
+        floor: Option<Conclusion>,
+        cost_ms: i64,
+    },
+    /// Nothing is left to look at.
+    Moot,
     /// To be repeated; whether this attempt says anything against the file.
     Again(String, Counts),
 }
@@ -44,131 +59,331 @@ enum Counts {
     No,
 }
 
-/// Inspects what is waiting; returns how many jobs were taken.
-pub(super) async fn run_once(installation: &Arc<Installation>) -> Result<usize> {
-    let now = installation.clock.now_us();
-    let mut tx = installation.store.write().await?;
-    let taken = jobs::claim(&mut tx, JobKind::Inspect, now, now + LEASE_US, BATCH).await?;
-    if taken.is_empty() {
-        return Ok(0);
+/// The inspections of this process. Verdicts that are ready together share one transaction, and a slow file holds up
+/// nobody else's.
+pub(super) struct Inspector {
+    installation: Arc<Installation>,
+    running: JoinSet<Judged>,
+}
+
+impl Inspector {
+    pub(super) fn new(installation: Arc<Installation>) -> Self {
+        Self { installation, running: JoinSet::new() }
     }
-    tx.commit().await?;
-    failpoint::reach("inspect.claimed");
-    let (count, ids) = (taken.len(), taken.iter().map(|job| job.id).collect::<Vec<_>>());
-    let outcome = inspect_all(installation, taken).await;
-    if outcome.is_err() {
-        // What was taken is given back, or it would wait for the end of its lease.
+
+    /// Takes as many jobs as there is room for; how many there were.
+    pub(super) async fn fill(&mut self) -> Result<usize> {
+        let room = RUNNING_MAX.saturating_sub(self.running.len());
+        if room == 0 {
+            return Ok(0);
+        }
+        let installation = &self.installation;
+        let now = installation.clock.now_us();
+        if !jobs::is_claimable(&mut installation.store.read().await?, JobKind::Inspect, now).await? {
+            return Ok(0);
+        }
         let mut tx = installation.store.write().await?;
-        for id in ids {
-            jobs::retry(&mut tx, id, now + RETRY_US, "the inspection broke off", false);
+        let taken = jobs::claim(&mut tx, JobKind::Inspect, now, now + LEASE_US, room as i64).await?;
+        if taken.is_empty() {
+            return Ok(0);
         }
         tx.commit().await?;
+        failpoint::reach("inspect.claimed");
+        let count = taken.len();
+        for job in taken {
+            let installation = Arc::clone(installation);
+            self.running.spawn(async move {
+                let outcome = match judge(&installation, &job).await {
+                    Ok(outcome) => outcome,
+                    // Its bytes cannot be opened, or the ledger cannot be read: after some tries the job is laid
+                    // aside, where doctor and metrics show it.
+                    Err(error) => Outcome::Again(error.to_string(), Counts::Yes),
+                };
+                Judged { job, outcome }
+            });
+        }
+        Ok(count)
     }
-    outcome?;
-    failpoint::reach("inspect.judged");
+
+    /// Waits for the next look to end and takes all that have ended by then. `None`: none is on its way. May be
+    /// cancelled: it waits before it takes.
+    pub(super) async fn next(&mut self) -> Option<Ready> {
+        let first = self.running.join_next().await?;
+        let mut all = vec![first];
+        while let Some(more) = self.running.try_join_next() {
+            all.push(more);
+        }
+        // A look that panicked keeps its lease; its end, or the next start, gives the job back.
+        Some(Ready(all.into_iter().filter_map(std::result::Result::ok).collect()))
+    }
+
+    /// Writes verdicts down. What cannot be written is given back.
+    pub(super) async fn conclude(&self, Ready(judged): Ready) -> Result<()> {
+        let ids: Vec<i64> = judged.iter().map(|judged| judged.job.id).collect();
+        let outcome = conclude_all(&self.installation, judged).await;
+        if outcome.is_err() {
+            let now = self.installation.clock.now_us();
+            let mut tx = self.installation.store.write().await?;
+            for id in ids {
+                jobs::retry(&mut tx, id, now + RETRY_US, "the verdict could not be written", false);
+            }
+            tx.commit().await?;
+        }
+        outcome
+    }
+}
+
+/// Looks that ended.
+pub(super) struct Ready(Vec<Judged>);
+
+/// Inspects what is waiting, to its end; returns how many jobs were taken.
+#[cfg(test)]
+pub(super) async fn run_once(installation: &Arc<Installation>) -> Result<usize> {
+    let mut inspector = Inspector::new(Arc::clone(installation));
+    let count = inspector.fill().await?;
+    while let Some(ready) = inspector.next().await {
+        inspector.conclude(ready).await?;
+    }
     Ok(count)
 }
 
-async fn inspect_all(installation: &Arc<Installation>, taken: Vec<JobRow>) -> Result<()> {
-    let passes = taken.into_iter().map(|job| judge(Arc::clone(installation), job));
-    let mut judged = Vec::new();
-    for outcome in futures_join(passes).await {
-        judged.extend(outcome?);
-    }
-    conclude_all(installation, judged).await
-}
-
-async fn futures_join<T: Send + 'static>(
-    work: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
-) -> Vec<T> {
-    let mut set = tokio::task::JoinSet::new();
-    for future in work {
-        set.spawn(future);
-    }
-    set.join_all().await
-}
-
-async fn judge(installation: Arc<Installation>, job: JobRow) -> Result<Option<Judged>> {
+async fn judge(installation: &Arc<Installation>, job: &JobRow) -> Result<Outcome> {
     let file_id = job.file_id.ok_or_else(|| Error::Internal("an inspection job names a file".into()))?;
     let (file, index) = {
         let mut tx = installation.store.read().await?;
         (files::by_id(&mut tx, file_id).await?, indexes::by_id(&mut tx, job.index_id).await?)
     };
-    if file.state() != FileState::Staged {
-        // Decided before the inspection came to it: a person was faster.
-        let mut tx = installation.store.write().await?;
-        jobs::done(&mut tx, job.id);
-        tx.commit().await?;
-        return Ok(None);
+    if matches!(file.state(), FileState::Removed | FileState::Refused) {
+        return Ok(Outcome::Moot);
     }
-    let path = installation.blobs.path(&layout::vault_file(&index.name(), &file.sha256(), &file.filename));
-    let request = Request::Checks {
-        subject: Subject::Distribution(file.filename.clone()),
-        limits: installation.settings.archive.clone(),
-        previous: None,
-        sibling: None,
-    };
-    let outcome = match installation.pass(&path, request).await {
-        Ok(Ok(Response::Checks(inspection))) => Outcome::Verdict(conclude(&inspection.findings), inspection.findings),
-        Ok(Ok(_)) => Outcome::Again("the sandbox answered another question".into(), Counts::No),
-        // The sandbox is down: that says nothing about the file, so it waits, however long.
-        Ok(Err(Failure::Unavailable(why))) => Outcome::Again(why, Counts::No),
-        Ok(Err(failure)) if job.attempts >= ATTEMPTS_MAX => {
-            let finding = Finding {
-                check: "inspection".into(),
-                version: 1,
-                severity: Severity::High,
-                confidence: Confidence::High,
-                location: None,
-                excerpt: String::new(),
-                decoded: None,
-                why: failure.to_string(),
-                tags: vec!["evasion/breaks-inspection".into()],
-            };
-            Outcome::Verdict(Verdict::Hold, vec![finding])
+    let Look { answer, cost_ms } = look::look(installation, &index.name(), &file).await?;
+    failpoint::reach("inspect.judged");
+    Ok(match answer {
+        Ok(inspection) => Outcome::Looked { inspection, floor: None, cost_ms },
+        // The sandbox is down: that says nothing about the file, so it waits, at most for the budget.
+        Err(Failure::Unavailable(why)) => Outcome::Again(why, Counts::No),
+        Err(failure) if job.attempts >= ATTEMPTS_MAX => {
+            let text = format!("It could not be inspected: {failure}.");
+            let floor = Some(Conclusion::because("inspection-failed", Verdict::Hold, text));
+            let inspection = Inspection { findings: vec![look::broken(&failure)], ..Inspection::default() };
+            Outcome::Looked { inspection, floor, cost_ms }
         }
-        Ok(Err(failure)) => Outcome::Again(failure.to_string(), Counts::Yes),
-        // Its bytes cannot be opened: after some tries the job is laid aside, where doctor and metrics show it.
-        Err(error) => Outcome::Again(error.to_string(), Counts::Yes),
-    };
-    Ok(Some(Judged { job, file, outcome }))
+        Err(failure) => Outcome::Again(failure.to_string(), Counts::Yes),
+    })
 }
 
 async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Result<()> {
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
-    let mut publish = false;
-    for Judged { job, file, outcome } in judged {
-        let (verdict, findings) = match outcome {
-            Outcome::Verdict(verdict, findings) => (verdict, findings),
+    let states = States::load(&mut tx).await?;
+    let (mut publish, mut unseen) = (false, Vec::new());
+    for Judged { job, outcome } in judged {
+        match outcome {
+            Outcome::Moot => jobs::done(&mut tx, job.id),
             Outcome::Again(why, counts) => {
                 let dead = counts == Counts::Yes && job.attempts > ATTEMPTS_MAX;
-                tracing::warn!(file = %file.filename, why, dead, "inspection gave no answer");
+                tracing::warn!(job = job.id, why, dead, "inspection gave no answer");
                 jobs::retry(&mut tx, job.id, now + RETRY_US, &why, dead);
                 if counts == Counts::No {
                     jobs::forget_attempt(&mut tx, job.id);
                 }
-                continue;
             }
-        };
-        jobs::done(&mut tx, job.id);
-        // Read again inside the write: a person may have decided meanwhile, and a person's decision wins.
-        let state = files::by_id(&mut tx, file.id).await?.state();
-        let Ok(next) = step(state, FileInput::Judged(verdict)) else { continue };
-        files::set_state(&mut tx, file.id, next);
-        let evidence = serde_json::to_string(&findings).map_err(|e| Error::Internal(e.to_string()))?;
-        files::insert_verdict(&mut tx, job.index_id, &file, verdict, &checks::versions(), &evidence, now).await?;
-        let detail = json!({ "verdict": verdict.as_str() });
-        audit::note(&mut tx, Some(job.index_id), now, "inspection", "file.judge", &file.filename, detail);
-        if next == FileState::Visible {
-            projects::touch(&mut tx, job.project_id);
-            jobs::enqueue(&mut tx, JobKind::Publish, job.index_id, job.project_id, None, now);
-            publish = true;
+            Outcome::Looked { inspection, floor, cost_ms } => {
+                jobs::done(&mut tx, job.id);
+                let Inspection { findings, profile, degraded } = inspection;
+                let (active, shadow) = states.split(findings);
+                let concluded = conclude(&installation.settings.policy, &active);
+                let conclusion = match floor {
+                    Some(floor) => concluded.at_least(floor),
+                    None => concluded,
+                };
+                let evidence = Evidence { conclusion, active, shadow, profile, degraded, cost_ms };
+                if settle(installation, &mut tx, &job, evidence, now).await? {
+                    publish = true;
+                } else {
+                    unseen.extend(job.file_id);
+                }
+            }
         }
+    }
+    tx.commit().await?;
+    failpoint::reach("inspect.concluded");
+    if publish {
+        installation.wake_publishers();
+    }
+    if !unseen.is_empty() {
+        // Nobody waiting is no error.
+        let _ = installation.news.send(News::Judged(unseen.into()));
+    }
+    Ok(())
+}
+
+/// What an inspection leaves in the ledger.
+pub(super) struct Evidence {
+    pub(super) conclusion: Conclusion,
+    pub(super) active: Vec<Finding>,
+    pub(super) shadow: Vec<Finding>,
+    pub(super) profile: Profile,
+    pub(super) degraded: Vec<String>,
+    pub(super) cost_ms: i64,
+}
+
+impl Evidence {
+    /// For a verdict without a look.
+    fn none(conclusion: Conclusion) -> Self {
+        Self {
+            conclusion,
+            active: Vec::new(),
+            shadow: Vec::new(),
+            profile: Profile::default(),
+            degraded: Vec::new(),
+            cost_ms: 0,
+        }
+    }
+}
+
+/// Keeps a verdict with its findings and the profile.
+pub(super) async fn keep(
+    installation: &Installation,
+    tx: &mut Tx,
+    (index_id, file): (i64, &FileRow),
+    evidence: &Evidence,
+    (cause, is_open): (&str, bool),
+    now: i64,
+) -> Result<()> {
+    let json = |error: serde_json::Error| Error::Internal(error.to_string());
+    let project = projects::by_id(tx, file.project_id).await?.name();
+    let versions = if matches!(cause, BUDGET | BACKLOG) { String::new() } else { checks::versions() };
+    let new = NewVerdict {
+        index_id,
+        project: project.as_str(),
+        file,
+        verdict: evidence.conclusion.verdict,
+        cause,
+        policy: installation.settings.policy.version(),
+        reasons: serde_json::to_string(&evidence.conclusion.reasons).map_err(json)?,
+        degraded: serde_json::to_string(&evidence.degraded).map_err(json)?,
+        checks: &versions,
+        cost_ms: evidence.cost_ms,
+        is_open,
+        now_us: now,
+    };
+    let id = verdicts::insert(tx, new).await?;
+    for (shadow, findings) in [(false, &evidence.active), (true, &evidence.shadow)] {
+        for finding in findings {
+            verdicts::insert_finding(tx, index_id, id, finding, shadow)?;
+        }
+    }
+    if evidence.profile.version != 0 {
+        let body = serde_json::to_string(&evidence.profile).map_err(json)?;
+        verdicts::set_profile(tx, index_id, file.id, &body, now);
+    }
+    let detail = json!({ "verdict": evidence.conclusion.verdict.as_str(), "cause": cause, "id": id });
+    audit::note(tx, Some(index_id), now, "inspection", "file.judge", &file.filename, detail);
+    Ok(())
+}
+
+/// The consequences of an inspection; whether there is something to publish.
+async fn settle(installation: &Installation, tx: &mut Tx, job: &JobRow, evidence: Evidence, now: i64) -> Result<bool> {
+    let file_id = job.file_id.ok_or_else(|| Error::Internal("an inspection job names a file".into()))?;
+    // Read inside the write: a person may have decided meanwhile, and a person's decision wins.
+    let file = files::by_id(tx, file_id).await?;
+    let verdict = evidence.conclusion.verdict;
+    let before = verdicts::of_file(tx, file_id).await?;
+    let provisional = before.as_ref().is_none_or(|row| matches!(row.cause.as_str(), BUDGET | BACKLOG));
+    if !provisional {
+        // Inspected twice: its lease ended, or another node had it too. The first verdict stands.
+        return Ok(false);
+    }
+    let decided = !verdicts::decisions(tx, file_id).await?.is_empty();
+    let input = match file.state() {
+        _ if decided => None,
+        FileState::Staged => Some(FileInput::Judged(verdict)),
+        FileState::Visible | FileState::Held => Some(FileInput::JudgedLate(verdict)),
+        FileState::Refused | FileState::Removed => None,
+    };
+    let Some(next) = input.and_then(|input| step(file.state(), input).ok()) else {
+        // Kept all the same: what a person decided without evidence is asked again once there is some.
+        let is_open = verdict != Verdict::Clear && file.state() == FileState::Visible;
+        keep(installation, tx, (job.index_id, &file), &evidence, (LATE, is_open), now).await?;
+        return Ok(false);
+    };
+    verdicts::close(tx, file_id);
+    keep(installation, tx, (job.index_id, &file), &evidence, (UPLOAD, verdict != Verdict::Clear), now).await?;
+    advance(tx, job.index_id, &file, next, &evidence.conclusion, now).await
+}
+
+/// Wants the next state, and tells the owners where it is not what they wait for.
+async fn advance(
+    tx: &mut Tx,
+    index_id: i64,
+    file: &FileRow,
+    next: FileState,
+    conclusion: &Conclusion,
+    now: i64,
+) -> Result<bool> {
+    let state = file.state();
+    files::set_state(tx, file.id, next);
+    let why = || conclusion.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default();
+    let told = match (state, next) {
+        (_, FileState::Held) if state != FileState::Held => {
+            Some(("file.held", format!("'{}' is held until a person has looked at it. {}", file.filename, why())))
+        }
+        (FileState::Held, FileState::Visible) => {
+            Some(("file.cleared", format!("'{}' was inspected and is published now.", file.filename)))
+        }
+        _ => None,
+    };
+    if let Some((kind, body)) = told {
+        let subject = files::subject(&projects::by_id(tx, file.project_id).await?.name(), &file.filename);
+        notices::tell(tx, index_id, file.project_id, kind, &subject, &body, now);
+    }
+    let changed = (state == FileState::Visible) != (next == FileState::Visible);
+    if changed {
+        projects::touch(tx, file.project_id);
+        jobs::enqueue(tx, JobKind::Publish, index_id, file.project_id, None, now);
+    }
+    Ok(changed)
+}
+
+/// What could not be inspected within the budget: held, and said so; the inspection still comes and may release it. Of
+/// a file that nobody has tried yet the operator may have chosen to publish it meanwhile; never of one whose
+/// inspection crashed, ran out of time or broke a limit.
+pub(super) async fn overdue(installation: &Installation) -> Result<usize> {
+    let budget_ms = installation.settings.inspection_budget_ms;
+    if budget_ms == 0 {
+        return Ok(0);
+    }
+    let now = installation.clock.now_us();
+    let before = now - i64::try_from(budget_ms).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000);
+    {
+        let mut tx = installation.store.read().await?;
+        if jobs::overdue(&mut tx, before, 1).await?.is_empty() {
+            return Ok(0);
+        }
+    }
+    let mut tx = installation.store.write().await?;
+    let rows = jobs::overdue(&mut tx, before, OVERDUE_MAX).await?;
+    let count = rows.len();
+    let mut publish = false;
+    for OverdueRow { job, untouched } in rows {
+        let Some(file_id) = job.file_id else { continue };
+        let file = files::by_id(&mut tx, file_id).await?;
+        let seconds = budget_ms / 1_000;
+        let (cause, verdict, text) = if untouched && installation.settings.backlog == Backlog::Publish {
+            let text = format!("It waited {seconds} s for its inspection and is published meanwhile, as set.");
+            (BACKLOG, Verdict::Review, text)
+        } else {
+            (BUDGET, Verdict::Hold, format!("It could not be inspected within {seconds} s."))
+        };
+        let evidence = Evidence::none(Conclusion::because("not-inspected-in-time", verdict, text));
+        let Ok(next) = step(file.state(), FileInput::Judged(verdict)) else { continue };
+        keep(installation, &mut tx, (job.index_id, &file), &evidence, (cause, true), now).await?;
+        publish |= advance(&mut tx, job.index_id, &file, next, &evidence.conclusion, now).await?;
     }
     tx.commit().await?;
     if publish {
         installation.wake_publishers();
     }
-    Ok(())
+    Ok(count)
 }

@@ -2,8 +2,14 @@
 
 pub mod accounts;
 pub mod browse;
+pub mod checks;
 pub mod indexes;
 mod inspect;
+#[cfg(test)]
+mod inspection_tests;
+pub mod jobs;
+mod look;
+pub mod notices;
 pub mod projects;
 mod publish;
 pub mod rebuild;
@@ -11,4 +17,5 @@ pub mod scrub;
 #[cfg(test)]
 mod tests;
 pub mod upload;
+pub mod verdicts;
 pub mod workers;

@@ -12,7 +12,7 @@ use crate::store::indexes::IndexRow;
 use crate::store::jobs::JobKind;
 use crate::store::projects::ProjectRow;
 use crate::store::{Tx, accounts, audit, files, indexes, jobs, projects};
-use crate::{Error, Installation, Result};
+use crate::{Error, Installation, News, Result};
 
 /// Longest reason, in characters.
 pub const REASON_CHARS_MAX: usize = 512;
@@ -91,7 +91,7 @@ impl Open {
         audit::note(tx, Some(self.index.id), self.now_us, &self.actor, action, subject, detail);
         projects::touch(tx, self.project.id);
         let job = jobs::enqueue_named(tx, JobKind::Publish, self.index.id, self.project.id, None, self.now_us).await?;
-        let published = installation.publications.subscribe();
+        let published = installation.news.subscribe();
         self.tx.commit().await?;
         installation.wake_publishers();
         wait_for(installation, published, self.project.id, job).await;
@@ -101,9 +101,9 @@ impl Open {
 
 /// Waits until the change is in the site, as long as an upload would: who has yanked or quarantined something finds it
 /// so at the next look. What is done does not depend on it.
-async fn wait_for(
+pub(super) async fn wait_for(
     installation: &Installation,
-    mut published: tokio::sync::broadcast::Receiver<std::sync::Arc<crate::Publication>>,
+    mut published: tokio::sync::broadcast::Receiver<News>,
     project_id: i64,
     job: i64,
 ) {
@@ -111,10 +111,13 @@ async fn wait_for(
     let waiting = async {
         loop {
             match published.recv().await {
-                Ok(publication) if publication.jobs.iter().any(|(of, last)| *of == project_id && *last >= job) => {
+                Ok(News::Published(publication))
+                    if publication.jobs.iter().any(|(of, last)| *of == project_id && *last >= job) =>
+                {
                     return;
                 }
-                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Ok(News::Published(_) | News::Judged(_)) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+                }
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
             }
         }
@@ -122,7 +125,7 @@ async fn wait_for(
     let _ = tokio::time::timeout(within, waiting).await;
 }
 
-fn check_reason(reason: Option<&str>) -> Result<()> {
+pub(super) fn check_reason(reason: Option<&str>) -> Result<()> {
     match reason {
         Some(text) if text.chars().count() > REASON_CHARS_MAX || text.chars().any(|c| c.is_control()) => {
             Err(Error::Invalid(format!("A reason is one line of at most {REASON_CHARS_MAX} characters.")))
@@ -155,13 +158,13 @@ pub async fn yank(
                 .ok_or_else(|| Error::NotFound(format!("There is no release {version} of '{project}'.")))?;
             projects::yank_release(tx, release.id, reason);
             if reason.is_none() {
-                files::unyank_all(tx, release.id).await?;
+                files::unyank_all(tx, release.id);
             }
             format!("{project}/{}", release.version)
         }
         Target::File(filename) => {
             let file = file_of(tx, &open.index, &open.project, filename).await?;
-            files::yank(tx, file.id, reason).await?;
+            files::yank(tx, file.id, reason);
             if reason.is_none() && files::by_id(tx, file.id).await?.yanked.is_some() {
                 return Err(Error::Conflict(format!(
                     "The whole release {} is yanked; unyank the release.",

@@ -33,7 +33,7 @@ use crate::store::jobs::JobKind;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
 use crate::store::{Tx, files, indexes, jobs, projects};
-use crate::{Error, Installation, Publication, Result};
+use crate::{Error, Installation, News, Publication, Result};
 
 /// Most projects in one set of changes.
 const SET_PROJECTS_MAX: usize = 256;
@@ -746,7 +746,7 @@ fn announce_head(installation: &Installation, publication: Publication) {
     }
     drop(hooks);
     // Nobody waiting is no error.
-    let _ = installation.publications.send(Arc::new(publication));
+    let _ = installation.news.send(News::Published(Arc::new(publication)));
 }
 
 /// A key as the site's readers name it.

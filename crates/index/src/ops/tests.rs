@@ -17,15 +17,15 @@ use crate::testing::{Engine, engines, installation};
 use crate::{Error, Installation, Settings};
 
 /// A story's stage: an installation whose uploads do not wait, `main`, and the token of an account.
-struct Stage {
-    installation: Arc<Installation>,
-    index: IndexRow,
-    actor: TokenActor,
+pub(super) struct Stage {
+    pub(super) installation: Arc<Installation>,
+    pub(super) index: IndexRow,
+    pub(super) actor: TokenActor,
     _engine: Engine,
 }
 
 impl Stage {
-    async fn on(engine: Engine, settings: Settings) -> Self {
+    pub(super) async fn on(engine: Engine, settings: Settings) -> Self {
         let installation = installation(&engine, Settings { upload_wait_ms: 0, ..settings }).await;
         accounts::create(&installation, "ann", "ann@example.org", None, None, "test").await.expect("an account");
         let main = IndexName::main();
@@ -36,12 +36,12 @@ impl Stage {
     }
 
     /// Uploads a tiny wheel whose module holds `content`.
-    async fn upload(&self, project: &str, version: &str, content: &str) -> Result<Accepted, Error> {
+    pub(super) async fn upload(&self, project: &str, version: &str, content: &str) -> Result<Accepted, Error> {
         let (filename, bytes) = wheel(project, version, content);
         self.upload_bytes(&filename, &bytes).await
     }
 
-    async fn upload_bytes(&self, filename: &str, bytes: &[u8]) -> Result<Accepted, Error> {
+    pub(super) async fn upload_bytes(&self, filename: &str, bytes: &[u8]) -> Result<Accepted, Error> {
         let mut receiving = receive(&self.installation, &self.index).expect("room");
         receiving.write(bytes).expect("written");
         let form = Form {
@@ -56,7 +56,7 @@ impl Stage {
     }
 
     /// Does everything that waits in the background.
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         while inspect::run_once(&self.installation).await.expect("inspected") > 0 {}
         workers::drain_publications(&self.installation).await.expect("published");
     }
@@ -67,13 +67,13 @@ impl Stage {
         serde_json::from_slice(&body).expect("JSON")
     }
 
-    fn filenames(&self, project: &str) -> Vec<String> {
+    pub(super) fn filenames(&self, project: &str) -> Vec<String> {
         let page = self.page(project);
         let files = page["files"].as_array().expect("files");
         files.iter().map(|file| file["filename"].as_str().expect("text").to_owned()).collect()
     }
 
-    async fn assert_sound(&self) {
+    pub(super) async fn assert_sound(&self) {
         let row = indexes::list(&self.installation).await.expect("list").remove(0);
         let wrong = scrub::scrub(&self.installation, &row, &mut |_| {}).await.expect("scrubbed");
         assert_eq!(wrong, Vec::<String>::new());
@@ -83,11 +83,11 @@ impl Stage {
     }
 }
 
-fn name(text: &str) -> NormalizedName {
+pub(super) fn name(text: &str) -> NormalizedName {
     text.parse().expect("a name")
 }
 
-fn wheel(project: &str, version: &str, content: &str) -> (String, Vec<u8>) {
+pub(super) fn wheel(project: &str, version: &str, content: &str) -> (String, Vec<u8>) {
     let part = name(project).in_filename();
     let info = format!("{part}-{version}.dist-info");
     let members = [
@@ -117,7 +117,7 @@ fn wheel(project: &str, version: &str, content: &str) -> (String, Vec<u8>) {
     (format!("{part}-{version}-py3-none-any.whl"), zip.finish().expect("finished").into_inner())
 }
 
-async fn stages() -> Vec<Stage> {
+pub(super) async fn stages() -> Vec<Stage> {
     let mut out = Vec::new();
     for engine in engines().await {
         out.push(Stage::on(engine, Settings::default()).await);

@@ -21,13 +21,14 @@ use sha2::Digest;
 
 use crate::blobs::{Incoming, layout};
 use crate::failpoint;
-use crate::model::{FileKind, FileState, ProjectRole, TokenActor};
+use crate::model::lifecycle::step;
+use crate::model::{FileInput, FileKind, FileState, ProjectRole, TokenActor};
 use crate::policy::upload::{self as rules, Candidate, Facts, Form, KnownProject, KnownRelease, Received, Uploader};
 use crate::render;
 use crate::store::indexes::IndexRow;
 use crate::store::jobs::JobKind;
-use crate::store::{Tx, audit, files, jobs, projects, uploads};
-use crate::{Error, Installation, Result};
+use crate::store::{Tx, audit, files, jobs, notices, projects, uploads};
+use crate::{Error, Gate, Installation, News, Result};
 
 /// A body on its way in: written to the vault and hashed in one pass. Memory does not grow with it.
 pub struct Receiving {
@@ -128,6 +129,7 @@ pub async fn upload(
     if let Some(reason) = installation.uploads_refused() {
         return Err(Error::Rejected(vec![Rejection::new(Rule::UploadsOff, reason)]));
     }
+    installation.room_for_inspection().await?;
     let (candidate, kept, rejections) = judge(installation, index, upload, Some(actor)).await?;
     let Kept { incoming, metadata_text, identical, uploader } = match kept {
         Some(kept) if rejections.is_empty() || kept.identical => kept,
@@ -137,7 +139,7 @@ pub async fn upload(
         return Ok(Accepted::AlreadyHere);
     }
     let uploader = uploader.ok_or_else(|| Error::Internal("an upload has an uploader".into()))?;
-    let mut published = installation.publications.subscribe();
+    let mut published = installation.news.subscribe();
     let accepting = Accepting {
         installation: Arc::clone(installation),
         index: index.clone(),
@@ -154,6 +156,9 @@ pub async fn upload(
     };
     failpoint::reach("upload.committed");
     installation.inspect_wake.notify_one();
+    if installation.settings.gate == Gate::After {
+        installation.wake_publishers();
+    }
     let state = wait_for(installation, &mut published, file_id).await?;
     Ok(Accepted::Staged { filename: candidate.filename, state: state.0, published: state.1 })
 }
@@ -320,6 +325,7 @@ async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Opti
         },
         release: row.release_id.zip(row.release_us).map(|(id, created_us)| KnownRelease { id, created_us }),
         was_removed: registered.is_some() && state.is_none_or(|state| state == FileState::Removed),
+        was_refused: state == Some(FileState::Refused),
         registered,
         look_alike: row.look_alike,
         other_sdist: row.other_sdist,
@@ -383,6 +389,14 @@ async fn commit(
     let file_id = files::insert(&mut tx, new).await?;
     projects::uploaded(&mut tx, project_id, &display, bytes);
     jobs::enqueue(&mut tx, JobKind::Inspect, index.id, project_id, Some(file_id), now);
+    let status_id = hash::hex(&installation.entropy.bytes::<16>());
+    notices::insert_upload(&mut tx, &status_id, index.id, file_id, actor.account_id, now);
+    if installation.settings.gate == Gate::After {
+        let next = step(FileState::Staged, FileInput::Admitted).map_err(|e| Error::Internal(e.to_string()))?;
+        files::set_state(&mut tx, file_id, next);
+        projects::touch(&mut tx, project_id);
+        jobs::enqueue(&mut tx, JobKind::Publish, index.id, project_id, None, now);
+    }
     audit::note(&mut tx, Some(index.id), now, &uploader.name, "file.stage", &subject, detail);
     tx.commit().await?;
     Ok(Committed::Staged(file_id))
@@ -451,7 +465,7 @@ impl Claim {
 /// meanwhile; it decides only what the answer says.
 async fn wait_for(
     installation: &Installation,
-    published: &mut tokio::sync::broadcast::Receiver<Arc<crate::Publication>>,
+    published: &mut tokio::sync::broadcast::Receiver<News>,
     file_id: i64,
 ) -> Result<(FileState, bool)> {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(installation.settings.upload_wait_ms);
@@ -462,13 +476,14 @@ async fn wait_for(
         // Another node may publish, so the ledger is looked at now and then besides.
         let next = deadline.min(tokio::time::Instant::now() + std::time::Duration::from_millis(500));
         let named = match tokio::time::timeout_at(next, published.recv()).await {
-            Ok(Ok(publication)) => publication.files.contains(&file_id),
+            Ok(Ok(News::Published(publication))) => publication.files.contains(&file_id),
+            Ok(Ok(News::Judged(files))) => files.contains(&file_id),
             Ok(Err(_)) | Err(_) => true,
         };
         if named {
             let mut tx = installation.store.read().await?;
             let file = files::by_id(&mut tx, file_id).await?;
-            if file.published || matches!(file.state(), FileState::Held | FileState::Removed) {
+            if file.published || matches!(file.state(), FileState::Held | FileState::Refused | FileState::Removed) {
                 return Ok((file.state(), file.published));
             }
         }

@@ -8,14 +8,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::inspect;
+use super::inspect::{self, Inspector};
 use super::publish::Publisher;
+use super::verdicts;
 use crate::Installation;
 use crate::blobs::layout;
 use crate::store::jobs::{self, JobKind};
 
 /// How often a loop looks although nobody woke it.
 const POLL: Duration = Duration::from_secs(1);
+/// How long a stop waits for inspections that are under way.
+const ENDING: Duration = Duration::from_secs(5);
 /// Pause after a failure.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
 
@@ -24,6 +27,8 @@ pub async fn run(installation: Arc<Installation>, mut stop: watch::Receiver<bool
     let mut tasks = JoinSet::new();
     let (of, ends) = (Arc::clone(&installation), stop.clone());
     tasks.spawn(kept_alive("inspection", stop.clone(), move || inspections(Arc::clone(&of), ends.clone())));
+    let (of, ends) = (Arc::clone(&installation), stop.clone());
+    tasks.spawn(kept_alive("re-inspection", stop.clone(), move || reinspections(Arc::clone(&of), ends.clone())));
     let (of, ends) = (Arc::clone(&installation), stop.clone());
     tasks.spawn(kept_alive("revocations", stop.clone(), move || revocations(Arc::clone(&of), ends.clone())));
     let mut running = BTreeSet::new();
@@ -131,16 +136,53 @@ async fn kept_alive<F: Future<Output = ()> + Send + 'static>(
 }
 
 async fn inspections(installation: Arc<Installation>, mut stop: watch::Receiver<bool>) {
+    let mut inspector = Inspector::new(Arc::clone(&installation));
+    let mut slow = tokio::time::interval(POLL);
+    slow.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !*stop.borrow() {
-        match inspect::run_once(&installation).await {
-            Ok(0) => tokio::select! {
+        let step = async {
+            inspector.fill().await?;
+            tokio::select! {
+                Some(ready) = inspector.next() => inspector.conclude(ready).await?,
                 () = installation.inspect_wake.notified() => {}
+                _ = slow.tick() => {
+                    inspect::overdue(&installation).await?;
+                }
+                _ = stop.changed() => {}
+            }
+            Ok::<(), crate::Error>(())
+        };
+        if let Err(error) = step.await {
+            tracing::error!(%error, "inspection failed");
+            tokio::time::sleep(AFTER_ERROR).await;
+        }
+    }
+    // What is under way may end; what takes longer is begun again by the next start.
+    let ending = async {
+        while let Some(ready) = inspector.next().await {
+            if let Err(error) = inspector.conclude(ready).await {
+                tracing::error!(%error, "inspection failed");
+            }
+        }
+    };
+    let _ = tokio::time::timeout(ENDING, ending).await;
+}
+
+async fn reinspections(installation: Arc<Installation>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        let step = async {
+            verdicts::reinspect_when_due(&installation).await?;
+            verdicts::reinspect_some(&installation).await
+        };
+        match step.await {
+            Ok(0) => tokio::select! {
+                () = installation.again_wake.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
                 _ = stop.changed() => {}
             },
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(%error, "inspection failed");
+                tracing::error!(%error, "a second inspection failed");
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }

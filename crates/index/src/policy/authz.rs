@@ -31,9 +31,41 @@ pub fn may(act: ProjectAct, project: Option<ProjectRole>, site: Option<SiteRole>
     }
 }
 
+/// An act on the installation's inspection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SiteAct {
+    /// Read verdicts, findings, decisions, the states of checks, and jobs.
+    ReadVerdicts,
+    /// Decide about files.
+    Decide,
+    /// Set the state of a check, have files inspected again, and try failed jobs again.
+    Checks,
+}
+
+/// Whether somebody with this role may do it. The operator at the command line is not asked here.
+pub fn may_site(act: SiteAct, site: Option<SiteRole>) -> bool {
+    match site {
+        Some(SiteRole::Admin) => true,
+        Some(SiteRole::Moderator) => matches!(act, SiteAct::ReadVerdicts | SiteAct::Decide),
+        Some(SiteRole::Auditor) => act == SiteAct::ReadVerdicts,
+        Some(SiteRole::Support) | None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_of_site_acts() {
+        use SiteAct::*;
+        let allowed = |site| [ReadVerdicts, Decide, Checks].map(|act| may_site(act, site));
+        assert_eq!(allowed(None), [false; 3]);
+        assert_eq!(allowed(Some(SiteRole::Support)), [false; 3]);
+        assert_eq!(allowed(Some(SiteRole::Auditor)), [true, false, false]);
+        assert_eq!(allowed(Some(SiteRole::Moderator)), [true, true, false]);
+        assert_eq!(allowed(Some(SiteRole::Admin)), [true; 3]);
+    }
 
     #[test]
     fn the_whole_table() {

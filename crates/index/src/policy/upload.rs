@@ -103,6 +103,8 @@ pub struct Facts {
     pub registered: Option<(String, Sha256)>,
     /// Whether the file of that name was removed since.
     pub was_removed: bool,
+    /// Whether a person refused the file of that name.
+    pub was_refused: bool,
     /// Another file with the same content.
     pub same_content: Option<String>,
     /// The release, when it exists.
@@ -137,7 +139,7 @@ impl Candidate {
         let same = |(name, sha256): &(String, Sha256)| {
             *name == self.filename && self.received.as_ref().is_some_and(|received| received.sha256 == *sha256)
         };
-        facts.registered.as_ref().is_some_and(same) && !facts.was_removed
+        facts.registered.as_ref().is_some_and(same) && !facts.was_removed && !facts.was_refused
     }
 }
 
@@ -372,6 +374,11 @@ fn registry_rules(candidate: &Candidate, facts: &Facts, reject: &mut impl FnMut(
                 Rule::FilenameReused,
                 "This filename was previously used by a file that has since been deleted. Use a different version."
                     .into(),
+            );
+        } else if facts.was_refused {
+            reject(
+                Rule::FilenameReused,
+                "This filename was previously used by a file that was refused. Use a different version.".into(),
             );
         } else if known == filename {
             reject(Rule::FileExists, format!("File already exists ('{known}'). A published file is never replaced."));

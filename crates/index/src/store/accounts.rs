@@ -79,7 +79,7 @@ pub async fn count(tx: &mut Tx) -> Result<i64> {
 }
 
 /// Notes a token that was made.
-pub async fn insert_token(
+pub fn insert_token(
     tx: &mut Tx,
     id: &str,
     index_id: i64,
@@ -87,9 +87,8 @@ pub async fn insert_token(
     projects: Option<String>,
     now_us: i64,
     expires_us: Option<i64>,
-) -> Result<()> {
-    tx.execute(INSERT_TOKEN, args![id, index_id, account_id, projects, now_us, expires_us]).await?;
-    Ok(())
+) {
+    tx.later(INSERT_TOKEN, args![id, index_id, account_id, projects, now_us, expires_us]);
 }
 
 /// Every token of an index.

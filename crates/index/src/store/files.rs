@@ -1,10 +1,10 @@
-//! Files, the registry of their names, their metadata and verdicts.
+//! Files, the registry of their names, and their metadata.
 
 use packaging::{NormalizedName, Sha256};
 
 use super::db::{Tx, args, statements};
 use crate::Result;
-use crate::model::{FileKind, FileState, Verdict};
+use crate::model::{FileKind, FileState};
 
 statements! {
     REGISTER = "INSERT INTO filenames (index_id, meaning, filename, sha256, claimed_us) VALUES ($1, $2, $3, $4, $5)";
@@ -37,8 +37,6 @@ statements! {
     SET_STATE = "UPDATE files SET state = $2 WHERE id = $1";
     YANK = "UPDATE files SET yanked = $2 WHERE id = $1";
     YANK_OF_RELEASE = "UPDATE files SET yanked = NULL WHERE release_id = $1";
-    INSERT_VERDICT = "INSERT INTO verdicts (index_id, file_id, filename, sha256, verdict, checks, findings, created_us) \
-                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     STORED = "SELECT COUNT(*) FROM files WHERE index_id = $1 AND sha256 = $2 AND filename = $3";
 }
 
@@ -209,33 +207,13 @@ pub fn set_state(tx: &mut Tx, id: i64, state: FileState) {
 }
 
 /// Wants a file yanked or not.
-pub async fn yank(tx: &mut Tx, id: i64, reason: Option<&str>) -> Result<()> {
-    tx.execute(YANK, args![id, reason]).await?;
-    Ok(())
+pub fn yank(tx: &mut Tx, id: i64, reason: Option<&str>) {
+    tx.later(YANK, args![id, reason]);
 }
 
 /// Forgets the yanks of a release's single files; the release's own is apart.
-pub async fn unyank_all(tx: &mut Tx, release_id: i64) -> Result<()> {
-    tx.execute(YANK_OF_RELEASE, args![release_id]).await?;
-    Ok(())
-}
-
-/// Keeps a verdict and its evidence; both outlive the file.
-pub async fn insert_verdict(
-    tx: &mut Tx,
-    index_id: i64,
-    file: &FileRow,
-    verdict: Verdict,
-    checks: &str,
-    findings: &str,
-    now_us: i64,
-) -> Result<()> {
-    tx.execute(
-        INSERT_VERDICT,
-        args![index_id, file.id, &file.filename, &file.sha256, verdict.as_str(), checks, findings, now_us],
-    )
-    .await?;
-    Ok(())
+pub fn unyank_all(tx: &mut Tx, release_id: i64) {
+    tx.later(YANK_OF_RELEASE, args![release_id]);
 }
 
 /// Whether the ledger knows these bytes under this name.

@@ -23,6 +23,7 @@ statements! {
     CLAIM = "UPDATE jobs SET leased_until_us = $3, attempts = attempts + 1 WHERE id IN \
              (SELECT id FROM jobs WHERE kind = $1 AND NOT dead AND ready_us <= $2 AND leased_until_us < $2 \
               ORDER BY id LIMIT $4) RETURNING id, index_id, project_id, file_id, attempts";
+    CLAIMABLE = "SELECT id FROM jobs WHERE kind = $1 AND NOT dead AND ready_us <= $2 AND leased_until_us < $2 LIMIT 1";
     RELEASE = "UPDATE jobs SET leased_until_us = 0 WHERE kind = $1 AND leased_until_us > 0";
     READY = "SELECT id, index_id, project_id, file_id, attempts FROM jobs \
              WHERE kind = $1 AND index_id = $2 AND NOT dead AND ready_us <= $3 ORDER BY id LIMIT $4";
@@ -30,6 +31,16 @@ statements! {
     DONE_UP_TO = "DELETE FROM jobs WHERE kind = $1 AND index_id = $2 AND project_id = $3 AND id <= $4";
     RETRY = "UPDATE jobs SET leased_until_us = 0, ready_us = $2, error = $3, dead = $4 WHERE id = $1";
     FORGET_ATTEMPT = "UPDATE jobs SET attempts = attempts - 1 WHERE id = $1 AND attempts > 0";
+    WAITING = "SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE kind = $1 AND NOT dead LIMIT $2) AS few";
+    OVERDUE = "SELECT j.id, j.index_id, j.project_id, j.file_id, j.attempts, \
+               (j.attempts = 0 AND j.error IS NULL) AS untouched FROM jobs j JOIN files f ON f.id = j.file_id \
+               WHERE j.kind = 'inspect' AND f.state = 'staged' AND f.uploaded_us < $1 ORDER BY j.id LIMIT $2";
+    LIST = "SELECT j.id, j.kind, p.name AS project, f.filename, j.attempts, j.dead, j.leased_until_us, j.ready_us, j.error \
+            FROM jobs j JOIN projects p ON p.id = j.project_id LEFT JOIN files f ON f.id = j.file_id \
+            WHERE j.index_id = $1 ORDER BY j.dead DESC, j.id LIMIT $2";
+    REVIVE = "UPDATE jobs SET dead = FALSE, attempts = 0, ready_us = $3, leased_until_us = 0 \
+              WHERE index_id = $1 AND dead AND (id = $2 OR $2 = 0)";
+    OF_FILE = "SELECT id, index_id, project_id, file_id, attempts FROM jobs WHERE kind = $1 AND file_id = $2 LIMIT 1";
     DEPTH = "SELECT kind, dead, COUNT(*) FROM jobs GROUP BY kind, dead ORDER BY kind, dead";
 }
 
@@ -71,6 +82,12 @@ pub async fn claim(tx: &mut Tx, kind: JobKind, now_us: i64, until_us: i64, most:
     tx.all(CLAIM, args![kind.as_str(), now_us, until_us, most]).await
 }
 
+/// Whether [`claim`] would find anything: to be asked first, as it takes no turn at writing.
+pub async fn is_claimable(tx: &mut Tx, kind: JobKind, now_us: i64) -> Result<bool> {
+    let row: Option<(i64,)> = tx.maybe(CLAIMABLE, args![kind.as_str(), now_us]).await?;
+    Ok(row.is_some())
+}
+
 /// Gives back what was taken by whoever ended without saying so.
 pub fn release_all(tx: &mut Tx, kind: JobKind) {
     tx.later(RELEASE, args![kind.as_str()]);
@@ -99,6 +116,65 @@ pub fn retry(tx: &mut Tx, id: i64, ready_us: i64, error: &str, dead: bool) {
 /// An attempt that failed for no fault of what was attempted does not count.
 pub fn forget_attempt(tx: &mut Tx, id: i64) {
     tx.later(FORGET_ATTEMPT, args![id]);
+}
+
+/// Jobs of a kind that are not dead, counted up to `most`.
+pub async fn waiting(tx: &mut Tx, kind: JobKind, most: i64) -> Result<i64> {
+    let (count,): (i64,) = tx.one(WAITING, args![kind.as_str(), most]).await?;
+    Ok(count)
+}
+
+/// An inspection whose file has waited too long.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct OverdueRow {
+    /// The job.
+    #[sqlx(flatten)]
+    pub job: JobRow,
+    /// Whether nobody has even tried: it only stood in the queue.
+    pub untouched: bool,
+}
+
+/// Inspections of files that are still staged and were uploaded before `before_us`.
+pub async fn overdue(tx: &mut Tx, before_us: i64, most: i64) -> Result<Vec<OverdueRow>> {
+    tx.all(OVERDUE, args![before_us, most]).await
+}
+
+/// A job, for people.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct ShownRow {
+    /// Row id.
+    pub id: i64,
+    /// What there is to do.
+    pub kind: String,
+    /// For which project.
+    pub project: String,
+    /// For which file.
+    pub filename: Option<String>,
+    /// How often it was begun.
+    pub attempts: i64,
+    /// Whether it was given up.
+    pub dead: bool,
+    /// Until when somebody works on it.
+    pub leased_until_us: i64,
+    /// From when on it may be begun.
+    pub ready_us: i64,
+    /// What went wrong last.
+    pub error: Option<String>,
+}
+
+/// The jobs of an index; those that were given up first.
+pub async fn list(tx: &mut Tx, index_id: i64, most: i64) -> Result<Vec<ShownRow>> {
+    tx.all(LIST, args![index_id, most]).await
+}
+
+/// Has a job that was given up (0: all of them) tried again; how many there were.
+pub async fn revive(tx: &mut Tx, index_id: i64, id: i64, now_us: i64) -> Result<u64> {
+    tx.execute(REVIVE, args![index_id, id, now_us]).await
+}
+
+/// The job about a file.
+pub async fn of_file(tx: &mut Tx, kind: JobKind, file_id: i64) -> Result<Option<JobRow>> {
+    tx.maybe(OF_FILE, args![kind.as_str(), file_id]).await
 }
 
 /// Kind, dead or not, count.

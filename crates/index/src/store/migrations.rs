@@ -7,7 +7,10 @@ use super::db::{Backend, Db, Tx, args};
 use crate::{Error, Result};
 
 /// Every migration, oldest first.
-pub(super) const MIGRATIONS: &[(&str, &str)] = &[("0001_ledger", include_str!("migrations/0001_ledger.sql"))];
+pub(super) const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_ledger", include_str!("migrations/0001_ledger.sql")),
+    ("0002_inspection", include_str!("migrations/0002_inspection.sql")),
+];
 
 const HISTORY: &str =
     "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY NOT NULL, applied_us BIGINT NOT NULL)";

@@ -8,9 +8,12 @@ pub mod files;
 pub mod indexes;
 pub mod jobs;
 mod migrations;
+pub mod notices;
 pub mod projects;
 pub mod publishing;
 pub mod uploads;
+pub mod verdicts;
+pub mod walks;
 
 use std::path::Path;
 

@@ -3,14 +3,26 @@
 use std::collections::BTreeMap;
 
 use super::db::{Backend, Tx, args};
-use super::{accounts, audit, files, indexes, jobs, projects, publishing, uploads};
+use super::{accounts, audit, files, indexes, jobs, notices, projects, publishing, uploads, verdicts, walks};
 use crate::model::{FileKind, FileState, IndexName, ProjectRole};
 use crate::testing::{Engine, NOW_US, engines};
 
 /// Every registered statement.
 fn statements() -> Vec<&'static str> {
-    [accounts::ALL, audit::ALL, files::ALL, indexes::ALL, jobs::ALL, projects::ALL, publishing::ALL, uploads::ALL]
-        .concat()
+    [
+        accounts::ALL,
+        audit::ALL,
+        files::ALL,
+        indexes::ALL,
+        jobs::ALL,
+        notices::ALL,
+        projects::ALL,
+        publishing::ALL,
+        uploads::ALL,
+        verdicts::ALL,
+        walks::ALL,
+    ]
+    .concat()
 }
 
 /// Goal: no statement is understood by one engine only. Method: prepare each on both.
@@ -251,5 +263,31 @@ async fn search_takes_its_text_literally() {
         assert_eq!(found(&mut tx, "_").await, Vec::<String>::new());
         assert_eq!(found(&mut tx, "%").await, Vec::<String>::new());
         assert_eq!(found(&mut tx, "b").await, ["a-b", "axb"]);
+    }
+}
+
+/// Goal: a ledger of the first schema keeps its verdicts' findings, also where the file's row is gone.
+#[tokio::test]
+async fn verdicts_of_the_first_schema_are_still_read() {
+    for engine in engines().await {
+        let mut tx = engine.store.write().await.expect("a transaction");
+        let index = seed(&mut tx).await.index;
+        let finding = r#"[{"check":"inspection","version":1,"severity":"high","confidence":"high","location":null,
+            "excerpt":"","decoded":null,"why":"it broke","tags":[]}]"#;
+        let hash = packaging::Sha256::new([1; 32]);
+        tx.execute(
+            "INSERT INTO verdicts (index_id, file_id, filename, sha256, verdict, checks, findings, created_us) \
+             VALUES ($1, 77, 'gone.whl', $2, 'hold', 'a@1', $3, 5)",
+            args![index, &hash, finding],
+        )
+        .await
+        .expect("inserted");
+        let row = verdicts::named(&mut tx, index, "gone.whl").await.expect("sql").expect("a verdict");
+        assert_eq!((row.state(), row.reasons().len(), row.sha256()), (FileState::Removed, 0, hash));
+        let found = verdicts::findings(&mut tx, &row).await.expect("sql");
+        assert_eq!(
+            found.iter().map(|(shadow, f)| (*shadow, f.why.as_str())).collect::<Vec<_>>(),
+            [(false, "it broke")]
+        );
     }
 }

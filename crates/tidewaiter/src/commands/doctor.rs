@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use index::ops::workers;
+use index::ops::{verdicts, workers};
 use index::{Installation, Result};
 
 /// Examines an installation; exit code 1 when something needs a person.
@@ -40,10 +40,14 @@ pub(super) async fn examine(installation: &Arc<Installation>) -> Result<(String,
     for (kind, dead, count) in workers::queue(installation).await? {
         if dead {
             bad = true;
-            let _ = writeln!(out, "jobs: {count} {kind} jobs were given up; see the log");
+            let _ = writeln!(out, "jobs: {count} {kind} jobs were given up; see `tidewaiter jobs list`");
         } else {
             let _ = writeln!(out, "jobs: {count} {kind} waiting");
         }
+    }
+    let open = verdicts::open_count(installation).await?;
+    if open > 0 {
+        let _ = writeln!(out, "verdicts: {open} wait for a person; see `tidewaiter verdicts list --open`");
     }
     if installation.settings.public_url.is_none() {
         let _ = writeln!(out, "server.public_url is not set; links in what `serve` prints use the listening address");

@@ -10,7 +10,7 @@ use index::{Error, Installation, Result};
 use packaging::NormalizedName;
 use packaging::simple::time_text;
 
-use super::doctor;
+use super::{doctor, inspection};
 use crate::control::{Answer, Request, Which};
 
 const OPERATOR: &str = "operator";
@@ -75,10 +75,11 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
         }
         Request::Scrub { index: only } => run_scrub(installation, only.as_deref()).await,
         Request::Doctor => doctor::examine(installation).await,
+        Request::Inspection(ask) => inspection::attempt(installation, ask).await,
     }
 }
 
-fn index(text: &str) -> Result<IndexName> {
+pub(super) fn index(text: &str) -> Result<IndexName> {
     text.parse().map_err(Error::Invalid)
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod doctor;
 mod execute;
+mod inspection;
 mod rebuild;
 
 use std::io::Read;
@@ -37,6 +38,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Index { command } => index(command).await,
         Command::Token { command } => token(command).await,
         Command::Project { command } => project(command).await,
+        Command::Verdicts { command } => inspection::verdicts(command).await,
+        Command::Checks { command } => inspection::checks(command).await,
+        Command::Jobs { command } => inspection::jobs(command).await,
     }
 }
 
@@ -58,8 +62,7 @@ async fn send(place: &Place, request: Request) -> Result<ExitCode> {
     match Lock::for_command(&settings.data)? {
         Held::Served => say(&control::ask(&settings.data, &request).await?),
         Held::Ours(_lock) => {
-            // The doctor looks at the sandbox too; nothing else needs it here.
-            let sandbox = if request == Request::Doctor {
+            let sandbox = if request.needs_sandbox() {
                 let program = std::env::current_exe().context("cannot find this program")?;
                 Some(Arc::new(Sandbox::start(program, settings.sandbox)?))
             } else {
