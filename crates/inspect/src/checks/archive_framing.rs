@@ -1,0 +1,126 @@
+//! Archives that two tools read differently, or that reach out of the folder they are unpacked to.
+//!
+//! The upload rules refuse most of these. Inspection sees them in archives that came another way, and says how bad
+//! each is: a hidden member is a place to hide, a link within the tree is a habit of old build tools.
+
+use archive::members::{Odd, Oddity};
+
+use super::{Check, Context};
+use crate::distribution::{Distribution, Shape};
+use crate::finding::{Confidence, Severity};
+use crate::findings::{Evidence, Findings};
+
+pub(crate) struct ArchiveFraming;
+
+impl Check for ArchiveFraming {
+    fn id(&self) -> &'static str {
+        "archive-framing"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn page(&self) -> &'static str {
+        include_str!("../../cases/archive-framing.md")
+    }
+
+    fn run(&self, distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+        for odd in &distribution.walk.odd {
+            let (severity, confidence, why) = judge(odd.oddity, distribution.shape);
+            let mut evidence =
+                Evidence::new(severity, confidence, why).excerpt(&odd.detail).tag("evasion/archive-framing");
+            if !odd.path.is_empty() {
+                evidence = evidence.at(&odd.path);
+            }
+            out.add(evidence);
+        }
+        for rejection in distribution.report.rejections.iter().filter(|_| odd_enough(&distribution.walk.odd)) {
+            let why = format!("The strict reading refuses this archive: {}", rejection.message);
+            out.add(Evidence::new(Severity::Note, Confidence::High, why));
+        }
+    }
+}
+
+/// The strict reading's words are worth repeating where the lenient one saw something too.
+fn odd_enough(odd: &[Odd]) -> bool {
+    !odd.is_empty()
+}
+
+fn judge(oddity: Oddity, shape: Shape) -> (Severity, Confidence, &'static str) {
+    use Confidence::{High as Sure, Medium as Likely};
+    match oddity {
+        Oddity::NotAnArchive => {
+            (Severity::High, Sure, "This is no archive that any installer reads; what it holds cannot be inspected.")
+        }
+        Oddity::SeveralFormats => {
+            (Severity::High, Sure, "The file is a zip and a tar at once: tools unpack different things from it.")
+        }
+        Oddity::DuplicatePath if shape == Shape::Wheel => {
+            (Severity::High, Sure, "One path stands more than once: which of them is installed depends on the tool.")
+        }
+        Oddity::DuplicatePath => {
+            (Severity::Low, Sure, "One path stands more than once: which of them is unpacked depends on the tool.")
+        }
+        Oddity::TwoNames => (
+            Severity::High,
+            Sure,
+            "A member has one name in its own header and another in the directory: tools install it in different places.",
+        ),
+        Oddity::TwoMethods => {
+            (Severity::High, Sure, "A member states two ways of packing: tools read different bytes from it.")
+        }
+        Oddity::Unlisted => (
+            Severity::High,
+            Sure,
+            "A member stands in the archive that its directory does not list: some tools unpack it, others never show it.",
+        ),
+        Oddity::SecondDirectory => (
+            Severity::High,
+            Sure,
+            "The archive has two directories: tools that look from the front and from the back see different members.",
+        ),
+        Oddity::Absent => (Severity::Medium, Likely, "The directory lists a member that is not there."),
+        Oddity::LeadingBytes | Oddity::InnerBytes if shape == Shape::Wheel => {
+            (Severity::Medium, Likely, "Bytes that belong to no member stand before or between them.")
+        }
+        Oddity::LeadingBytes | Oddity::InnerBytes => {
+            (Severity::Low, Likely, "Bytes that belong to no member stand before or between them.")
+        }
+        Oddity::TrailingBytes => (Severity::Low, Likely, "Bytes stand behind the end of the archive."),
+        Oddity::BehindEnd => (
+            Severity::High,
+            Sure,
+            "A member stands behind the end of the tar: most tools never see it, some unpack it.",
+        ),
+        Oddity::Encrypted => {
+            (Severity::High, Sure, "A member is encrypted: it cannot be inspected, and no installer could read it.")
+        }
+        Oddity::UnknownMethod => {
+            (Severity::Medium, Sure, "A member is packed in a way that is not read here; it was not inspected.")
+        }
+        Oddity::Corrupt => {
+            (Severity::Medium, Likely, "A member cannot be unpacked; it was inspected as far as it goes.")
+        }
+        Oddity::Mismatch => (Severity::Medium, Likely, "A member has another size or checksum than its headers state."),
+        Oddity::Truncated => (Severity::Medium, Likely, "The archive ends in the middle of something."),
+        Oddity::EscapingPath => {
+            (Severity::High, Sure, "A member's path leads out of the folder that the archive is unpacked to.")
+        }
+        Oddity::DisguisedPath => (Severity::High, Likely, "A member's path holds characters that hide what it is."),
+        Oddity::Link => (Severity::Note, Sure, "The archive holds a link."),
+        Oddity::EscapingLink => {
+            (Severity::Medium, Likely, "A link leads out of the folder that the archive is unpacked to.")
+        }
+        Oddity::Special => (Severity::Medium, Sure, "The archive holds a device, a pipe or a socket."),
+        Oddity::Override => {
+            (Severity::Medium, Likely, "An extended header gives a member another name or size than its own header.")
+        }
+        Oddity::SeveralStreams => {
+            (Severity::Low, Sure, "Several gzip streams stand in a row; some tools read only the first.")
+        }
+        Oddity::Limit => {
+            (Severity::High, Sure, "The archive is larger than inspection reads; the rest was not looked at.")
+        }
+    }
+}
