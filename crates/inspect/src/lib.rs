@@ -77,6 +77,21 @@ fn work(file: &File, request: &Request) -> Response {
     }
 }
 
+/// A pass that gave no answer is evidence as well: whoever asked for it holds the file and says why.
+pub fn of_failure(failure: &Failure) -> Finding {
+    Finding {
+        check: "inspection".into(),
+        version: 1,
+        severity: Severity::High,
+        confidence: Confidence::High,
+        location: None,
+        excerpt: String::new(),
+        decoded: None,
+        why: failure.to_string(),
+        tags: vec!["evasion/breaks-inspection".into()],
+    }
+}
+
 /// Facts first, each once; then every check over the facts.
 fn inspect(
     file: &File,
