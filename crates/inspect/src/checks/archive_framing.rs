@@ -5,40 +5,25 @@
 
 use archive::members::{Odd, Oddity};
 
-use super::{Check, Context};
+use super::Context;
 use crate::distribution::{Distribution, Shape};
 use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
 
-pub(crate) struct ArchiveFraming;
+check!(ArchiveFraming, "archive-framing", 1, run);
 
-impl Check for ArchiveFraming {
-    fn id(&self) -> &'static str {
-        "archive-framing"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("../../cases/archive-framing.md")
-    }
-
-    fn run(&self, distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
-        for odd in &distribution.walk.odd {
-            let (severity, confidence, why) = judge(odd.oddity, distribution.shape);
-            let mut evidence =
-                Evidence::new(severity, confidence, why).excerpt(&odd.detail).tag("evasion/archive-framing");
-            if !odd.path.is_empty() {
-                evidence = evidence.at(&odd.path);
-            }
-            out.add(evidence);
+fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+    for odd in &distribution.walk.odd {
+        let (severity, confidence, why) = judge(odd.oddity, distribution.shape);
+        let mut evidence = Evidence::new(severity, confidence, why).excerpt(&odd.detail).tag("evasion/archive-framing");
+        if !odd.path.is_empty() {
+            evidence = evidence.at(&odd.path);
         }
-        for rejection in distribution.report.rejections.iter().filter(|_| odd_enough(&distribution.walk.odd)) {
-            let why = format!("The strict reading refuses this archive: {}", rejection.message);
-            out.add(Evidence::new(Severity::Note, Confidence::High, why));
-        }
+        out.add(evidence);
+    }
+    for rejection in distribution.report.rejections.iter().filter(|_| odd_enough(&distribution.walk.odd)) {
+        let why = format!("The strict reading refuses this archive: {}", rejection.message);
+        out.add(Evidence::new(Severity::Note, Confidence::High, why));
     }
 }
 

@@ -1,7 +1,53 @@
 //! The list of checks. One check is one file beside this one, one line in [`CHECKS`], and one page in `cases/`.
 
+/// What every check's file begins with: its type, its id, its version, and the function that is the check.
+macro_rules! check {
+    ($type:ident, $id:literal, $version:literal, $run:path) => {
+        pub(crate) struct $type;
+
+        impl super::Check for $type {
+            fn id(&self) -> &'static str {
+                $id
+            }
+
+            fn version(&self) -> u32 {
+                $version
+            }
+
+            fn page(&self) -> &'static str {
+                include_str!(concat!("../../cases/", $id, ".md"))
+            }
+
+            fn run(
+                &self,
+                distribution: &crate::distribution::Distribution,
+                context: &super::Context<'_>,
+                out: &mut crate::findings::Findings,
+            ) {
+                $run(distribution, context, out);
+            }
+        }
+    };
+}
+
 mod archive_framing;
+mod dependency_tricks;
+mod entry_point_names;
+mod exfil_sinks;
+mod hidden_unicode;
+mod media_payload;
+mod model_instructions;
+mod module_shadowing;
+mod native_code;
+mod pickle_code;
 mod pth_imports;
+mod pyc_mismatch;
+mod record_mismatch;
+mod script_commands;
+mod site_customize;
+mod tool_configs;
+mod version_beacon;
+mod whats_new;
 
 use crate::distribution::Distribution;
 use crate::findings::Findings;
@@ -39,7 +85,26 @@ pub trait Check: Sync {
 }
 
 /// Every check, in the order in which they run.
-pub const CHECKS: &[&dyn Check] = &[&archive_framing::ArchiveFraming, &pth_imports::PthImports];
+pub const CHECKS: &[&dyn Check] = &[
+    &archive_framing::ArchiveFraming,
+    &pth_imports::PthImports,
+    &site_customize::SiteCustomize,
+    &entry_point_names::EntryPointNames,
+    &module_shadowing::ModuleShadowing,
+    &dependency_tricks::DependencyTricks,
+    &native_code::NativeCode,
+    &pyc_mismatch::PycMismatch,
+    &pickle_code::PickleCode,
+    &media_payload::MediaPayload,
+    &script_commands::ScriptCommands,
+    &tool_configs::ToolConfigs,
+    &hidden_unicode::HiddenUnicode,
+    &version_beacon::VersionBeacon,
+    &exfil_sinks::ExfilSinks,
+    &model_instructions::ModelInstructions,
+    &record_mismatch::RecordMismatch,
+    &whats_new::WhatsNew,
+];
 
 /// `id@version` of every check, as stored with a verdict: which evidence was looked for.
 pub fn versions() -> String {

@@ -1,9 +1,10 @@
 //! Path files whose lines are code: the interpreter runs them at every start, whatever is imported.
 
-use regex::Regex;
 use std::sync::LazyLock;
 
-use super::{Check, Context};
+use regex::bytes::Regex;
+
+use super::Context;
 use crate::distribution::{Distribution, Member, Shape};
 use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
@@ -19,32 +20,18 @@ const MADE_BY_TOOLS: &[&str] =
 /// What no start-up line of a build tool does.
 static EFFECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let words = r"subprocess|os\s*\.\s*(?:system|popen|exec|spawn)|popen\s*\(|urlopen|urllib|requests|http\.client|socket|b64decode|a85decode|b85decode|unhexlify|fromhex|base64|zlib|marshal|codecs|ctypes|chr\s*\(|getattr\s*\(\s*__import__|compile\s*\(|eval\s*\(";
-    Regex::new(words).ok()
+    crate::formats::text::compile(words)
 });
 
-pub(crate) struct PthImports;
+check!(PthImports, "pth-imports", 1, run);
 
-impl Check for PthImports {
-    fn id(&self) -> &'static str {
-        "pth-imports"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("../../cases/pth-imports.md")
-    }
-
-    fn run(&self, distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
-        let path_files = distribution.members.iter().filter(|member| member.kind == Kind::Pth && member.depth == 0);
-        for member in path_files.filter(|member| !member.place.contains('/') || distribution.shape == Shape::Sdist) {
-            for (number, line) in (1u32..).zip(member.text().split(['\n', '\r'])) {
-                // The interpreter's own test (Lib/site.py): it runs what begins so, and takes the rest for paths.
-                if line.starts_with("import ") || line.starts_with("import\t") {
-                    judge(member, number, line, context, out);
-                }
+fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
+    let path_files = distribution.members.iter().filter(|member| member.kind == Kind::Pth && member.depth == 0);
+    for member in path_files.filter(|member| !member.place.contains('/') || distribution.shape == Shape::Sdist) {
+        for (number, line) in (1u32..).zip(member.text().split(['\n', '\r'])) {
+            // The interpreter's own test (Lib/site.py): it runs what begins so, and takes the rest for paths.
+            if line.starts_with("import ") || line.starts_with("import\t") {
+                judge(member, number, line, context, out);
             }
         }
     }
@@ -52,7 +39,7 @@ impl Check for PthImports {
 
 fn judge(member: &Member, number: u32, line: &str, context: &Context<'_>, out: &mut Findings) {
     let name = member.name();
-    let effect = EFFECT.as_ref().and_then(|effect| effect.find(line));
+    let effect = EFFECT.as_ref().and_then(|effect| effect.find(line.as_bytes()));
     let known = MADE_BY_TOOLS.iter().any(|known| name.ends_with(known)) || name.starts_with("__editable__");
     let hidden = line.contains("exec") && effect.is_some();
     let is_new = context.is_new(&format!("startup:{}", member.place)) == Some(true);

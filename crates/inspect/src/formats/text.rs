@@ -222,8 +222,12 @@ static EXPRESSIONS: [OnceLock<Option<Regex>>; RULES.len()] = [const { OnceLock::
 
 fn expression(rule: usize) -> Option<&'static Regex> {
     let cell = EXPRESSIONS.get(rule)?;
-    cell.get_or_init(|| RegexBuilder::new(RULES.get(rule)?.pattern).unicode(false).case_insensitive(true).build().ok())
-        .as_ref()
+    cell.get_or_init(|| compile(RULES.get(rule)?.pattern)).as_ref()
+}
+
+/// An expression over bytes, in any case. Unicode classes are left out of the program; none is needed here.
+pub(crate) fn compile(pattern: &str) -> Option<Regex> {
+    RegexBuilder::new(pattern).unicode(false).case_insensitive(true).build().ok()
 }
 
 /// Makes the tables; the zygote does it once, so that no child has to.
@@ -256,8 +260,9 @@ fn try_rule(number: usize, bytes: &[u8], window: std::ops::Range<usize>, hits: &
     for found in expression.find_iter(bytes.get(window.clone()).unwrap_or_default()) {
         let (at, end) = (window.start + found.start(), window.start + found.end());
         let same = |hit: &&Hit| std::ptr::eq(hit.rule, rule);
+        let example = rule.group == Group::Sink && is_placeholder(found.as_bytes());
         let known = hits.iter().filter(same).any(|hit| hit.at < end && at < hit.end);
-        if !known && hits.iter().filter(same).count() < HITS_MAX && !is_placeholder(found.as_bytes()) {
+        if !known && hits.iter().filter(same).count() < HITS_MAX && !example {
             hits.push(Hit { rule, at, end });
         }
     }
