@@ -225,6 +225,12 @@ fn expression(rule: usize) -> Option<&'static Regex> {
     cell.get_or_init(|| compile(RULES.get(rule)?.pattern)).as_ref()
 }
 
+/// Whether a rule can be searched for at all.
+#[cfg(test)]
+pub(crate) fn compiles(rule: &Rule) -> bool {
+    compile(rule.pattern).is_some()
+}
+
 /// An expression over bytes, in any case. Unicode classes are left out of the program; none is needed here.
 pub(crate) fn compile(pattern: &str) -> Option<Regex> {
     RegexBuilder::new(pattern).unicode(false).case_insensitive(true).build().ok()
