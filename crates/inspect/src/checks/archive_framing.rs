@@ -14,8 +14,9 @@ check!(ArchiveFraming, "archive-framing", 1, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for odd in &distribution.walk.odd {
-        let (severity, confidence, why) = judge(odd.oddity, distribution.shape);
-        let mut evidence = Evidence::new(severity, confidence, why).excerpt(&odd.detail).tag("evasion/archive-framing");
+        let (severity, confidence) = weight(odd.oddity, distribution.shape);
+        let mut evidence =
+            Evidence::new(severity, confidence, why(odd.oddity)).excerpt(&odd.detail).tag("evasion/archive-framing");
         if !odd.path.is_empty() {
             evidence = evidence.at(&odd.path);
         }
@@ -32,80 +33,67 @@ fn odd_enough(odd: &[Odd]) -> bool {
     !odd.is_empty()
 }
 
-fn judge(oddity: Oddity, shape: Shape) -> (Severity, Confidence, &'static str) {
+/// How much an oddity weighs. In a wheel some weigh more: what is unpacked is installed.
+fn weight(oddity: Oddity, shape: Shape) -> (Severity, Confidence) {
     use Confidence::{High as Sure, Medium as Likely};
     match oddity {
-        Oddity::NotAnArchive => {
-            (Severity::High, Sure, "This is no archive that any installer reads; what it holds cannot be inspected.")
+        Oddity::DuplicatePath if shape == Shape::Wheel => (Severity::High, Sure),
+        Oddity::LeadingBytes | Oddity::InnerBytes if shape == Shape::Wheel => (Severity::Medium, Likely),
+        Oddity::NotAnArchive
+        | Oddity::SeveralFormats
+        | Oddity::TwoNames
+        | Oddity::TwoMethods
+        | Oddity::Unlisted
+        | Oddity::SecondDirectory
+        | Oddity::BehindEnd
+        | Oddity::Encrypted
+        | Oddity::EscapingPath
+        | Oddity::Limit => (Severity::High, Sure),
+        Oddity::DuplicatePath | Oddity::SeveralStreams => (Severity::Low, Sure),
+        Oddity::Absent
+        | Oddity::Corrupt
+        | Oddity::Mismatch
+        | Oddity::Truncated
+        | Oddity::EscapingLink
+        | Oddity::Override => (Severity::Medium, Likely),
+        Oddity::LeadingBytes | Oddity::InnerBytes | Oddity::TrailingBytes => (Severity::Low, Likely),
+        Oddity::UnknownMethod | Oddity::Special => (Severity::Medium, Sure),
+        Oddity::DisguisedPath => (Severity::High, Likely),
+        Oddity::Link => (Severity::Note, Sure),
+    }
+}
+
+fn why(oddity: Oddity) -> &'static str {
+    match oddity {
+        Oddity::NotAnArchive => "This is no archive that any installer reads; what it holds cannot be inspected.",
+        Oddity::SeveralFormats => "The file is a zip and a tar at once: tools unpack different things from it.",
+        Oddity::DuplicatePath => "One path stands more than once: which of them is unpacked depends on the tool.",
+        Oddity::TwoNames => {
+            "A member has one name in its own header and another in the directory: tools install it in different places."
         }
-        Oddity::SeveralFormats => {
-            (Severity::High, Sure, "The file is a zip and a tar at once: tools unpack different things from it.")
+        Oddity::TwoMethods => "A member states two ways of packing: tools read different bytes from it.",
+        Oddity::Unlisted => {
+            "A member stands in the archive that its directory does not list: some tools unpack it, others never show it."
         }
-        Oddity::DuplicatePath if shape == Shape::Wheel => {
-            (Severity::High, Sure, "One path stands more than once: which of them is installed depends on the tool.")
+        Oddity::SecondDirectory => {
+            "The archive has two directories: tools that look from the front and from the back see different members."
         }
-        Oddity::DuplicatePath => {
-            (Severity::Low, Sure, "One path stands more than once: which of them is unpacked depends on the tool.")
-        }
-        Oddity::TwoNames => (
-            Severity::High,
-            Sure,
-            "A member has one name in its own header and another in the directory: tools install it in different places.",
-        ),
-        Oddity::TwoMethods => {
-            (Severity::High, Sure, "A member states two ways of packing: tools read different bytes from it.")
-        }
-        Oddity::Unlisted => (
-            Severity::High,
-            Sure,
-            "A member stands in the archive that its directory does not list: some tools unpack it, others never show it.",
-        ),
-        Oddity::SecondDirectory => (
-            Severity::High,
-            Sure,
-            "The archive has two directories: tools that look from the front and from the back see different members.",
-        ),
-        Oddity::Absent => (Severity::Medium, Likely, "The directory lists a member that is not there."),
-        Oddity::LeadingBytes | Oddity::InnerBytes if shape == Shape::Wheel => {
-            (Severity::Medium, Likely, "Bytes that belong to no member stand before or between them.")
-        }
-        Oddity::LeadingBytes | Oddity::InnerBytes => {
-            (Severity::Low, Likely, "Bytes that belong to no member stand before or between them.")
-        }
-        Oddity::TrailingBytes => (Severity::Low, Likely, "Bytes stand behind the end of the archive."),
-        Oddity::BehindEnd => (
-            Severity::High,
-            Sure,
-            "A member stands behind the end of the tar: most tools never see it, some unpack it.",
-        ),
-        Oddity::Encrypted => {
-            (Severity::High, Sure, "A member is encrypted: it cannot be inspected, and no installer could read it.")
-        }
-        Oddity::UnknownMethod => {
-            (Severity::Medium, Sure, "A member is packed in a way that is not read here; it was not inspected.")
-        }
-        Oddity::Corrupt => {
-            (Severity::Medium, Likely, "A member cannot be unpacked; it was inspected as far as it goes.")
-        }
-        Oddity::Mismatch => (Severity::Medium, Likely, "A member has another size or checksum than its headers state."),
-        Oddity::Truncated => (Severity::Medium, Likely, "The archive ends in the middle of something."),
-        Oddity::EscapingPath => {
-            (Severity::High, Sure, "A member's path leads out of the folder that the archive is unpacked to.")
-        }
-        Oddity::DisguisedPath => (Severity::High, Likely, "A member's path holds characters that hide what it is."),
-        Oddity::Link => (Severity::Note, Sure, "The archive holds a link."),
-        Oddity::EscapingLink => {
-            (Severity::Medium, Likely, "A link leads out of the folder that the archive is unpacked to.")
-        }
-        Oddity::Special => (Severity::Medium, Sure, "The archive holds a device, a pipe or a socket."),
-        Oddity::Override => {
-            (Severity::Medium, Likely, "An extended header gives a member another name or size than its own header.")
-        }
-        Oddity::SeveralStreams => {
-            (Severity::Low, Sure, "Several gzip streams stand in a row; some tools read only the first.")
-        }
-        Oddity::Limit => {
-            (Severity::High, Sure, "The archive is larger than inspection reads; the rest was not looked at.")
-        }
+        Oddity::Absent => "The directory lists a member that is not there.",
+        Oddity::LeadingBytes | Oddity::InnerBytes => "Bytes that belong to no member stand before or between them.",
+        Oddity::TrailingBytes => "Bytes stand behind the end of the archive.",
+        Oddity::BehindEnd => "A member stands behind the end of the tar: most tools never see it, some unpack it.",
+        Oddity::Encrypted => "A member is encrypted: it cannot be inspected, and no installer could read it.",
+        Oddity::UnknownMethod => "A member is packed in a way that is not read here; it was not inspected.",
+        Oddity::Corrupt => "A member cannot be unpacked; it was inspected as far as it goes.",
+        Oddity::Mismatch => "A member has another size or checksum than its headers state.",
+        Oddity::Truncated => "The archive ends in the middle of something.",
+        Oddity::EscapingPath => "A member's path leads out of the folder that the archive is unpacked to.",
+        Oddity::DisguisedPath => "A member's path holds characters that hide what it is.",
+        Oddity::Link => "The archive holds a link.",
+        Oddity::EscapingLink => "A link leads out of the folder that the archive is unpacked to.",
+        Oddity::Special => "The archive holds a device, a pipe or a socket.",
+        Oddity::Override => "An extended header gives a member another name or size than its own header.",
+        Oddity::SeveralStreams => "Several gzip streams stand in a row; some tools read only the first.",
+        Oddity::Limit => "The archive is larger than inspection reads; the rest was not looked at.",
     }
 }
