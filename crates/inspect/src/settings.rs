@@ -58,14 +58,14 @@ impl BuildSystem {
 pub(crate) fn complete(distribution: &mut Distribution) {
     distribution.shape = shape(distribution);
     let root = match distribution.shape {
-        Shape::Sdist => root(&distribution.members),
-        Shape::Wheel | Shape::Other => None,
+        Shape::Sdist | Shape::Other => root(&distribution.members),
+        Shape::Wheel => None,
     };
     for member in distribution.members.iter_mut().filter(|member| member.depth == 0) {
         member.place = match distribution.shape {
             Shape::Wheel => installed(&member.path).to_owned(),
             Shape::Sdist => below(&member.path, root.as_deref()).to_owned(),
-            Shape::Other => site(&member.path).to_owned(),
+            Shape::Other => site(&member.path, root.as_deref()).to_owned(),
         };
     }
     metadata(distribution);
@@ -117,9 +117,9 @@ fn installed(path: &str) -> &str {
     }
 }
 
-/// In an environment, the place below its folder of installed packages.
-fn site(path: &str) -> &str {
-    path.rsplit_once("site-packages/").map_or(path, |(_, rest)| rest)
+/// In an environment, the place below its folder of installed packages; else below the one folder around all.
+fn site<'p>(path: &'p str, root: Option<&str>) -> &'p str {
+    path.rsplit_once("site-packages/").map_or_else(|| below(path, root), |(_, rest)| rest)
 }
 
 fn metadata(distribution: &mut Distribution) {
