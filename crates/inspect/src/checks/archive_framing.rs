@@ -9,6 +9,7 @@ use super::Context;
 use crate::distribution::{Distribution, Shape};
 use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
+use crate::kind::Kind;
 
 check!(ArchiveFraming, "archive-framing", 1, run);
 
@@ -25,6 +26,13 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     for rejection in distribution.report.rejections.iter().filter(|_| odd_enough(&distribution.walk.odd)) {
         let why = format!("The strict reading refuses this archive: {}", rejection.message);
         out.add(Evidence::new(Severity::Note, Confidence::High, why));
+    }
+    for member in distribution.members.iter().filter(|member| !member.whole && !member.is_aside()) {
+        if matches!(member.kind, Kind::Python | Kind::Pth) {
+            let why = "This source is larger than inspection reads as code; its rest was only searched as text.";
+            let evidence = Evidence::new(Severity::Medium, Confidence::Medium, why).at(&member.path);
+            out.add(evidence.tag("evasion/oversized-source"));
+        }
     }
 }
 
