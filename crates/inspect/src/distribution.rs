@@ -234,8 +234,11 @@ impl Reader<'_> {
             Kind::ToolConfig | Kind::Pth | Kind::Metadata | Kind::Archive | Kind::Text | Kind::Data => Facts::None,
         };
         let nested = if kind == Kind::Archive { Some(std::mem::take(&mut bytes)) } else { None };
-        let text = if kind.is_text() { self.keep(bytes) } else { vec![] };
-        let whole = whole && text.len() as u64 == total;
+        // Prose and data in text form were searched; kept, they would push out what runs.
+        let settings = path.ends_with("pyproject.toml") || path.ends_with("setup.cfg");
+        let keeps = kind.is_text() && (kind != Kind::Text || settings);
+        let text = if keeps { self.keep(bytes) } else { vec![] };
+        let whole = whole && (!keeps || text.len() as u64 == total);
         let reading = head.reading;
         let place = String::new();
         self.members.push(Member {
