@@ -8,11 +8,33 @@ const WINDOW_BYTES: usize = 128 << 10;
 /// Bytes read when only a record is wanted: hops from header to header shall not read the data between.
 const RECORD_BYTES: usize = 8 << 10;
 
+/// Where the bytes are.
+#[derive(Debug, Clone, Copy)]
+enum Source<'f> {
+    File(&'f File),
+    Memory(&'f [u8]),
+}
+
+impl Source<'_> {
+    /// Some bytes at a position; none at the end.
+    fn read_at(self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        match self {
+            Self::File(file) => std::os::unix::fs::FileExt::read_at(file, buffer, at),
+            Self::Memory(bytes) => {
+                let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+                let count = rest.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&rest[..count]);
+                Ok(count)
+            }
+        }
+    }
+}
+
 /// The file, read by position: the descriptor's own offset is shared with the process that opened it and
 /// with other passes over the same file, so it is neither used nor moved.
 #[derive(Debug)]
 pub(crate) struct Input<'f> {
-    file: &'f File,
+    source: Source<'f>,
     bytes: u64,
     window: Vec<u8>,
     window_at: u64,
@@ -20,7 +42,12 @@ pub(crate) struct Input<'f> {
 
 impl<'f> Input<'f> {
     pub(crate) fn new(file: &'f File) -> io::Result<Self> {
-        Ok(Self { file, bytes: file.metadata()?.len(), window: Vec::new(), window_at: 0 })
+        Ok(Self { source: Source::File(file), bytes: file.metadata()?.len(), window: Vec::new(), window_at: 0 })
+    }
+
+    /// An archive within an archive: its bytes are in memory already.
+    pub(crate) fn over(bytes: &'f [u8]) -> Self {
+        Self { source: Source::Memory(bytes), bytes: bytes.len() as u64, window: Vec::new(), window_at: 0 }
     }
 
     /// The file's size.
@@ -57,13 +84,12 @@ impl<'f> Input<'f> {
     }
 
     fn fill(&mut self, at: u64, count: usize) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
         let left = usize::try_from(self.bytes.saturating_sub(at)).unwrap_or(usize::MAX);
         self.window.resize(count.min(left).min(WINDOW_BYTES), 0);
         self.window_at = at;
         let mut filled = 0;
         while filled < self.window.len() {
-            match self.file.read_at(&mut self.window[filled..], at + filled as u64) {
+            match self.source.read_at(&mut self.window[filled..], at + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -5,7 +5,10 @@
 //! bug of ours all the same.
 //!
 //! `zip` and `tar` judge framing and content; `path` and `tree` judge names; `wheel` and `sdist`
-//! judge what a distribution must hold. Archives within archives are data: nothing unpacks them.
+//! judge what a distribution must hold. Archives within archives are data: nothing here unpacks them.
+//!
+//! [`members`] is a second way of reading, for inspection: it refuses nothing, walks every member under every
+//! reading of the archive that it can find, and says what was odd.
 
 mod contents;
 mod inflate;
@@ -13,6 +16,7 @@ mod input;
 mod kind;
 mod licenses;
 mod limits;
+pub mod members;
 mod path;
 mod report;
 mod sdist;

@@ -6,8 +6,19 @@
 //! which `index::policy` concludes a verdict.
 
 pub mod checks;
+pub mod distribution;
 mod finding;
+pub mod findings;
+pub mod formats;
+pub mod kind;
+mod known;
+pub mod limits;
+mod profile;
 pub mod sandbox;
+pub mod settings;
+
+#[cfg(test)]
+mod cases;
 
 use std::fs::File;
 
@@ -59,9 +70,39 @@ pub enum Response {
 fn work(file: &File, request: &Request) -> Response {
     match request {
         Request::Rules { subject, limits } => Response::Rules(archive::examine(file, subject, limits)),
-        Request::Checks { subject, limits, previous: _, sibling: _ } => {
-            Response::Checks(Inspection { findings: checks::run(file, subject, limits), ..Inspection::default() })
+        Request::Checks { subject, limits, previous, sibling } => {
+            Response::Checks(inspect(file, subject, limits, previous.as_ref(), sibling.as_ref()))
         }
         Request::Probe => Response::Probe(sandbox::probe()),
     }
+}
+
+/// A pass that gave no answer is evidence as well: whoever asked for it holds the file and says why.
+pub fn of_failure(failure: &Failure) -> Finding {
+    Finding {
+        check: "inspection".into(),
+        version: 1,
+        severity: Severity::High,
+        confidence: Confidence::High,
+        location: None,
+        excerpt: String::new(),
+        decoded: None,
+        why: failure.to_string(),
+        tags: vec!["evasion/breaks-inspection".into()],
+    }
+}
+
+/// Facts first, each once; then every check over the facts.
+fn inspect(
+    file: &File,
+    subject: &Subject,
+    strict: &Limits,
+    previous: Option<&Profile>,
+    sibling: Option<&Profile>,
+) -> Inspection {
+    let distribution = distribution::read(file, subject, strict, &limits::InspectionLimits::default());
+    let profile = profile::of(&distribution);
+    let context = checks::Context { previous, sibling, own: Some(&profile) };
+    let findings = checks::run(&distribution, &context);
+    Inspection { findings, profile, degraded: distribution.degraded }
 }

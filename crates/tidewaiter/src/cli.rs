@@ -95,6 +95,8 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
     },
+    /// Look for what would harm whoever installs these files. Nothing is run, sent or kept.
+    Inspect(Inspect),
     /// Make the site again from the ledger, byte for byte. Only while nothing serves.
     Rebuild {
         #[command(flatten)]
@@ -122,6 +124,45 @@ pub(crate) enum Command {
     /// Print the page of upload rules.
     #[command(hide = true)]
     RulesDocs,
+}
+
+/// What to inspect, and how to tell.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Inspect {
+    /// Wheels, sdists, any archives, folders, installed environments.
+    #[arg(required_unless_present = "explain", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The release before this one: what is new since is told.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) previous: Option<PathBuf>,
+    /// The file's real name, where its path does not say it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: InspectFormat,
+    /// Print the page of a check instead.
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) explain: Option<String>,
+    /// Exit 1 from this verdict on.
+    #[arg(long, value_enum, default_value = "hold")]
+    pub(crate) fail_on: FailOn,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InspectFormat {
+    /// For people.
+    Text,
+    /// One object a line and file.
+    Json,
+    /// SARIF 2.1.0, one document.
+    Sarif,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    Review,
+    Hold,
+    Malicious,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -141,7 +141,7 @@ pub(crate) const ROWS: &[Row] = &[
         "false",
         "Take uploads although this machine cannot keep the inspection of archives away from files and network. Say yes only for trials.",
     ),
-    row("sandbox.memory", Kind::Bytes, "192 MB", "Memory of one inspection."),
+    row("sandbox.memory", Kind::Bytes, "256 MB", "Memory of one inspection."),
     row("sandbox.cpu_time", Kind::Time, "20s", "Processor time of one inspection, in whole seconds."),
     row("sandbox.wall_time", Kind::Time, "60s", "Longest that one inspection may take."),
     row("sandbox.parallel", Kind::Number, "2", "Inspections side by side."),

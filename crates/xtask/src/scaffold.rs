@@ -8,31 +8,39 @@ use anyhow::{Context, Result, bail};
 use crate::run;
 
 const FOLDER: &str = "crates/inspect/src/checks";
+const PAGES: &str = "crates/inspect/cases";
 
 const CHECK: &str = r#"//! What this check sees, why that matters, and what it must not be taken for.
 
-use std::fs::File;
+use super::Context;
+use crate::distribution::Distribution;
+use crate::finding::{Confidence, Severity};
+use crate::findings::{Evidence, Findings};
 
-use archive::{Limits, Subject};
+check!(TYPE, "ID", 1, run);
 
-use super::Check;
-use crate::Finding;
-
-pub(crate) struct TYPE;
-
-impl Check for TYPE {
-    fn id(&self) -> &'static str {
-        "ID"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn run(&self, _file: &File, _subject: &Subject, _limits: &Limits) -> Vec<Finding> {
-        Vec::new()
+fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+    for member in distribution.members.iter().filter(|member| member.name() == "ID.txt") {
+        out.add(Evidence::new(Severity::Medium, Confidence::Medium, "Why it matters.").at(&member.path));
     }
 }
+"#;
+
+/// Fails until somebody writes it: a page that passes as it is would be a check that nobody thought about.
+const PAGE: &str = r#"# ID
+
+What it means, in a few sentences.
+
+**Not to be taken for it:** what looks like it and is honest.
+
+```fires wheel
+--- pkg/what-must-fire.txt
+=== medium/medium pkg/what-must-fire.txt
+```
+
+```quiet wheel
+--- pkg/near-miss.txt
+```
 "#;
 
 pub(crate) fn new_check(name: &str) -> Result<ExitCode> {
@@ -48,11 +56,14 @@ pub(crate) fn new_check(name: &str) -> Result<ExitCode> {
     let list = folder.join("mod.rs");
     let text = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     let listed = enlist(&text, name).context("the list of checks does not look as expected; add the line by hand")?;
-    let check = CHECK.replace("TYPE", &type_name(name)).replace("ID", &name.replace('_', "-"));
-    fs::write(&path, check)?;
+    let id = name.replace('_', "-");
+    let page = run::root().join(PAGES).join(format!("{id}.md"));
+    fs::write(&path, CHECK.replace("TYPE", &type_name(name)).replace("ID", &id))?;
+    fs::write(&page, PAGE.replace("ID", &id))?;
     fs::write(&list, listed)?;
     run::must(&mut run::cargo(&["fmt", "-p", "inspect"]))?;
-    println!("wrote {}\nand its lines in {}", path.display(), list.display());
+    println!("wrote {}\nand {}\nand its lines in {}", path.display(), page.display(), list.display());
+    println!("`cargo test -p inspect` fails until the page's cases and the check agree");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,7 +75,7 @@ fn type_name(name: &str) -> String {
 
 /// The list with `mod` and entry of one more check; the formatter orders the modules.
 fn enlist(text: &str, name: &str) -> Option<String> {
-    let at = text.find("mod ")?;
+    let at = text.find("\nmod ")? + 1;
     let mut text = text.to_owned();
     text.insert_str(at, &format!("mod {name};\n"));
     let list = text.find("pub const CHECKS")?;
@@ -83,9 +94,9 @@ mod tests {
 
     #[test]
     fn a_check_is_put_on_the_list() {
-        let before = "//! x\n\nmod always_clear;\n\npub const CHECKS: &[&dyn Check] = &[&always_clear::AlwaysClear];\n";
+        let before = "//! x\n\nmod media;\n\npub const CHECKS: &[&dyn Check] = &[&media::Media];\n";
         let after = enlist(before, "pth_imports").expect("the list is as expected");
-        assert!(after.contains("mod pth_imports;\nmod always_clear;\n"), "{after}");
-        assert!(after.contains("&[&always_clear::AlwaysClear, &pth_imports::PthImports];"), "{after}");
+        assert!(after.contains("mod pth_imports;\nmod media;\n"), "{after}");
+        assert!(after.contains("&[&media::Media, &pth_imports::PthImports];"), "{after}");
     }
 }

@@ -127,12 +127,12 @@ fn name(block: &[u8; BLOCK_BYTES], dialect: Dialect) -> Result<Vec<u8>, Rejectio
 }
 
 /// Up to the first NUL, or the whole field.
-fn text(field: &[u8]) -> &[u8] {
+pub(crate) fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// Spaces, octal digits, then only NUL and spaces: the one form that all readers take alike.
-fn octal(field: &[u8]) -> Option<u64> {
+pub(crate) fn octal(field: &[u8]) -> Option<u64> {
     let digits = field.iter().position(|byte| *byte != b' ')?;
     let rest = &field[digits..];
     let end = rest.iter().position(|byte| !(b'0'..=b'7').contains(byte)).unwrap_or(rest.len());

@@ -4,7 +4,7 @@
 //! what hangs on them, sparse files, sizes and names stated twice, data behind the end) is refused.
 
 mod gzip;
-mod header;
+pub(crate) mod header;
 mod pax;
 mod stream;
 

@@ -2,6 +2,7 @@
 
 mod build;
 mod limits;
+mod members;
 mod mutations;
 mod sdists;
 mod seeds;

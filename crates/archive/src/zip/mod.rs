@@ -5,7 +5,7 @@
 
 mod content;
 mod extra;
-mod record;
+pub(crate) mod record;
 mod second;
 mod walk;
 

@@ -2,39 +2,39 @@
 
 use packaging::{Rejection, Rule};
 
-pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
-pub(super) const CENTRAL: [u8; 4] = *b"PK\x01\x02";
-pub(super) const END64: [u8; 4] = *b"PK\x06\x06";
-pub(super) const LOCATOR64: [u8; 4] = *b"PK\x06\x07";
-pub(super) const END: [u8; 4] = *b"PK\x05\x06";
+pub(crate) const LOCAL: [u8; 4] = *b"PK\x03\x04";
+pub(crate) const CENTRAL: [u8; 4] = *b"PK\x01\x02";
+pub(crate) const END64: [u8; 4] = *b"PK\x06\x06";
+pub(crate) const LOCATOR64: [u8; 4] = *b"PK\x06\x07";
+pub(crate) const END: [u8; 4] = *b"PK\x05\x06";
 
-pub(super) const LOCAL_BYTES: usize = 30;
-pub(super) const CENTRAL_BYTES: usize = 46;
-pub(super) const END64_BYTES: usize = 56;
-pub(super) const LOCATOR64_BYTES: usize = 20;
-pub(super) const END_BYTES: usize = 22;
+pub(crate) const LOCAL_BYTES: usize = 30;
+pub(crate) const CENTRAL_BYTES: usize = 46;
+pub(crate) const END64_BYTES: usize = 56;
+pub(crate) const LOCATOR64_BYTES: usize = 20;
+pub(crate) const END_BYTES: usize = 22;
 
 /// A 32-bit field that says: look into the ZIP64 extra field.
-pub(super) const SEE_64: u32 = u32::MAX;
+pub(crate) const SEE_64: u32 = u32::MAX;
 const SEE_64_SHORT: u16 = u16::MAX;
 
 /// Flags that change nothing about how the data is read: the compressor's effort (bits 1 and 2).
 const FLAGS_HARMLESS: u16 = 0b0110;
-const FLAG_ENCRYPTED: u16 = 1;
-const FLAG_DESCRIPTOR: u16 = 1 << 3;
-pub(super) const FLAG_UTF8: u16 = 1 << 11;
+pub(crate) const FLAG_ENCRYPTED: u16 = 1;
+pub(crate) const FLAG_DESCRIPTOR: u16 = 1 << 3;
+pub(crate) const FLAG_UTF8: u16 = 1 << 11;
 /// Encryption of the data (0), strong (6), of the central directory (13).
 const FLAGS_ENCRYPTION: u16 = FLAG_ENCRYPTED | 1 << 6 | 1 << 13;
 
-pub(super) const STORED: u16 = 0;
-pub(super) const DEFLATED: u16 = 8;
+pub(crate) const STORED: u16 = 0;
+pub(crate) const DEFLATED: u16 = 8;
 
 /// A framing rejection in the public index's words.
-pub(super) fn framing(what: impl std::fmt::Display) -> Rejection {
+pub(crate) fn framing(what: impl std::fmt::Display) -> Rejection {
     refused(Rule::ZipFraming, what)
 }
 
-pub(super) fn refused(rule: Rule, what: impl std::fmt::Display) -> Rejection {
+pub(crate) fn refused(rule: Rule, what: impl std::fmt::Display) -> Rejection {
     Rejection::new(rule, format!("Invalid distribution file. ZIP archive not accepted: {what}."))
 }
 
@@ -52,12 +52,12 @@ fn double(bytes: &[u8], at: usize) -> u64 {
 
 /// What a local header and its central twin both state, and must state alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stated {
-    pub(super) flags: u16,
-    pub(super) method: u16,
-    pub(super) crc: u32,
-    pub(super) packed: u64,
-    pub(super) unpacked: u64,
+pub(crate) struct Stated {
+    pub(crate) flags: u16,
+    pub(crate) method: u16,
+    pub(crate) crc: u32,
+    pub(crate) packed: u64,
+    pub(crate) unpacked: u64,
 }
 
 impl Stated {
@@ -73,7 +73,7 @@ impl Stated {
     }
 
     /// Flags and method that every reader understands alike.
-    pub(super) fn check(&self) -> Result<(), Rejection> {
+    pub(crate) fn check(&self) -> Result<(), Rejection> {
         if self.flags & FLAGS_ENCRYPTION != 0 {
             return Err(refused(Rule::ZipMethod, "Encrypted member"));
         }
@@ -97,14 +97,14 @@ impl Stated {
 
 /// A local file header, without its name and extra fields.
 #[derive(Debug)]
-pub(super) struct Local {
-    pub(super) stated: Stated,
-    pub(super) name_bytes: usize,
-    pub(super) extra_bytes: usize,
+pub(crate) struct Local {
+    pub(crate) stated: Stated,
+    pub(crate) name_bytes: usize,
+    pub(crate) extra_bytes: usize,
 }
 
 impl Local {
-    pub(super) fn read(bytes: &[u8]) -> Self {
+    pub(crate) fn read(bytes: &[u8]) -> Self {
         Self {
             stated: Stated::read(bytes, 6),
             name_bytes: usize::from(short(bytes, 26)),
@@ -115,18 +115,18 @@ impl Local {
 
 /// A central directory header, without its name and extra fields.
 #[derive(Debug)]
-pub(super) struct Central {
-    pub(super) stated: Stated,
-    pub(super) name_bytes: usize,
-    pub(super) extra_bytes: usize,
-    pub(super) comment_bytes: usize,
-    pub(super) disk: u32,
-    pub(super) attributes: u32,
-    pub(super) header_at: u64,
+pub(crate) struct Central {
+    pub(crate) stated: Stated,
+    pub(crate) name_bytes: usize,
+    pub(crate) extra_bytes: usize,
+    pub(crate) comment_bytes: usize,
+    pub(crate) disk: u32,
+    pub(crate) attributes: u32,
+    pub(crate) header_at: u64,
 }
 
 impl Central {
-    pub(super) fn read(bytes: &[u8]) -> Self {
+    pub(crate) fn read(bytes: &[u8]) -> Self {
         let disk = short(bytes, 34);
         Self {
             stated: Stated::read(bytes, 8),
@@ -142,18 +142,18 @@ impl Central {
 
 /// The end of central directory, in either width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct End {
-    pub(super) disk: u32,
-    pub(super) directory_disk: u32,
-    pub(super) entries_here: u64,
-    pub(super) entries: u64,
-    pub(super) directory_bytes: u64,
-    pub(super) directory_at: u64,
+pub(crate) struct End {
+    pub(crate) disk: u32,
+    pub(crate) directory_disk: u32,
+    pub(crate) entries_here: u64,
+    pub(crate) entries: u64,
+    pub(crate) directory_bytes: u64,
+    pub(crate) directory_at: u64,
 }
 
 impl End {
     /// The classic record, with the length of its comment.
-    pub(super) fn read(bytes: &[u8]) -> (Self, usize) {
+    pub(crate) fn read(bytes: &[u8]) -> (Self, usize) {
         let end = Self {
             disk: u32::from(short(bytes, 4)),
             directory_disk: u32::from(short(bytes, 6)),
@@ -166,7 +166,7 @@ impl End {
     }
 
     /// The ZIP64 record, with the size that it states for itself.
-    pub(super) fn read64(bytes: &[u8]) -> (Self, u64) {
+    pub(crate) fn read64(bytes: &[u8]) -> (Self, u64) {
         let end = Self {
             disk: long(bytes, 16),
             directory_disk: long(bytes, 20),
@@ -180,7 +180,7 @@ impl End {
 
     /// Takes from the ZIP64 record what this one does not state, and only that: where both state a value,
     /// a reader may use either, so both must be the same.
-    pub(super) fn widened(self, wide: Option<Self>) -> Self {
+    pub(crate) fn widened(self, wide: Option<Self>) -> Self {
         let Some(wide) = wide else { return self };
         let pick16 = |narrow: u64, wide| if narrow == u64::from(SEE_64_SHORT) { wide } else { narrow };
         let pick32 = |narrow: u64, wide| if narrow == u64::from(SEE_64) { wide } else { narrow };
@@ -197,26 +197,26 @@ impl End {
 }
 
 /// The ZIP64 locator: the disk of the record, its place, and how many disks there are.
-pub(super) fn locator64(bytes: &[u8]) -> (u32, u64, u32) {
+pub(crate) fn locator64(bytes: &[u8]) -> (u32, u64, u32) {
     (long(bytes, 4), double(bytes, 8), long(bytes, 16))
 }
 
 /// Reads one little-endian 64-bit number off the front.
-pub(super) fn take_double<'b>(bytes: &mut &'b [u8]) -> Option<u64> {
+pub(crate) fn take_double<'b>(bytes: &mut &'b [u8]) -> Option<u64> {
     let (number, rest): (&'b [u8], &'b [u8]) = bytes.split_at_checked(8)?;
     *bytes = rest;
     Some(double(number, 0))
 }
 
 /// Reads one little-endian 32-bit number off the front.
-pub(super) fn take_long<'b>(bytes: &mut &'b [u8]) -> Option<u32> {
+pub(crate) fn take_long<'b>(bytes: &mut &'b [u8]) -> Option<u32> {
     let (number, rest): (&'b [u8], &'b [u8]) = bytes.split_at_checked(4)?;
     *bytes = rest;
     Some(long(number, 0))
 }
 
 /// Reads one little-endian 16-bit number off the front.
-pub(super) fn take_short<'b>(bytes: &mut &'b [u8]) -> Option<u16> {
+pub(crate) fn take_short<'b>(bytes: &mut &'b [u8]) -> Option<u16> {
     let (number, rest): (&'b [u8], &'b [u8]) = bytes.split_at_checked(2)?;
     *bytes = rest;
     Some(short(number, 0))

@@ -165,7 +165,7 @@ async fn judge(installation: &Arc<Installation>, job: &JobRow) -> Result<Outcome
         Err(failure) if job.attempts >= ATTEMPTS_MAX => {
             let text = format!("It could not be inspected: {failure}.");
             let floor = Some(Conclusion::because("inspection-failed", Verdict::Hold, text));
-            let inspection = Inspection { findings: vec![look::broken(&failure)], ..Inspection::default() };
+            let inspection = Inspection { findings: vec![::inspect::of_failure(&failure)], ..Inspection::default() };
             Outcome::Looked { inspection, floor, cost_ms }
         }
         Err(failure) => Outcome::Again(failure.to_string(), Counts::Yes),

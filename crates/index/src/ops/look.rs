@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::inspect::{Confidence, Failure, Finding, Inspection, Profile, Request, Response, Severity, Subject};
+use ::inspect::{self, Failure, Finding, Inspection, Profile, Request, Response, Subject};
 use packaging::Version;
 
 use crate::blobs::layout;
@@ -92,21 +92,6 @@ pub(super) async fn look(installation: &Arc<Installation>, index: &IndexName, fi
     Ok(Look { answer, cost_ms: i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX) })
 }
 
-/// The finding that stands for a pass without an answer.
-pub(super) fn broken(failure: &Failure) -> Finding {
-    Finding {
-        check: "inspection".into(),
-        version: 1,
-        severity: Severity::High,
-        confidence: Confidence::High,
-        location: None,
-        excerpt: String::new(),
-        decoded: None,
-        why: failure.to_string(),
-        tags: vec!["evasion/breaks-inspection".into()],
-    }
-}
-
 /// What a test wants found here; nothing in a release build.
 fn planted(filename: &str) -> Result<Option<Finding>, Failure> {
     #[cfg(debug_assertions)]
@@ -126,7 +111,7 @@ fn planted(filename: &str) -> Result<Option<Finding>, Failure> {
             confidence,
             why: "A test planted it.".into(),
             tags: vec!["test/planted".into()],
-            ..broken(&Failure::Died)
+            ..inspect::of_failure(&Failure::Died)
         }))
     }
     #[cfg(not(debug_assertions))]
@@ -232,7 +217,7 @@ mod tests {
     #[test]
     fn findings_go_where_their_check_stands() {
         let states = States([("s".to_owned(), CheckState::Shadow), ("d".to_owned(), CheckState::Disabled)].into());
-        let finding = |check: &str| Finding { check: check.into(), ..broken(&Failure::Died) };
+        let finding = |check: &str| Finding { check: check.into(), ..inspect::of_failure(&Failure::Died) };
         let (active, shadow) = states.split(vec![finding("a"), finding("s"), finding("d")]);
         assert_eq!((active, shadow), (vec![finding("a")], vec![finding("s")]));
     }

@@ -40,7 +40,7 @@ pub struct SandboxLimits {
 
 impl Default for SandboxLimits {
     fn default() -> Self {
-        Self { memory_bytes_max: 192 << 20, cpu_seconds_max: 20, wall_ms_max: 60_000 }
+        Self { memory_bytes_max: 256 << 20, cpu_seconds_max: 20, wall_ms_max: 60_000 }
     }
 }
 

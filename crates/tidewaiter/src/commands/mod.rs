@@ -3,6 +3,7 @@
 mod check;
 mod doctor;
 mod execute;
+mod inspect;
 mod inspection;
 mod rebuild;
 
@@ -11,8 +12,8 @@ use std::process::ExitCode;
 
 use std::sync::Arc;
 
+use ::inspect::Sandbox;
 use anyhow::{Context, Result, bail};
-use inspect::Sandbox;
 
 use crate::cli::{Cli, Command, In, IndexCommand, Place, ProjectCommand, TokenCommand, UserCommand, Which};
 use crate::config;
@@ -29,6 +30,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Check { files, archive_only, profile, format } => {
             check::run(&files, archive_only, &profile, format).await
         }
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Rebuild { place, index } => rebuild::run(&Settings::load(&place, None)?, index.as_deref()).await,
         Command::ConfigDocs => print(&config::markdown()),
         Command::RulesDocs => print(&packaging::rules::markdown()),

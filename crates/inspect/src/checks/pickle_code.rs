@@ -1,0 +1,43 @@
+//! Pickles and model files that call what runs commands or code.
+
+use super::Context;
+use crate::distribution::Distribution;
+use crate::distribution::Facts;
+use crate::finding::{Confidence, Severity};
+use crate::findings::{Evidence, Findings};
+
+check!(PickleCode, "pickle-code", 1, run);
+
+fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+    for member in &distribution.members {
+        let Facts::Pickle(pickle) = &member.facts else { continue };
+        for (module, name) in &pickle.globals {
+            let Some((severity, confidence)) = weight(module, name) else { continue };
+            // Scanners of pickles and tests of unpicklers carry such ones on purpose.
+            let confidence = if member.is_aside() { confidence.min(Confidence::Medium) } else { confidence };
+            let severity = if member.is_aside() { severity.min(Severity::Medium) } else { severity };
+            let why = "Loading this pickle runs a command or code of its author's choice.";
+            let evidence = Evidence::new(severity, confidence, why).at(&member.path);
+            out.add(evidence.excerpt(&format!("{module}.{name}")).tag("execution/pickle"));
+        }
+    }
+}
+
+fn weight(module: &str, name: &str) -> Option<(Severity, Confidence)> {
+    let starts = |names: &[&str]| names.iter().any(|start| name.starts_with(start));
+    let top = module.split('.').next().unwrap_or_default();
+    match top {
+        "os" | "posix" | "nt" if starts(&["system", "popen", "exec", "spawn", "posix_spawn", "startfile"]) => {}
+        "subprocess" | "pty" | "runpy" | "commands" | "webbrowser" | "socket" | "ctypes" => {}
+        "builtins" | "__builtin__"
+            if matches!(name, "eval" | "exec" | "compile" | "__import__" | "execfile" | "apply") => {}
+        "importlib" | "pkgutil" | "code" | "timeit" | "pip" | "shutil" | "urllib" | "requests" | "httplib" => {
+            return Some((Severity::Medium, Confidence::Medium));
+        }
+        "operator" if matches!(name, "attrgetter" | "methodcaller") => {
+            return Some((Severity::Low, Confidence::Medium));
+        }
+        _ => return None,
+    }
+    Some((Severity::Critical, Confidence::High))
+}

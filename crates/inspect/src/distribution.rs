@@ -1,0 +1,326 @@
+//! An upload as the checks see it: every member, as what it is, and the facts of all of them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+
+use archive::members::{Head, Reading, Walk, WalkLimits, walk, walk_bytes};
+use archive::{Limits, Report, Subject};
+use packaging::metadata::{CoreMetadata, Field};
+use packaging::{DistFilename, NormalizedName, ProjectName};
+
+use crate::formats::media::Media;
+use crate::formats::native::Native;
+use crate::formats::pickle::Pickle;
+use crate::formats::pyc::Pyc;
+use crate::formats::{media, native, pickle, pyc, text};
+use crate::kind::{self, Kind};
+use crate::limits::InspectionLimits;
+use crate::settings::{self, BuildSystem, EntryPoint};
+
+/// How the members are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Installed as it is.
+    Wheel,
+    /// Built first, in one folder.
+    Sdist,
+    /// Neither: a folder, an environment, any archive.
+    Other,
+}
+
+/// What a reader of the member's own format found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Facts {
+    /// Its kind has no reader, or is read by the checks as text.
+    None,
+    /// Compiled Python.
+    Pyc(Pyc),
+    /// A pickle.
+    Pickle(Pickle),
+    /// A program of the machine.
+    Native(Native),
+    /// A picture or sound.
+    Media(Media),
+}
+
+/// A hit of the search, with its place.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The rule.
+    pub rule: &'static text::Rule,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+    /// The text around it.
+    pub excerpt: String,
+}
+
+/// One member.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Where it stands: its path, behind the paths of the archives it stands in (`outer!inner`).
+    pub path: String,
+    /// The path below the sdist's own folder, or in a wheel the place it is installed to, counted from the folder of
+    /// installed packages; empty for what goes elsewhere.
+    pub place: String,
+    /// Size in bytes, as read.
+    pub bytes: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// Archives around it, besides the distribution.
+    pub depth: u32,
+    /// How it was found.
+    pub reading: Reading,
+    /// Its bytes, when it is text and within the limits.
+    pub text: Vec<u8>,
+    /// `text` is all of it.
+    pub whole: bool,
+    /// What its reader found.
+    pub facts: Facts,
+    /// What the search found.
+    pub found: Vec<Found>,
+}
+
+impl Member {
+    /// The text, with what is no UTF-8 replaced.
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.text)
+    }
+
+    /// The last segment of the path.
+    pub fn name(&self) -> &str {
+        self.path.rsplit(['/', '!']).next().unwrap_or(&self.path)
+    }
+
+    /// Whether it is there to test, show or explain, and does not run with the package.
+    pub fn is_aside(&self) -> bool {
+        const FOLDERS: &[&str] =
+            &["test", "tests", "testing", "docs", "doc", "examples", "example", "benchmarks", "fixtures"];
+        let folders = self.place.rsplit_once('/').map_or("", |(folders, _)| folders);
+        folders.split('/').any(|folder| FOLDERS.contains(&folder))
+            || self.name().starts_with("test_")
+            || self.name() == "conftest.py"
+    }
+}
+
+/// The upload.
+#[derive(Debug)]
+pub struct Distribution {
+    /// How it is laid out.
+    pub shape: Shape,
+    /// The strict reading: rules broken.
+    pub report: Report,
+    /// The lenient reading: what was odd.
+    pub walk: Walk,
+    /// Every member, in the order met.
+    pub members: Vec<Member>,
+    /// Its parsed file name, when it has the name of a distribution.
+    pub filename: Option<DistFilename>,
+    /// METADATA or PKG-INFO.
+    pub metadata: CoreMetadata,
+    /// Where that stands.
+    pub metadata_path: String,
+    /// Entry points, of a wheel's file or of the build's settings.
+    pub entry_points: Vec<EntryPoint>,
+    /// `[build-system]` of pyproject.toml.
+    pub build: Option<BuildSystem>,
+    /// Packages and modules that an import finds at the top.
+    pub tops: BTreeSet<String>,
+    /// What was left out or cut short, in words.
+    pub degraded: Vec<String>,
+}
+
+impl Distribution {
+    /// The project's name, by its metadata, else by its file name.
+    pub fn project(&self) -> Option<NormalizedName> {
+        let stated = self.metadata.get(Field::Name).and_then(|name| name.parse::<ProjectName>().ok());
+        stated.map(|name| name.normalized()).or_else(|| self.filename.as_ref().map(DistFilename::project))
+    }
+
+    /// The members that the distribution itself holds under this place.
+    pub fn at(&self, place: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.depth == 0 && member.place == place)
+    }
+
+    /// Whether installing, building or starting the interpreter runs this member without anybody importing it.
+    pub fn is_startup(&self, member: &Member) -> bool {
+        if member.depth > 0 {
+            return false;
+        }
+        let built = || {
+            let path = member.place.as_str();
+            let backend = self.build.as_ref().is_some_and(|build| build.is_in_tree(path));
+            path == "setup.py" || backend
+        };
+        match self.shape {
+            Shape::Wheel | Shape::Other => is_site_startup(&member.place),
+            Shape::Sdist => built() || is_site_startup(&member.place),
+        }
+    }
+}
+
+/// Files that the interpreter runs at its start when they stand where packages are installed.
+pub fn is_site_startup(place: &str) -> bool {
+    let top = !place.contains('/');
+    top && (place.ends_with(".pth") || matches!(place, "sitecustomize.py" | "usercustomize.py"))
+        || matches!(place, "sitecustomize/__init__.py" | "usercustomize/__init__.py")
+}
+
+/// Reads everything.
+pub fn read(file: &File, subject: &Subject, strict: &Limits, limits: &InspectionLimits) -> Distribution {
+    let report = archive::examine(file, subject, strict);
+    let mut reader = Reader { limits, members: vec![], kept: 0, unpacked: 0, visited: 0, nested_unread: 0, cut: 0 };
+    let walk_limits = WalkLimits {
+        members_max: limits.members_max,
+        unpacked_bytes_max: limits.analysed_bytes_max,
+        ..WalkLimits::default()
+    };
+    let walk = walk(file, &walk_limits, &mut |head, stream| reader.member("", 0, head, stream));
+    let filename = match subject {
+        Subject::Distribution(name) => name.parse::<DistFilename>().ok(),
+        Subject::AnyArchive => None,
+    };
+    let degraded = reader.degraded();
+    let mut distribution = Distribution {
+        shape: Shape::Other,
+        report,
+        walk,
+        members: reader.members,
+        filename,
+        metadata: CoreMetadata::default(),
+        metadata_path: String::new(),
+        entry_points: vec![],
+        build: None,
+        tops: BTreeSet::new(),
+        degraded,
+    };
+    settings::complete(&mut distribution);
+    distribution
+}
+
+/// The walk's visitor.
+struct Reader<'l> {
+    limits: &'l InspectionLimits,
+    members: Vec<Member>,
+    kept: usize,
+    unpacked: u64,
+    visited: u64,
+    nested_unread: u64,
+    cut: u64,
+}
+
+impl Reader<'_> {
+    fn member(&mut self, outer: &str, depth: u32, head: &Head, stream: &mut dyn Read) {
+        let mut bytes = Vec::new();
+        let most = self.limits.member_bytes_max as u64;
+        // The walk's streams end where they break; they do not fail.
+        let _ = stream.take(most).read_to_end(&mut bytes);
+        let path = if outer.is_empty() { head.path.clone() } else { format!("{outer}!{}", head.path) };
+        let mut found = located(&bytes, 0, 0);
+        let total = bytes.len() as u64 + self.rest(stream, bytes.len(), &mut found);
+        self.unpacked += total;
+        self.visited += 1;
+        let kind = kind::of(&path, &bytes);
+        let whole = total == bytes.len() as u64;
+        self.cut += u64::from(!whole);
+        let facts = match kind {
+            Kind::Pyc => pyc::read(&bytes).map_or(Facts::None, Facts::Pyc),
+            Kind::Pickle => Facts::Pickle(pickle::read(&bytes)),
+            Kind::Elf | Kind::Pe | Kind::MachO => Facts::Native(native::read(&bytes)),
+            Kind::Media => Facts::Media(media::read(&bytes)),
+            Kind::Python | Kind::Shell | Kind::PowerShell | Kind::Batch | Kind::JavaScript => Facts::None,
+            Kind::ToolConfig | Kind::Pth | Kind::Metadata | Kind::Archive | Kind::Text | Kind::Data => Facts::None,
+        };
+        let nested = if kind == Kind::Archive { Some(std::mem::take(&mut bytes)) } else { None };
+        // Prose and data in text form were searched; kept, they would push out what runs.
+        let settings = path.ends_with("pyproject.toml") || path.ends_with("setup.cfg");
+        let keeps = kind.is_text() && (kind != Kind::Text || settings);
+        let text = if keeps { self.keep(bytes) } else { vec![] };
+        let whole = whole && (!keeps || text.len() as u64 == total);
+        let reading = head.reading;
+        let place = String::new();
+        self.members.push(Member {
+            path: path.clone(),
+            place,
+            bytes: total,
+            kind,
+            depth,
+            reading,
+            text,
+            whole,
+            facts,
+            found,
+        });
+        if let Some(nested) = nested {
+            self.nested(&path, depth, &nested);
+        }
+    }
+
+    /// Searches what is beyond the part that is looked at as what it is.
+    fn rest(&mut self, stream: &mut dyn Read, from: usize, found: &mut Vec<Found>) -> u64 {
+        const PIECE_BYTES: u64 = 1 << 20;
+        const OVERLAP_BYTES: usize = 4 << 10;
+        let (mut piece, mut total) = (Vec::new(), 0);
+        loop {
+            let kept = piece.len();
+            let read = stream.take(PIECE_BYTES).read_to_end(&mut piece).unwrap_or(0);
+            if read == 0 {
+                return total;
+            }
+            for hit in located(&piece, 0, from + total as usize - kept) {
+                if found.len() < 50 && !found.iter().any(|known| known.excerpt == hit.excerpt) {
+                    found.push(hit);
+                }
+            }
+            total += read as u64;
+            piece.drain(..piece.len().saturating_sub(OVERLAP_BYTES));
+        }
+    }
+
+    fn keep(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let room = self.limits.all_kept_bytes_max.saturating_sub(self.kept).min(self.limits.kept_bytes_max);
+        if bytes.len() > room {
+            self.cut += 1;
+            bytes.truncate(room);
+        }
+        bytes.shrink_to_fit();
+        self.kept += bytes.len();
+        bytes
+    }
+
+    fn nested(&mut self, path: &str, depth: u32, bytes: &[u8]) {
+        let left = self.limits.analysed_bytes_max.saturating_sub(self.unpacked);
+        let members = self.limits.members_max.saturating_sub(self.visited);
+        if depth >= self.limits.nesting_max || bytes.len() > self.limits.nested_bytes_max || left == 0 || members == 0 {
+            self.nested_unread += 1;
+            return;
+        }
+        let limits = WalkLimits { members_max: members, unpacked_bytes_max: left, ..WalkLimits::default() };
+        walk_bytes(bytes, &limits, &mut |head, stream| self.member(path, depth + 1, head, stream));
+    }
+
+    fn degraded(&self) -> Vec<String> {
+        let mut degraded = Vec::new();
+        if self.cut > 0 {
+            degraded.push(format!("{} members were too large; their rest was only searched as text", self.cut));
+        }
+        if self.nested_unread > 0 {
+            degraded
+                .push(format!("{} archives within the archive were too deep or too large to open", self.nested_unread));
+        }
+        degraded
+    }
+}
+
+fn located(bytes: &[u8], line_from: u32, offset: usize) -> Vec<Found> {
+    let hits = text::search(bytes);
+    hits.into_iter()
+        .map(|hit| {
+            let (line, column) = if offset > 0 { (0, 0) } else { text::place(bytes, hit.at) };
+            let excerpt = text::excerpt(bytes, hit.at, hit.end);
+            Found { rule: hit.rule, line: line + line_from, column, excerpt }
+        })
+        .collect()
+}

@@ -1,0 +1,253 @@
+//! What a member is: by its content first, by its name second.
+
+/// What a member is, as far as inspection treats it differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Python source.
+    Python,
+    /// Compiled Python.
+    Pyc,
+    /// A pickle, alone or in a model file.
+    Pickle,
+    /// ELF.
+    Elf,
+    /// A Windows executable or library.
+    Pe,
+    /// A macOS executable or library.
+    MachO,
+    /// A script of a Unix shell.
+    Shell,
+    /// PowerShell.
+    PowerShell,
+    /// A batch file or a script of the Windows host.
+    Batch,
+    /// JavaScript or TypeScript.
+    JavaScript,
+    /// Settings of other tools: workflows, editors, assistants, hooks.
+    ToolConfig,
+    /// A path file, of which the interpreter runs the import lines at every start.
+    Pth,
+    /// METADATA, PKG-INFO, WHEEL, RECORD, entry points.
+    Metadata,
+    /// A picture or sound.
+    Media,
+    /// An archive.
+    Archive,
+    /// Prose, settings, data in text form.
+    Text,
+    /// Anything else.
+    Data,
+}
+
+impl Kind {
+    /// A word for profiles and for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Pyc => "pyc",
+            Self::Pickle => "pickle",
+            Self::Elf => "elf",
+            Self::Pe => "pe",
+            Self::MachO => "mach-o",
+            Self::Shell => "shell",
+            Self::PowerShell => "powershell",
+            Self::Batch => "batch",
+            Self::JavaScript => "javascript",
+            Self::ToolConfig => "tool-config",
+            Self::Pth => "pth",
+            Self::Metadata => "metadata",
+            Self::Media => "media",
+            Self::Archive => "archive",
+            Self::Text => "text",
+            Self::Data => "data",
+        }
+    }
+
+    /// A program of the machine.
+    pub fn is_native(self) -> bool {
+        matches!(self, Self::Elf | Self::Pe | Self::MachO)
+    }
+
+    /// A script that an interpreter other than Python runs.
+    pub fn is_script(self) -> bool {
+        matches!(self, Self::Shell | Self::PowerShell | Self::Batch | Self::JavaScript)
+    }
+
+    /// Whether the checks read its text.
+    pub fn is_text(self) -> bool {
+        match self {
+            Self::Python | Self::Shell | Self::PowerShell | Self::Batch | Self::JavaScript => true,
+            Self::ToolConfig | Self::Pth | Self::Metadata | Self::Text => true,
+            Self::Pyc | Self::Pickle | Self::Elf | Self::Pe | Self::MachO => false,
+            Self::Media | Self::Archive | Self::Data => false,
+        }
+    }
+}
+
+/// Files of other tools that act when a folder is opened, a commit is made or an assistant is started.
+const TOOL_FILES: &[&str] = &[
+    ".vscode/tasks.json",
+    ".vscode/settings.json",
+    ".claude/settings.json",
+    ".claude/settings.local.json",
+    ".cursor/mcp.json",
+    ".mcp.json",
+    ".gemini/settings.json",
+    ".pre-commit-config.yaml",
+    "CLAUDE.md",
+    "AGENTS.md",
+    "GEMINI.md",
+    ".cursorrules",
+    ".windsurfrules",
+    ".github/copilot-instructions.md",
+];
+
+/// Names of files in which an index or an installer looks for metadata.
+const METADATA_FILES: &[&str] = &["METADATA", "PKG-INFO", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt"];
+
+/// Decides from the path and the first bytes of the content.
+pub fn of(path: &str, bytes: &[u8]) -> Kind {
+    if let Some(kind) = by_content(bytes) {
+        return kind;
+    }
+    let name = path.rsplit(['/', '!']).next().unwrap_or(path);
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+    if is_tool_file(path) {
+        return Kind::ToolConfig;
+    }
+    if METADATA_FILES.contains(&name) {
+        return Kind::Metadata;
+    }
+    match extension.as_str() {
+        "py" | "pyw" | "pyi" | "pyx" => Kind::Python,
+        "pth" => Kind::Pth,
+        "pyc" | "pyo" => Kind::Pyc,
+        "pkl" | "pickle" | "joblib" => Kind::Pickle,
+        "sh" | "bash" | "zsh" | "ksh" | "fish" => Kind::Shell,
+        "ps1" | "psm1" | "psd1" => Kind::PowerShell,
+        "bat" | "cmd" | "vbs" | "vbe" | "wsf" | "hta" => Kind::Batch,
+        "js" | "mjs" | "cjs" | "ts" => Kind::JavaScript,
+        _ => by_shebang(bytes).unwrap_or(if is_text(bytes) { Kind::Text } else { Kind::Data }),
+    }
+}
+
+fn is_tool_file(path: &str) -> bool {
+    let ends = |file: &str| path == file || path.strip_suffix(file).is_some_and(|before| before.ends_with(['/', '!']));
+    let workflow = path.contains(".github/workflows/") && (path.ends_with(".yml") || path.ends_with(".yaml"));
+    workflow || path.contains(".git/hooks/") || path.contains(".husky/") || TOOL_FILES.iter().any(|file| ends(file))
+}
+
+/// Formats whose first bytes say what they are.
+fn by_content(bytes: &[u8]) -> Option<Kind> {
+    const MEDIA: &[&[u8]] =
+        &[b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF", b"OggS", b"fLaC", b"ID3"];
+    const ARCHIVES: &[&[u8]] =
+        &[b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf", b"Rar!"];
+    let starts = |magic: &[u8]| bytes.starts_with(magic);
+    if starts(b"\x7fELF") {
+        return Some(Kind::Elf);
+    }
+    if is_pe(bytes) {
+        return Some(Kind::Pe);
+    }
+    if is_macho(bytes) {
+        return Some(Kind::MachO);
+    }
+    if MEDIA.iter().any(|magic| starts(magic)) || is_bmp(bytes) {
+        return Some(Kind::Media);
+    }
+    if ARCHIVES.iter().any(|magic| starts(magic)) || bytes.get(257..262) == Some(b"ustar") {
+        return Some(Kind::Archive);
+    }
+    // A magic number, then CR LF, then flags of which only the lowest two are defined.
+    if let [low, high, b'\r', b'\n', flags, 0, 0, 0, ..] = bytes
+        && (3000..4200).contains(&u16::from_le_bytes([*low, *high]))
+        && *flags <= 3
+    {
+        return Some(Kind::Pyc);
+    }
+    // Protocol 2 to 5; the opcode that follows is never a printable word.
+    if let [0x80, 2..=5, next, ..] = bytes
+        && b"\x95}]()cKJM\x8cXqh\x8a".contains(next)
+    {
+        return Some(Kind::Pickle);
+    }
+    None
+}
+
+/// `MZ`, and where that header points, `PE`.
+pub(crate) fn is_pe(bytes: &[u8]) -> bool {
+    let Some(at) = bytes.get(0x3c..0x40).filter(|_| bytes.starts_with(b"MZ")) else { return false };
+    let at = u32::from_le_bytes([at[0], at[1], at[2], at[3]]) as usize;
+    bytes.get(at..).is_some_and(|header| header.starts_with(b"PE\0\0"))
+}
+
+fn is_macho(bytes: &[u8]) -> bool {
+    const THIN: [[u8; 4]; 4] =
+        [[0xfe, 0xed, 0xfa, 0xce], [0xfe, 0xed, 0xfa, 0xcf], [0xce, 0xfa, 0xed, 0xfe], [0xcf, 0xfa, 0xed, 0xfe]];
+    // Java classes share the magic of fat files; their next number is a version, never so small.
+    let fat = bytes.starts_with(&[0xca, 0xfe, 0xba, 0xbe]) && matches!(bytes.get(4..8), Some([0, 0, 0, 1..=20]));
+    fat || THIN.iter().any(|magic| bytes.starts_with(magic))
+}
+
+fn is_bmp(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"BM") && matches!(bytes.get(6..10), Some([0, 0, 0, 0])) && bytes.len() > 26
+}
+
+fn by_shebang(bytes: &[u8]) -> Option<Kind> {
+    let line = bytes.strip_prefix(b"#!")?;
+    let line = &line[..line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len()).min(200)];
+    let line = String::from_utf8_lossy(line).into_owned();
+    if line.contains("python") || line.contains("pypy") {
+        Some(Kind::Python)
+    } else if line.contains("node") || line.contains("bun") || line.contains("deno") {
+        Some(Kind::JavaScript)
+    } else if line.contains("sh") {
+        Some(Kind::Shell)
+    } else {
+        None
+    }
+}
+
+/// Whether the beginning reads as text: no NUL, and hardly a control character.
+fn is_text(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(4096)];
+    let control =
+        head.iter().filter(|byte| **byte < 32 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b)).count();
+    !head.contains(&0) && control * 50 <= head.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_wins_over_the_name() {
+        let mut pe = vec![0; 0x80];
+        pe[..2].copy_from_slice(b"MZ");
+        pe[0x3c] = 0x40;
+        pe[0x40..0x44].copy_from_slice(b"PE\0\0");
+        for (path, bytes, kind) in [
+            ("a.png", pe.as_slice(), Kind::Pe),
+            ("a.py", b"\x7fELF\x02\x01", Kind::Elf),
+            ("a.txt", b"PK\x03\x04....", Kind::Archive),
+            ("a.dat", b"\x80\x04\x95\0\0\0\0\0\0\0\0.", Kind::Pickle),
+            ("a.dat", b"\xcb\x0d\r\n\0\0\0\0", Kind::Pyc),
+            ("a.pyc", b"x", Kind::Pyc),
+            ("A.class", b"\xca\xfe\xba\xbe\0\0\0\x34", Kind::Data),
+            ("lib", b"\xca\xfe\xba\xbe\0\0\0\x02", Kind::MachO),
+            ("MZ.txt", b"MZ is no executable", Kind::Text),
+            ("bin/run", b"#!/usr/bin/env python3\n", Kind::Python),
+            ("bin/run", b"#!/bin/sh\n", Kind::Shell),
+            ("x.pth", b"import os\n", Kind::Pth),
+            ("p-1/PKG-INFO", b"Name: p\n", Kind::Metadata),
+            ("p-1/.github/workflows/ci.yml", b"on: push\n", Kind::ToolConfig),
+            ("p/CLAUDE.md", b"# x\n", Kind::ToolConfig),
+            ("p/NOTCLAUDE.md", b"# x\n", Kind::Text),
+            ("p/noise", b"\0\x01\x02", Kind::Data),
+            ("", b"", Kind::Text),
+        ] {
+            assert_eq!(of(path, bytes), kind, "{path} {bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Every bound of the checks pass, in one place.
+
+/// What one pass may read and keep. With these the child stays below 256 MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InspectionLimits {
+    /// Bytes of one member that are looked at as what they are; the rest is searched as text.
+    pub member_bytes_max: usize,
+    /// Bytes of one member's text that are kept for the checks.
+    pub kept_bytes_max: usize,
+    /// Bytes of all kept texts together.
+    pub all_kept_bytes_max: usize,
+    /// Bytes that are unpacked in total, archives within archives included.
+    pub analysed_bytes_max: u64,
+    /// Members, those of archives within archives included.
+    pub members_max: u64,
+    /// How deep archives within archives are opened.
+    pub nesting_max: u32,
+    /// Largest archive within the archive that is opened, in bytes.
+    pub nested_bytes_max: usize,
+}
+
+impl Default for InspectionLimits {
+    fn default() -> Self {
+        Self {
+            member_bytes_max: 32 << 20,
+            kept_bytes_max: 4 << 20,
+            all_kept_bytes_max: 64 << 20,
+            analysed_bytes_max: 1 << 30,
+            members_max: 50_000,
+            nesting_max: 2,
+            nested_bytes_max: 16 << 20,
+        }
+    }
+}

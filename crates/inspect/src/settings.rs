@@ -1,0 +1,245 @@
+//! What a distribution says of itself: its shape, its metadata, its entry points, how it is built.
+
+use archive::members::Reading;
+use packaging::DistFilename;
+
+use crate::distribution::{Distribution, Member, Shape};
+
+/// Largest settings file that is parsed, in bytes.
+const SETTINGS_BYTES_MAX: usize = 1 << 20;
+/// Most entry points.
+const ENTRY_POINTS_MAX: usize = 5_000;
+
+/// A name that installers or frameworks look up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryPoint {
+    /// `console_scripts`, `pytest11`, …; `scripts` for a file that is installed as a command.
+    pub group: String,
+    /// The name.
+    pub name: String,
+    /// What it stands for.
+    pub target: String,
+    /// The member that says so.
+    pub path: String,
+    /// Its line there, from 1.
+    pub line: u32,
+}
+
+/// `[build-system]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuildSystem {
+    /// Requirements, as written.
+    pub requires: Vec<String>,
+    /// The module that builds.
+    pub backend: Option<String>,
+    /// Folders of the sdist in which it is looked for first.
+    pub backend_path: Vec<String>,
+    /// The member that says so.
+    pub path: String,
+}
+
+impl BuildSystem {
+    /// Whether a member is the module that builds, or part of its package.
+    pub fn is_in_tree(&self, place: &str) -> bool {
+        let Some(backend) = &self.backend else { return false };
+        let module = backend.split(':').next().unwrap_or_default().trim().replace('.', "/");
+        self.backend_path.iter().any(|folder| {
+            let folder = folder.trim_start_matches("./").trim_matches('/');
+            let below = if folder.is_empty() || folder == "." { Some(place) } else { place.strip_prefix(folder) };
+            let below = below.map(|rest| rest.trim_start_matches('/'));
+            below.is_some_and(|rest| {
+                rest.strip_prefix(&module).is_some_and(|rest| rest == ".py" || rest == "/__init__.py")
+            })
+        })
+    }
+}
+
+/// Fills in what only the list of all members tells.
+pub(crate) fn complete(distribution: &mut Distribution) {
+    distribution.shape = shape(distribution);
+    let root = match distribution.shape {
+        Shape::Sdist | Shape::Other => root(&distribution.members),
+        Shape::Wheel => None,
+    };
+    for member in distribution.members.iter_mut().filter(|member| member.depth == 0) {
+        member.place = match distribution.shape {
+            Shape::Wheel => installed(&member.path).to_owned(),
+            Shape::Sdist => below(&member.path, root.as_deref()).to_owned(),
+            Shape::Other => site(&member.path, root.as_deref()).to_owned(),
+        };
+    }
+    metadata(distribution);
+    build(distribution);
+    entry_points(distribution);
+    tops(distribution);
+}
+
+fn shape(distribution: &Distribution) -> Shape {
+    match &distribution.filename {
+        Some(DistFilename::Wheel(_)) => return Shape::Wheel,
+        Some(DistFilename::Sdist(_)) => return Shape::Sdist,
+        None => {}
+    }
+    let own = || distribution.members.iter().filter(|member| member.depth == 0);
+    let wheel =
+        own().filter(|member| member.path.ends_with(".dist-info/WHEEL") && member.path.matches('/').count() == 1);
+    // Two of them make an environment, not a wheel.
+    if wheel.count() == 1 {
+        return Shape::Wheel;
+    }
+    let names = ["setup.py", "pyproject.toml", "PKG-INFO", "setup.cfg"];
+    let sdist = own().any(|member| member.path.matches('/').count() <= 1 && names.contains(&member.name()));
+    if sdist { Shape::Sdist } else { Shape::Other }
+}
+
+/// The one folder that everything stands in.
+fn root(members: &[Member]) -> Option<String> {
+    let mut own = members.iter().filter(|member| member.depth == 0 && member.reading == Reading::Listed);
+    let first = own.next()?.path.split_once('/')?.0.to_owned();
+    own.all(|member| member.path.split('/').next() == Some(&first)).then_some(first)
+}
+
+fn below<'p>(path: &'p str, root: Option<&str>) -> &'p str {
+    root.and_then(|root| path.strip_prefix(root)?.strip_prefix('/')).unwrap_or(path)
+}
+
+/// Where a wheel's member goes. `NAME.data/purelib` and `platlib` are spread over the same folder; of `data`, only
+/// what spells out that folder comes there too.
+fn installed(path: &str) -> &str {
+    let Some((top, rest)) = path.split_once('/') else { return path };
+    if !top.ends_with(".data") {
+        return path;
+    }
+    match rest.split_once('/') {
+        Some(("purelib" | "platlib", rest)) => rest,
+        Some(("data", rest)) => rest.split_once("site-packages/").map_or("", |(_, rest)| rest),
+        _ => "",
+    }
+}
+
+/// In an environment, the place below its folder of installed packages; else below the one folder around all.
+fn site<'p>(path: &'p str, root: Option<&str>) -> &'p str {
+    path.rsplit_once("site-packages/").map_or_else(|| below(path, root), |(_, rest)| rest)
+}
+
+fn metadata(distribution: &mut Distribution) {
+    let wanted = |member: &&Member| {
+        member.depth == 0
+            && match distribution.shape {
+                Shape::Wheel => member.place.ends_with(".dist-info/METADATA"),
+                Shape::Sdist => member.place == "PKG-INFO" || member.place.ends_with(".egg-info/PKG-INFO"),
+                Shape::Other => false,
+            }
+    };
+    // The shortest path is the one that installers read.
+    let found = distribution.members.iter().filter(wanted).min_by_key(|member| member.path.len());
+    if let Some(member) = found {
+        distribution.metadata = packaging::metadata::parse(&member.text).0;
+        distribution.metadata_path = member.path.clone();
+    }
+}
+
+fn build(distribution: &mut Distribution) {
+    let Some(member) = distribution.at("pyproject.toml").filter(|_| distribution.shape == Shape::Sdist) else { return };
+    let Some(table) = toml(member) else { return };
+    let Some(system) = table.get("build-system") else { return };
+    let list = |key: &str| {
+        let values = system.get(key).and_then(toml::Value::as_array).into_iter().flatten();
+        values.filter_map(|value| value.as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let backend = system.get("build-backend").and_then(toml::Value::as_str).map(str::to_owned);
+    let path = member.path.clone();
+    distribution.build =
+        Some(BuildSystem { requires: list("requires"), backend, backend_path: list("backend-path"), path });
+}
+
+fn toml(member: &Member) -> Option<toml::Table> {
+    if member.text.len() > SETTINGS_BYTES_MAX {
+        return None;
+    }
+    member.text().parse().ok()
+}
+
+fn entry_points(distribution: &mut Distribution) {
+    let mut found = Vec::new();
+    for member in distribution.members.iter().filter(|member| member.depth == 0) {
+        let in_info = member.place.ends_with(".dist-info/entry_points.txt")
+            || member.place.ends_with(".egg-info/entry_points.txt");
+        if in_info && distribution.shape != Shape::Other {
+            ini(member, |section| Some(section.to_owned()), &mut found);
+        } else if member.place == "pyproject.toml" && distribution.shape == Shape::Sdist {
+            project_table(member, &mut found);
+        }
+        if distribution.shape == Shape::Wheel
+            && let Some((_, name)) = member.path.split_once(".data/scripts/")
+        {
+            let (group, path) = ("scripts".to_owned(), member.path.clone());
+            found.push(EntryPoint { group, name: name.to_owned(), target: String::new(), path, line: 1 });
+        }
+    }
+    found.truncate(ENTRY_POINTS_MAX);
+    distribution.entry_points = found;
+}
+
+/// `[section]`, then `name = target`.
+fn ini(member: &Member, group: impl Fn(&str) -> Option<String>, found: &mut Vec<EntryPoint>) {
+    let mut section = None;
+    for (line, text) in (1u32..).zip(member.text().lines()) {
+        if found.len() >= ENTRY_POINTS_MAX {
+            return;
+        }
+        let text = text.trim();
+        if let Some(name) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+            section = group(name.trim());
+        } else if let (Some(group), Some((name, target))) = (&section, text.split_once('='))
+            && !text.starts_with(['#', ';'])
+        {
+            let (name, target) = (name.trim().to_owned(), target.trim().to_owned());
+            found.push(EntryPoint { group: group.clone(), name, target, path: member.path.clone(), line });
+        }
+    }
+}
+
+/// `[project.scripts]`, `[project.gui-scripts]` and `[project.entry-points.GROUP]`.
+fn project_table(member: &Member, found: &mut Vec<EntryPoint>) {
+    let Some(table) = toml(member) else { return };
+    let Some(project) = table.get("project").and_then(toml::Value::as_table) else { return };
+    let mut group = |group: &str, names: &toml::Table| {
+        for (name, target) in names.iter().take(ENTRY_POINTS_MAX) {
+            let (path, group) = (member.path.clone(), group.to_owned());
+            let text = member.text();
+            let line = (1u32..).zip(text.lines()).find(|(_, line)| line.contains(name.as_str()));
+            let target = target.as_str().unwrap_or_default().to_owned();
+            found.push(EntryPoint { group, name: name.clone(), target, path, line: line.map_or(1, |(line, _)| line) });
+        }
+    };
+    for (key, name) in [("scripts", "console_scripts"), ("gui-scripts", "gui_scripts")] {
+        if let Some(names) = project.get(key).and_then(toml::Value::as_table) {
+            group(name, names);
+        }
+    }
+    for (name, names) in project.get("entry-points").and_then(toml::Value::as_table).into_iter().flatten() {
+        if let Some(names) = names.as_table() {
+            group(name, names);
+        }
+    }
+}
+
+/// What `import NAME` finds: packages and modules at the top, below `src` in an sdist that has it.
+fn tops(distribution: &mut Distribution) {
+    for member in distribution.members.iter().filter(|member| member.depth == 0) {
+        let place = match distribution.shape {
+            Shape::Sdist => member.place.strip_prefix("src/").unwrap_or(&member.place),
+            Shape::Wheel | Shape::Other => &member.place,
+        };
+        let top = match place.split_once('/') {
+            Some((top, "__init__.py")) => Some(top),
+            Some((top, rest)) if distribution.shape != Shape::Sdist && rest.ends_with(".py") => Some(top),
+            None => place.strip_suffix(".py").filter(|name| *name != "setup"),
+            Some(_) => None,
+        };
+        if let Some(top) = top.filter(|top| !top.contains(['.', '-']) && !top.is_empty()) {
+            distribution.tops.insert(top.to_owned());
+        }
+    }
+}

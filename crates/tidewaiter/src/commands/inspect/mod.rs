@@ -1,0 +1,162 @@
+//! `inspect`: what the index would say of these files, on anybody's machine. The same sandbox, checks and policy as
+//! the server's; no server, no network, nothing kept.
+
+mod folder;
+mod sarif;
+mod text;
+
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use index::model::Verdict;
+use index::policy::verdict::{Policy, conclude};
+use inspect::checks::{CHECKS, page};
+use inspect::{Failure, Inspection, Limits, Profile, Request, Response, Sandbox, SandboxLimits, Subject};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::cli::{FailOn, Inspect, InspectFormat};
+
+/// What a child may use here: nobody else waits for this machine.
+const LIMITS: SandboxLimits = SandboxLimits { memory_bytes_max: 256 << 20, cpu_seconds_max: 60, wall_ms_max: 120_000 };
+
+/// One file, judged.
+struct Judged {
+    path: String,
+    sha256: Option<String>,
+    verdict: Verdict,
+    inspection: Inspection,
+}
+
+pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
+    if let Some(check) = &arguments.explain {
+        let Some(page) = page(check) else {
+            let known: Vec<_> = CHECKS.iter().map(|check| check.id()).collect();
+            eprintln!("tidewaiter: there is no check `{check}`; there are: {}", known.join(", "));
+            return Ok(ExitCode::from(2));
+        };
+        return super::print(page);
+    }
+    if arguments.name.is_some() && arguments.files.len() > 1 {
+        bail!("--name names one file, and {} are given", arguments.files.len());
+    }
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let sandbox = Sandbox::start(program, LIMITS)?;
+    let previous = match &arguments.previous {
+        Some(path) => match judge(&sandbox, path, None, None) {
+            Ok(judged) => Some(judged.inspection.profile),
+            Err(error) => {
+                eprintln!("tidewaiter: {}: {error:#}", path.display());
+                return Ok(ExitCode::from(2));
+            }
+        },
+        None => None,
+    };
+    let (judged, mut code) = judge_all(&sandbox, arguments, previous.as_ref())?;
+    if arguments.format == InspectFormat::Sarif {
+        super::print(&sarif::document(&judged))?;
+    }
+    if judged.iter().any(|judged| fails(judged.verdict, arguments.fail_on)) {
+        code = code.max(1);
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn fails(verdict: Verdict, from: FailOn) -> bool {
+    verdict
+        >= match from {
+            FailOn::Review => Verdict::Review,
+            FailOn::Hold => Verdict::Hold,
+            FailOn::Malicious => Verdict::Malicious,
+        }
+}
+
+/// Judges all files, some side by side, and prints each in its turn. The code is 2 when one cannot be opened.
+fn judge_all(sandbox: &Sandbox, arguments: &Inspect, previous: Option<&Profile>) -> Result<(Vec<Judged>, u8)> {
+    let bar = indicatif::ProgressBar::new(arguments.files.len() as u64);
+    if arguments.files.len() < 2 || !std::io::stderr().is_terminal() {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    let side_by_side = thread::available_parallelism().map_or(1, usize::from);
+    let (mut all, mut code) = (Vec::new(), 0);
+    for some in arguments.files.chunks(side_by_side) {
+        let name = arguments.name.as_deref();
+        let start = |path: &Path| judge(sandbox, path, name, previous);
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let running: Vec<_> = some.iter().map(|path| scope.spawn(|| start(path))).collect();
+            running.into_iter().map(thread::ScopedJoinHandle::join).collect()
+        });
+        for (path, outcome) in some.iter().zip(outcomes) {
+            bar.inc(1);
+            match outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that inspected it ended"))) {
+                Ok(judged) => {
+                    bar.suspend(|| tell(&judged, arguments.format))?;
+                    // Only what is told at the end is kept to the end.
+                    let kept = arguments.format == InspectFormat::Sarif;
+                    all.push(if kept { judged } else { Judged { inspection: Inspection::default(), ..judged } });
+                }
+                Err(error) => {
+                    bar.suspend(|| eprintln!("tidewaiter: {}: {error:#}", path.display()));
+                    code = 2;
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok((all, code))
+}
+
+fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, previous: Option<&Profile>) -> Result<Judged> {
+    let opened = File::open(path)?;
+    let folder = opened.metadata()?.is_dir();
+    let mut file = if folder { folder::packed(path)? } else { opened };
+    let sha256 = if folder { None } else { Some(sha256(&mut file)?) };
+    let subject = match name.or_else(|| path.file_name().and_then(|name| name.to_str())) {
+        Some(name) if !folder && name.parse::<packaging::DistFilename>().is_ok() => Subject::Distribution(name.into()),
+        _ => Subject::AnyArchive,
+    };
+    let request = Request::Checks { subject, limits: Limits::default(), previous: previous.cloned(), sibling: None };
+    let inspection = match sandbox.run(&file, request) {
+        Ok(Response::Checks(inspection)) => inspection,
+        Ok(Response::Rules(_) | Response::Probe(_)) => bail!("the sandbox answered another question"),
+        Err(Failure::Unavailable(why)) => bail!("the sandbox is not available: {why}"),
+        Err(failure) => Inspection { findings: vec![inspect::of_failure(&failure)], ..Inspection::default() },
+    };
+    let verdict = conclude(&Policy::built_in(), &inspection.findings).verdict;
+    Ok(Judged { path: path.to_string_lossy().into_owned(), sha256, verdict, inspection })
+}
+
+fn sha256(file: &mut File) -> Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(packaging::hash::hex(&hasher.finalize())),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+fn tell(judged: &Judged, format: InspectFormat) -> Result<()> {
+    match format {
+        InspectFormat::Text => super::print(&text::report(judged, std::io::stdout().is_terminal()))?,
+        InspectFormat::Json => super::print(&format!("{}\n", object(judged)?))?,
+        InspectFormat::Sarif => ExitCode::SUCCESS,
+    };
+    Ok(())
+}
+
+fn object(judged: &Judged) -> Result<Value> {
+    let Judged { path, sha256, verdict, inspection } = judged;
+    Ok(json!({
+        "file": path,
+        "sha256": sha256,
+        "verdict": verdict.as_str(),
+        "findings": serde_json::to_value(&inspection.findings)?,
+        "degraded": inspection.degraded,
+    }))
+}
