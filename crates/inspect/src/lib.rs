@@ -7,6 +7,7 @@
 
 pub mod checks;
 mod finding;
+pub mod python;
 pub mod sandbox;
 
 use std::fs::File;
