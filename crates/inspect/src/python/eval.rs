@@ -326,9 +326,6 @@ impl<'a> Walker<'a, '_> {
                 let pieces: Vec<Piece> = left.pieces().into_iter().chain(right.pieces()).collect();
                 // Copying is cheap next to what is done with the result.
                 budget.bytes(left.as_str().map_or(0, str::len) / 32)?;
-                if left.waits() || right.waits() {
-                    return later("+", vec![left.clone(), right.clone()]);
-                }
                 Some(Value::from_pieces(pieces, budget.value_bytes_max))
             }
             (Operator::Add, Known::Bytes(a), Known::Bytes(b)) => {

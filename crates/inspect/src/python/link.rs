@@ -389,6 +389,16 @@ impl Linker {
                 let args: Vec<Value> = later.args.iter().map(|arg| self.value(from, arg, depth + 1)).collect();
                 self.operation(&later.operation, &args).unwrap_or_default()
             }
+            Known::Partial(pieces) => {
+                let filled = pieces.iter().flat_map(|piece| match piece {
+                    Piece::Import(name) => {
+                        self.value(from, &Value::of(Known::Name(Rc::clone(name))), depth + 1).pieces()
+                    }
+                    other => vec![other.clone()],
+                });
+                let filled = filled.collect();
+                Value::tainted(Value::from_pieces(filled, self.limits.value_bytes_max), value.taint.clone())
+            }
             _ => value.clone(),
         }
     }

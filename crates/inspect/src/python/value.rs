@@ -178,6 +178,7 @@ impl Value {
     pub(super) fn waits(&self) -> bool {
         match &self.known {
             Known::Later(_) => true,
+            Known::Partial(pieces) => pieces.iter().any(|piece| matches!(piece, Piece::Import(_))),
             Known::Name(name) => !name.contains('(') && name.contains('.'),
             _ => false,
         }
@@ -193,7 +194,7 @@ impl Value {
             Known::Bool(b) => vec![Piece::Text(if *b { "True" } else { "False" }.into())],
             Known::Partial(pieces) => pieces.to_vec(),
             Known::Name(name) if name.contains('.') && !name.contains('(') => vec![Piece::Import(Rc::clone(name))],
-            Known::Later(_) => vec![Piece::Hole],
+            Known::Later(later) if &*later.operation == "+" => later.args.iter().flat_map(Self::pieces).collect(),
             _ => vec![Piece::Hole],
         }
     }
