@@ -244,81 +244,16 @@ pub(super) fn canonical(name: &str) -> &str {
     }
 }
 
-/// Builtins and modules that need no import to be meant.
+const BUILTINS: &str = "exec eval compile __import__ getattr setattr globals locals vars open chr ord map filter list tuple \
+     set dict str bytes bytearray int len range reversed sorted zip enumerate sum hex input raw_input \
+     execfile unichr xrange exit quit print type memoryview __builtins__ __loader__ __spec__ iter next \
+     min max abs isinstance id hash bool float repr format callable dir object super reload file \
+     breakpoint any all round delattr hasattr __name__ __file__ help";
+
+/// Whether a bare name is the language's own.
 pub(super) fn is_builtin(name: &str) -> bool {
-    matches!(
-        name,
-        "exec"
-            | "eval"
-            | "compile"
-            | "__import__"
-            | "getattr"
-            | "setattr"
-            | "globals"
-            | "locals"
-            | "vars"
-            | "open"
-            | "chr"
-            | "ord"
-            | "map"
-            | "filter"
-            | "list"
-            | "tuple"
-            | "set"
-            | "dict"
-            | "str"
-            | "bytes"
-            | "bytearray"
-            | "int"
-            | "len"
-            | "range"
-            | "reversed"
-            | "sorted"
-            | "zip"
-            | "enumerate"
-            | "sum"
-            | "hex"
-            | "input"
-            | "raw_input"
-            | "execfile"
-            | "unichr"
-            | "xrange"
-            | "exit"
-            | "quit"
-            | "print"
-            | "type"
-            | "memoryview"
-            | "__builtins__"
-            | "__loader__"
-            | "__spec__"
-            | "iter"
-            | "next"
-            | "min"
-            | "max"
-            | "abs"
-            | "isinstance"
-            | "id"
-            | "hash"
-            | "bool"
-            | "float"
-            | "repr"
-            | "format"
-            | "callable"
-            | "dir"
-            | "object"
-            | "super"
-            | "reload"
-            | "file"
-            | "breakpoint"
-            | "any"
-            | "all"
-            | "round"
-            | "delattr"
-            | "hasattr"
-            | "__name__"
-            | "__file__"
-            | "help"
-    )
+    static TABLE: OnceLock<std::collections::HashSet<&'static str>> = OnceLock::new();
+    TABLE.get_or_init(|| BUILTINS.split_whitespace().collect()).contains(name)
 }
 
 /// Whether a call passes none of its arguments' content on.

@@ -31,17 +31,8 @@ impl<'a> Walker<'a, '_> {
         match expr {
             Expr::Name(node) => self.lookup(node.id.as_str()),
             Expr::StringLiteral(node) => self.literal(node.value.to_str(), node.range()),
-            Expr::BytesLiteral(node) => {
-                let bytes: Vec<u8> = node.value.iter().flat_map(|part| part.value.iter().copied()).collect();
-                if let Ok(text) = std::str::from_utf8(&bytes) {
-                    self.signs_of(text, node.range());
-                }
-                Value::bytes(bytes)
-            }
-            Expr::NumberLiteral(node) => match &node.value {
-                ast::Number::Int(n) => n.as_i64().map_or_else(Value::default, Value::int),
-                ast::Number::Float(_) | ast::Number::Complex { .. } => Value::default(),
-            },
+            Expr::BytesLiteral(node) => self.bytes_literal(node),
+            Expr::NumberLiteral(ast::ExprNumberLiteral { value, .. }) => number(value),
             Expr::BooleanLiteral(node) => Value::of(Known::Bool(node.value)),
             Expr::NoneLiteral(_) => Value::of(Known::None),
             Expr::EllipsisLiteral(_) | Expr::IpyEscapeCommand(_) => Value::default(),
@@ -103,6 +94,15 @@ impl<'a> Walker<'a, '_> {
                 Value::default()
             }
         }
+    }
+
+    fn bytes_literal(&mut self, node: &'a ast::ExprBytesLiteral) -> Value {
+        let bytes: Vec<u8> = node.value.iter().flat_map(|part| part.value.iter().copied()).collect();
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            self.signs_of(text, node.range());
+        }
+        self.long_literal(&bytes, node.range());
+        Value::bytes(bytes)
     }
 
     fn yielded(&mut self, taint: &Taint) {
@@ -594,6 +594,13 @@ impl<'a> Walker<'a, '_> {
             }
         }
         true
+    }
+}
+
+fn number(value: &ast::Number) -> Value {
+    match value {
+        ast::Number::Int(n) => n.as_i64().map_or_else(Value::default, Value::int),
+        ast::Number::Float(_) | ast::Number::Complex { .. } => Value::default(),
     }
 }
 

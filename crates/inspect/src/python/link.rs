@@ -62,22 +62,22 @@ pub struct Root {
 
 /// A module in its place.
 #[derive(Debug)]
-struct Linked {
-    path: String,
-    module: Module,
+pub(super) struct Linked {
+    pub(super) path: String,
+    pub(super) module: Module,
     /// For a module that only came out when constants of several were put together: encodings taken off.
-    late: Vec<&'static str>,
+    pub(super) late: Vec<&'static str>,
     /// The number of its top level among all functions.
-    first: usize,
+    pub(super) first: usize,
 }
 
 /// All modules of a distribution.
 #[derive(Debug)]
 pub struct Program {
-    modules: Vec<Linked>,
-    reach: Vec<Reach>,
-    labels: Vec<Vec<Labels>>,
-    chains: Vec<Chain>,
+    pub(super) modules: Vec<Linked>,
+    pub(super) reach: Vec<Reach>,
+    pub(super) labels: Vec<Vec<Labels>>,
+    pub(super) chains: Vec<Chain>,
     /// What was left out, in words.
     pub degraded: Vec<String>,
 }
@@ -97,7 +97,7 @@ pub struct Seen<'p> {
     pub reach: Reach,
     /// All sources that reach it, across functions and modules.
     pub labels: Labels,
-    late: &'p [&'static str],
+    pub(super) late: &'p [&'static str],
 }
 
 impl Seen<'_> {
@@ -153,9 +153,9 @@ pub struct Chain {
     /// What it amounts to.
     pub kind: ChainKind,
     /// Index of the module, for [`Program::chain_end`].
-    module: usize,
+    pub(super) module: usize,
     /// Index of its last effect.
-    effect: usize,
+    pub(super) effect: usize,
     /// When it runs.
     pub reach: Reach,
 }
@@ -699,7 +699,7 @@ fn own_reach(path: &str) -> Reach {
     }
 }
 
-fn at_reach(reach: Reach, effect: &Effect) -> Reach {
+pub(super) fn at_reach(reach: Reach, effect: &Effect) -> Reach {
     if effect.main_only && reach == Reach::ImportTime { Reach::Script } else { reach }
 }
 
@@ -750,80 +750,4 @@ fn by_data(effect: &Effect, labels: Labels, linked: &Linked) -> Vec<ChainKind> {
         _ => {}
     }
     kinds
-}
-
-impl Program {
-    /// Every effect, in the order of modules and of reading.
-    pub fn effects(&self) -> impl Iterator<Item = Seen<'_>> {
-        self.modules
-            .iter()
-            .enumerate()
-            .flat_map(move |(n, linked)| (0..linked.module.effects.len()).map(move |e| self.seen(n, e)))
-    }
-
-    fn seen(&self, module: usize, effect: usize) -> Seen<'_> {
-        let linked = &self.modules[module];
-        let found = &linked.module.effects[effect];
-        Seen {
-            path: &linked.path,
-            module: &linked.module,
-            effect: found,
-            function: &linked.module.functions[found.function as usize],
-            reach: at_reach(self.reach[linked.first + found.function as usize], found),
-            labels: self.labels[module][effect],
-            late: &linked.late,
-        }
-    }
-
-    /// Effects that some source reaches.
-    pub fn flows(&self) -> impl Iterator<Item = Flow<'_>> {
-        self.effects().filter(|seen| !seen.labels.is_empty()).map(|sink| Flow { sources: sink.labels, sink })
-    }
-
-    /// Chains, by module and place.
-    pub fn chains(&self) -> &[Chain] {
-        &self.chains
-    }
-
-    /// The effect in which a chain ends.
-    pub fn chain_end(&self, chain: &Chain) -> Seen<'_> {
-        self.seen(chain.module, chain.effect)
-    }
-
-    /// The modules, by path; code that only came out when modules were put together repeats its path.
-    pub fn modules(&self) -> impl Iterator<Item = (&str, &Module)> {
-        self.modules.iter().map(|linked| (&*linked.path, &linked.module))
-    }
-
-    /// When a function of a module runs.
-    pub fn reach_of(&self, path: &str, function: FunctionId) -> Option<Reach> {
-        let linked = self.modules.iter().find(|linked| linked.path == path)?;
-        self.reach.get(linked.first + function as usize).copied()
-    }
-
-    /// What all of it can do, as words of a profile: `cap:network`, `host:example.org`, `import:requests`,
-    /// `startup:install:process`, `calls:exec`, `layer:python`, `chain:fetch-exec`, `sign:drop:paste`.
-    pub fn words(&self) -> BTreeSet<String> {
-        let mut words = BTreeSet::new();
-        for seen in self.effects() {
-            let word = seen.effect.kind.word();
-            words.insert(format!("cap:{word}"));
-            if seen.reach > Reach::Script {
-                words.insert(format!("startup:{}:{word}", seen.reach.word()));
-            }
-            if seen.effect.kind == EffectKind::Exec {
-                words.insert(format!("calls:{}", seen.effect.name));
-            }
-        }
-        for (_, module) in self.modules() {
-            words.extend(module.hosts().map(|host| format!("host:{host}")));
-            words.extend(module.signs().iter().map(|sign| format!("sign:{}", sign.sign)));
-            words.extend(module.layers().iter().map(|layer| format!("layer:{:?}", layer.kind).to_ascii_lowercase()));
-            for import in module.imports().iter().filter(|import| !import.module.starts_with('.')) {
-                words.insert(format!("import:{}", import.module.split('.').next().unwrap_or("")));
-            }
-        }
-        words.extend(self.chains.iter().map(|chain| format!("chain:{:?}", chain.kind).to_ascii_lowercase()));
-        words.into_iter().filter(|word| word.len() <= crate::Profile::WORD_BYTES_MAX).collect()
-    }
 }

@@ -188,10 +188,6 @@ pub(super) fn gzip(data: &[u8], room: Room) -> Option<Vec<u8>> {
     all(flate2::read::MultiGzDecoder::new(data), room)
 }
 
-pub(super) fn bz2(data: &[u8], room: Room) -> Option<Vec<u8>> {
-    data.starts_with(b"BZh").then(|| all(bzip2::read::MultiBzDecoder::new(data), room)).flatten()
-}
-
 pub(super) fn lzma(data: &[u8], room: Room) -> Option<Vec<u8>> {
     if data.starts_with(b"\xfd7zXZ\0") {
         return all(lzma_rust2::XzReader::new_mem_limit(data, true, LZMA_KIB_MAX), room);
@@ -324,13 +320,12 @@ pub(super) fn rc4(key: &[u8], data: &[u8]) -> Option<Vec<u8>> {
 
 /// Takes off what a long literal may wear, whoever decodes it: text encodings first, then compression.
 pub(super) fn guess(data: &[u8], room: Room) -> Option<(&'static str, Vec<u8>)> {
-    const MAGIC: [(&[u8], &str); 5] =
-        [(b"\x78\x9c", "zlib"), (b"\x78\xda", "zlib"), (b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ", "lzma")];
+    const MAGIC: [(&[u8], &str); 4] =
+        [(b"\x78\x9c", "zlib"), (b"\x78\xda", "zlib"), (b"\x1f\x8b", "gzip"), (b"\xfd7zXZ", "lzma")];
     if let Some((_, name)) = MAGIC.iter().find(|(magic, _)| data.starts_with(magic)) {
         let plain = match *name {
             "zlib" => zlib(data, 15, room),
             "gzip" => gzip(data, room),
-            "bz2" => bz2(data, room),
             _ => lzma(data, room),
         };
         return plain.map(|plain| (*name, plain));

@@ -114,7 +114,6 @@ pub(super) fn function(name: &str, args: &[Value], budget: &mut Budget) -> Folde
         }
         "zlib.decompressobj().decompress" => ("zlib", peel::zlib(data?, 15, budget.room())?),
         "gzip.decompress" => ("gzip", peel::gzip(data?, budget.room())?),
-        "bz2.decompress" => ("bz2", peel::bz2(data?, budget.room())?),
         "lzma.decompress" => ("lzma", peel::lzma(data?, budget.room())?),
         "marshal.loads" => ("marshal", data?.to_vec()),
         "codecs.decode" => return codec(args.first()?, args.get(1).and_then(Value::as_str).unwrap_or("utf-8"), budget),
@@ -138,7 +137,6 @@ fn codec(value: &Value, name: &str, budget: &mut Budget) -> Folded {
         "hex" | "hexcodec" => (bytes(peel::hex(data)?), Some("hex")),
         "base64" | "base64codec" => (bytes(peel::base64(data, false)?), Some("base64")),
         "zlib" | "zip" | "zlibcodec" => (bytes(peel::zlib(data, 15, budget.room())?), Some("zlib")),
-        "bz2" | "bz2codec" => (bytes(peel::bz2(data, budget.room())?), Some("bz2")),
         "unicodeescape" | "rawunicodeescape" | "stringescape" => {
             (Known::Str(peel::unescape(&String::from_utf8_lossy(data)).into()), Some("escape"))
         }
@@ -476,7 +474,7 @@ fn format(text: &str, args: &[Value], budget: &mut Budget) -> Option<Known> {
             rest = &rest[at + 2..];
             continue;
         }
-        let Some(end) = rest[at..].find('}') else { return None };
+        let end = rest[at..].find('}')?;
         let field = rest[at..at + end].trim_start_matches('{');
         let number = field.split([':', '!', '.', '[']).next().unwrap_or("");
         let n = if number.is_empty() { next } else { number.parse().unwrap_or(usize::MAX) };

@@ -160,7 +160,7 @@ fn layers_are_peeled_and_read_in_turn() {
         (format!("exec({PAYLOAD:?})"), "string"),
         (format!("eval(compile({PAYLOAD:?}, 'x', 'exec'))"), "string"),
         (format!("import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {PAYLOAD:?}])"), "string"),
-        (format!("import subprocess\nsubprocess.run('python -c \"import os; os.system(1)\"', shell=True)"), "string"),
+        ("import subprocess\nsubprocess.run('python -c \"import os; os.system(1)\"', shell=True)".to_owned(), "string"),
     ];
     for (source, layer) in rows {
         let program = one(&source);
