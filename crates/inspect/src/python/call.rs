@@ -556,6 +556,7 @@ impl<'a> Walker<'a, '_> {
         taint: &Taint,
         range: TextRange,
     ) -> Option<usize> {
+        self.sites += 1;
         let mut all = taint.clone();
         all.join(&taint_of(&args));
         let hidden = args.iter().any(|arg| {

@@ -10,7 +10,7 @@ use super::facts::{Labels, Piece, Sign, Taint};
 use super::pure;
 use super::signs;
 use super::value::{Known, LATER_SIZE_MAX, Later, Value};
-use super::walk::{Scope, Walker};
+use super::walk::{Scope, UNROLL_SITES_MAX, Walker};
 
 /// Longest full name that is followed, in bytes.
 const NAME_BYTES_MAX: usize = 160;
@@ -571,8 +571,12 @@ impl<'a> Walker<'a, '_> {
             self.generate(rest, element, items, taint);
             return false;
         };
-        for value in all {
-            if self.shared.budget.steps(4).is_none() {
+        let before = self.sites;
+        for (n, value) in all.into_iter().enumerate() {
+            if n >= UNROLL_SITES_MAX && self.sites != before {
+                return false;
+            }
+            if self.shared.budget.steps(8).is_none() {
                 self.shared.notes.insert("folding ran out of steps");
                 return false;
             }

@@ -130,6 +130,7 @@ impl<'a> Walker<'a, '_> {
             branches: 0,
             loops: 0,
             tainted: 0,
+            sites: 0,
             swallowed: self.swallowed,
             main_only: self.main_only,
             returned: None,

@@ -27,6 +27,11 @@ const STACK_RED_ZONE: usize = 128 << 10;
 const STACK_PIECE: usize = 1 << 20;
 /// Statements of a loop body that is walked element by element.
 const UNROLL_BODY_MAX: usize = 12;
+/// Rounds of a loop that does more than compute; and of any loop that is not over data at hand.
+pub(super) const UNROLL_SITES_MAX: usize = 16;
+const UNROLL_WHILE_MAX: usize = 20_000;
+/// What one round of a loop costs, in steps, for each statement of its body.
+const ROUND_STEPS: usize = 8;
 
 /// One namespace.
 #[derive(Debug, Default)]
@@ -89,6 +94,8 @@ pub(super) struct Walker<'a, 's> {
     pub(super) loops: u32,
     /// Raised when a variable gains taint: a loop is then walked again.
     pub(super) tainted: u32,
+    /// Raised with every effect and every call that is followed: a loop with some is no decoder.
+    pub(super) sites: u32,
     pub(super) swallowed: bool,
     pub(super) main_only: bool,
     /// What the function walked inline returned, and whether it returned for sure.
@@ -531,8 +538,12 @@ impl<'a> Walker<'a, '_> {
             && items.len() <= self.shared.limits.unroll_max
         {
             self.loops += 1;
-            for item in items {
-                if self.shared.budget.steps(8).is_none() || self.stopped {
+            let (cost, before) = (weight(&node.body) * ROUND_STEPS, self.sites);
+            for (n, item) in items.into_iter().enumerate() {
+                if self.stopped || n >= UNROLL_SITES_MAX && self.sites != before {
+                    break;
+                }
+                if self.shared.budget.steps(cost).is_none() {
                     self.shared.notes.insert("folding ran out of steps");
                     break;
                 }
@@ -554,8 +565,10 @@ impl<'a> Walker<'a, '_> {
         if !endless && weight(&node.body) <= UNROLL_BODY_MAX {
             self.loops += 1;
             let mut rounds = 0;
-            while truth == Some(true) && rounds < self.shared.limits.unroll_max && !self.stopped {
-                if self.shared.budget.steps(8).is_none() {
+            let (cost, before) = (weight(&node.body) * ROUND_STEPS, self.sites);
+            while truth == Some(true) && rounds < UNROLL_WHILE_MAX && !self.stopped {
+                let busy = rounds >= UNROLL_SITES_MAX && self.sites != before;
+                if busy || self.shared.budget.steps(cost).is_none() {
                     break;
                 }
                 self.block(&node.body);
@@ -636,6 +649,7 @@ impl<'a> Walker<'a, '_> {
         handed: bool,
         range: TextRange,
     ) -> Option<u32> {
+        self.sites += 1;
         let kind = shift | u8::from(handed) << 1;
         let key = (self.layer, u32::from(range.start()), kind);
         let calls = &mut self.shared.module.calls;
