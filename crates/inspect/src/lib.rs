@@ -14,6 +14,7 @@ pub mod kind;
 mod known;
 pub mod limits;
 mod profile;
+pub mod python;
 pub mod sandbox;
 pub mod settings;
 

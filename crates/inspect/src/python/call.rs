@@ -1,0 +1,758 @@
+//! Calls: what is called, what it does, what it gives.
+
+use std::rc::Rc;
+
+use ruff_python_ast::{self as ast, Expr};
+use ruff_text_size::{Ranged, TextRange};
+
+use super::api;
+use super::eval::{env_value, later};
+use super::facts::{Argument, Effect, EffectKind, Labels, Piece, Taint, Target};
+use super::pure;
+use super::value::{Known, Made, Value};
+use super::walk::{Scope, Walker};
+
+/// One argument as written.
+#[derive(Debug, Clone)]
+pub(super) struct Arg {
+    pub(super) keyword: Option<Rc<str>>,
+    pub(super) value: Value,
+}
+
+/// Functions walked inline within one another, and how often one function is.
+const INLINE_DEPTH_MAX: u32 = 4;
+const INLINE_EACH_MAX: u32 = 24;
+
+fn taint_of(args: &[Arg]) -> Taint {
+    let mut taint = Taint::default();
+    for arg in args {
+        taint.join(&arg.value.taint);
+    }
+    taint
+}
+
+/// The argument at a position, or under a keyword.
+fn argument<'v>(args: &'v [Arg], at: usize, keyword: &str) -> Option<&'v Value> {
+    args.iter()
+        .find(|arg| arg.keyword.as_deref() == Some(keyword))
+        .or_else(|| args.get(at).filter(|arg| arg.keyword.is_none()))
+        .map(|arg| &arg.value)
+}
+
+impl<'a> Walker<'a, '_> {
+    pub(super) fn call(&mut self, node: &'a ast::ExprCall) -> Value {
+        let range = TextRange::new(node.func.range().start(), node.range().end());
+        if let Expr::Attribute(attribute) = &*node.func
+            && let Expr::Name(name) = &*attribute.value
+            && let Some(value) = self.mutation(name.id.as_str(), attribute.attr.as_str(), &node.arguments)
+        {
+            return value;
+        }
+        let callee = self.eval(&node.func);
+        let args = self.arguments(&node.arguments);
+        self.call_value(&callee, args, range)
+    }
+
+    fn arguments(&mut self, arguments: &'a ast::Arguments) -> Vec<Arg> {
+        let mut args = Vec::with_capacity(arguments.args.len());
+        for arg in &arguments.args {
+            let value = self.eval(arg);
+            match (arg, &value.known) {
+                (Expr::Starred(_), Known::List(items)) if items.len() <= 64 => {
+                    args.extend(items.iter().map(|item| Arg { keyword: None, value: item.clone() }));
+                }
+                _ => args.push(Arg { keyword: None, value }),
+            }
+        }
+        for keyword in &arguments.keywords {
+            let value = self.eval(&keyword.value);
+            args.push(Arg { keyword: keyword.arg.as_ref().map(|name| name.as_str().into()), value });
+        }
+        args
+    }
+
+    /// `name.append(x)` and the like change what the name holds.
+    fn mutation(&mut self, name: &str, method: &str, arguments: &'a ast::Arguments) -> Option<Value> {
+        if !matches!(method, "append" | "extend" | "insert" | "update" | "add" | "setdefault") {
+            return None;
+        }
+        let holds = |known: &Known| matches!(known, Known::List(_) | Known::Dict(_) | Known::Bytes(_) | Known::Unknown);
+        let at =
+            self.scopes.iter().rposition(|scope| scope.names.get(name).is_some_and(|value| holds(&value.known)))?;
+        let args = self.arguments(arguments);
+        let taint = taint_of(&args);
+        self.mix(name, &taint);
+        self.shared.budget.steps(1)?;
+        let held = self.scopes[at].names.get_mut(name)?;
+        let last = args.last().map(|arg| &arg.value);
+        if let Some(value) = last
+            && !held.hold(value)
+        {
+            return Some(Value::default());
+        }
+        match (&mut held.known, method, last) {
+            (Known::List(items), "append" | "add", Some(value)) => {
+                self.shared.budget.bytes(size_of::<Value>())?;
+                Rc::make_mut(items).push(value.clone());
+            }
+            (Known::List(items), "insert", Some(value)) => {
+                self.shared.budget.bytes(size_of::<Value>() + items.len() / 16)?;
+                let at = args.first().and_then(|arg| arg.value.as_int()).and_then(|n| usize::try_from(n).ok());
+                let at = at.unwrap_or(items.len()).min(items.len());
+                Rc::make_mut(items).insert(at, value.clone());
+            }
+            (Known::List(items), "extend", Some(value)) => match pure::elements(value, &mut self.shared.budget) {
+                Some(more) => Rc::make_mut(items).extend(more),
+                None => held.known = Known::Unknown,
+            },
+            (Known::Bytes(data), "append", Some(value)) => {
+                let byte = u8::try_from(value.as_int()?).ok()?;
+                self.shared.budget.bytes(1 + data.len() / 32)?;
+                *data = [&data[..], &[byte]].concat().into();
+            }
+            _ => {}
+        }
+        Some(Value::default())
+    }
+
+    /// Calls whatever this is.
+    pub(super) fn call_value(&mut self, callee: &Value, args: Vec<Arg>, range: TextRange) -> Value {
+        match &callee.known {
+            Known::Lambda(id) => self.call_lambda(*id, &args),
+            Known::Function(id) => self.call_function(*id, &args, 0, range),
+            Known::Class(class) => {
+                if let Some(init) = self.method_of(*class, "__init__") {
+                    self.call_function(init, &args, 1, range);
+                }
+                Value::tainted(Known::Object(*class), taint_of(&args))
+            }
+            Known::Object(class) => match self.method_of(*class, "__call__") {
+                Some(id) => self.call_function(id, &args, 1, range),
+                None => Value::tainted(Known::Unknown, taint_of(&args)),
+            },
+            Known::Bound(bound) => {
+                let bound = Rc::clone(bound);
+                self.call_method(&bound.0, &bound.1, args, range)
+            }
+            Known::Name(name) => {
+                let name = Rc::clone(name);
+                self.call_named(&name, None, &callee.taint, args, range)
+            }
+            Known::Made(made) if &*made.name == "functools.partial()" => {
+                let Some((function, first)) = made.args.split_first() else { return Value::default() };
+                let mut all: Vec<Arg> = first.iter().map(|value| Arg { keyword: None, value: value.clone() }).collect();
+                all.extend(args);
+                self.call_value(&function.clone(), all, range)
+            }
+            Known::Made(made) => {
+                let name: Rc<str> = Rc::clone(&made.name);
+                self.call_named(&name, None, &callee.taint, args, range)
+            }
+            _ => {
+                self.give_functions(&args, range);
+                let mut taint = taint_of(&args);
+                taint.join(&callee.taint);
+                Value::tainted(Known::Unknown, taint)
+            }
+        }
+    }
+
+    /// Functions among the arguments may be called by whoever got them.
+    fn give_functions(&mut self, args: &[Arg], range: TextRange) {
+        for arg in args {
+            match &arg.value.known {
+                Known::Function(id) => self.hand_over(*id, range),
+                Known::Class(class) => self.hand_over_class(*class, range),
+                Known::Dict(items) => {
+                    for (_, value) in items.iter().take(64) {
+                        match &value.known {
+                            Known::Class(class) => self.hand_over_class(*class, range),
+                            Known::Function(id) => self.hand_over(*id, range),
+                            _ => {}
+                        }
+                    }
+                }
+                Known::Bound(bound) => {
+                    if let Known::Object(class) = bound.0.known
+                        && let Some(id) = self.method_of(class, &bound.1)
+                    {
+                        self.hand_over(id, range);
+                    }
+                }
+                Known::Lambda(id) => {
+                    self.call_lambda(*id, &[]);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn call_lambda(&mut self, id: u32, args: &[Arg]) -> Value {
+        let Some(lambda) = self.lambdas.get(id as usize).copied() else { return Value::default() };
+        if self.inline_depth >= INLINE_DEPTH_MAX * 4 {
+            return Value::tainted(Known::Unknown, taint_of(args));
+        }
+        let mut scope = Scope::default();
+        if let Some(parameters) = &lambda.parameters {
+            for (n, parameter) in parameters.iter().enumerate() {
+                let name = parameter.name().as_str();
+                let default = parameter.default().map(|default| self.eval(default));
+                let value = argument(args, n, name).cloned().or(default).unwrap_or_default();
+                scope.names.insert(name.into(), value);
+            }
+        }
+        self.inline_depth += 1;
+        self.scopes.push(scope);
+        let value = self.eval(&lambda.body);
+        self.scopes.pop();
+        self.inline_depth -= 1;
+        value
+    }
+
+    fn call_function(&mut self, id: u32, args: &[Arg], shift: u8, range: TextRange) -> Value {
+        self.give_functions(args, range);
+        let taints = args.iter().map(|arg| (arg.keyword.clone(), arg.value.taint.clone())).collect();
+        let site = self.call_site(Target::Local(id), taints, shift, false, range);
+        let taint = Taint { calls: site.map(|site| Rc::from([site])), ..Taint::default() };
+        let speaks =
+            args.iter().any(|arg| arg.value.is_constant() && !matches!(arg.value.known, Known::None | Known::Bool(_)));
+        let inlined = if speaks || args.is_empty() { self.inline(id, args, shift) } else { None };
+        match inlined {
+            Some(value) => {
+                let mut taint = taint;
+                taint.labels = value.taint.labels.among(Labels::DECODED);
+                Value::new(value.known, taint, value.peeled)
+            }
+            None => Value::tainted(Known::Unknown, taint),
+        }
+    }
+
+    /// Walks a function's body with the arguments at hand; gives what it returns, if that is known.
+    fn inline(&mut self, id: u32, args: &[Arg], shift: u8) -> Option<Value> {
+        let def = self.defs.get_mut(&id)?;
+        let node = def.node;
+        let class = def.class;
+        if def.inlined >= INLINE_EACH_MAX
+            || self.inline_depth >= INLINE_DEPTH_MAX
+            || self.shared.inlined >= self.shared.limits.inlined_max
+            || node.body.len() > 30
+        {
+            return None;
+        }
+        def.inlined += 1;
+        self.shared.inlined += 1;
+        let mut scope = Scope::default();
+        for (n, parameter) in node.parameters.iter().enumerate() {
+            let name = parameter.name().as_str();
+            let given = n.checked_sub(usize::from(shift)).and_then(|n| argument(args, n, name));
+            let mut value = match (given, parameter.default()) {
+                (Some(given), _) => given.clone(),
+                (None, Some(default)) => self.eval(default),
+                (None, None) => Value::default(),
+            };
+            value.taint = Taint { params: 1_u32.checked_shl(n as u32).unwrap_or(0), ..Taint::default() };
+            if let (0, Some(class)) = (n, class) {
+                value = Value::of(Known::Object(class));
+            }
+            scope.names.insert(name.into(), value);
+        }
+        // It sees the module's names, not its caller's.
+        let outer_scopes = self.scopes.split_off(1);
+        let outer = (self.function, self.branches, self.loops, self.swallowed, self.main_only);
+        let outer_return = (self.returned.take(), std::mem::take(&mut self.stopped));
+        self.function = id;
+        (self.branches, self.loops) = (0, 0);
+        self.inline_depth += 1;
+        self.scopes.push(scope);
+        self.block(&node.body);
+        self.inline_depth -= 1;
+        self.scopes.truncate(1);
+        self.scopes.extend(outer_scopes);
+        (self.function, self.branches, self.loops, self.swallowed, self.main_only) = outer;
+        let value = self.returned.take();
+        (self.returned, self.stopped) = outer_return;
+        value.filter(|value| !matches!(value.known, Known::Unknown | Known::None | Known::Object(_)))
+    }
+
+    fn call_method(&mut self, on: &Value, method: &str, args: Vec<Arg>, range: TextRange) -> Value {
+        match &on.known {
+            Known::Object(class) | Known::Class(class) => {
+                return match self.method_of(*class, method) {
+                    Some(id) => self.call_function(id, &args, 1, range),
+                    None => self.unknown_method(on, method, &args, range),
+                };
+            }
+            Known::Made(made) => {
+                let name = format!("{}.{method}", made.name);
+                return self.call_named(api::canonical(&name), Some(on), &on.taint, args, range);
+            }
+            Known::Later(_) => {
+                let values = std::iter::once(on.clone()).chain(args.iter().map(|arg| arg.value.clone())).collect();
+                let known = later(&format!(".{method}"), values).unwrap_or_default();
+                return Value::new(known, on.taint.clone(), None);
+            }
+            Known::Unknown => return self.unknown_method(on, method, &args, range),
+            _ => {}
+        }
+        let values: Vec<Value> = args.iter().map(|arg| arg.value.clone()).collect();
+        let mut taint = taint_of(&args);
+        taint.join(&on.taint);
+        if let Some(value) = self.path_method(on, method, &args, range) {
+            return value;
+        }
+        match pure::method(on, method, &values, &mut self.shared.budget) {
+            Some((known, layer)) => {
+                if layer.is_some() {
+                    taint.labels = taint.labels.with(Labels::DECODED);
+                }
+                let peeled =
+                    if layer.is_some() { add_layer(on.peeled.as_ref(), layer) } else { passed_on(on, &values) };
+                Value::new(known, taint, peeled)
+            }
+            None => Value::tainted(Known::Unknown, taint),
+        }
+    }
+
+    /// Methods of `pathlib.Path`, which is folded to its text.
+    fn path_method(&mut self, on: &Value, method: &str, args: &[Arg], range: TextRange) -> Option<Value> {
+        let kind = match method {
+            "write_text" | "write_bytes" => EffectKind::Write,
+            "read_text" | "read_bytes" => EffectKind::Read,
+            "unlink" | "rmdir" => EffectKind::Delete,
+            "chmod" => EffectKind::Chmod,
+            "open" => {
+                let all: Vec<Arg> =
+                    std::iter::once(Arg { keyword: None, value: on.clone() }).chain(args.iter().cloned()).collect();
+                return Some(self.open("open", all, range));
+            }
+            _ => return None,
+        };
+        let all: Vec<Arg> =
+            std::iter::once(Arg { keyword: None, value: on.clone() }).chain(args.iter().cloned()).collect();
+        let gives = if kind == EffectKind::Read { self.file_label(on) } else { Labels::NONE };
+        let name: Rc<str> = format!("pathlib.Path().{method}").into();
+        self.effect(kind, name, all, &on.taint, range);
+        Some(Value::default().labelled(gives))
+    }
+
+    /// A method of something that is not known: it counts if its name and what it is given speak.
+    fn unknown_method(&mut self, on: &Value, method: &str, args: &[Arg], range: TextRange) -> Value {
+        self.give_functions(args, range);
+        let mut taint = taint_of(args);
+        taint.join(&on.taint);
+        let Some(api) = api::method(method) else { return Value::tainted(Known::Unknown, taint) };
+        let url = args.iter().any(|arg| super::facts::show(&arg.value.pieces()).contains("://"));
+        let speaks = match api.effect {
+            Some(EffectKind::Network) => {
+                let sends =
+                    matches!(method, "sendall" | "sendto" | "urlopen" | "send_message" | "send_document" | "sendmail");
+                url || sends && !taint.is_empty()
+                    || method == "connect" && args.iter().any(|arg| matches!(arg.value.known, Known::List(_)))
+            }
+            _ => !taint.is_empty(),
+        };
+        if speaks && let Some(kind) = api.effect {
+            self.effect(kind, format!("?.{method}").into(), args.to_vec(), &on.taint, range);
+        }
+        let gives = if speaks { api.gives } else { Labels::NONE };
+        Value::tainted(Known::Unknown, taint).labelled(gives)
+    }
+
+    fn call_named(&mut self, name: &str, on: Option<&Value>, taint: &Taint, args: Vec<Arg>, range: TextRange) -> Value {
+        if let Some(value) = self.special(name, on, &args, range) {
+            return value;
+        }
+        if let Some(value) = self.fold(name, on, &args) {
+            if name == "marshal.loads" {
+                self.effect(EffectKind::Deserialise, name.into(), args, taint, range);
+            }
+            return value;
+        }
+        let mut gives = taint_of(&args);
+        gives.join(taint);
+        let api = api::named(name);
+        if let Some(api) = api {
+            if let Some(kind) = api.effect {
+                if kind == EffectKind::Schedule {
+                    self.give_functions(&args, range);
+                }
+                self.effect(kind, name.into(), args.clone(), taint, range);
+                // What comes back is the answer, not what was sent.
+                if !api.gives.is_empty() {
+                    gives = Taint::default();
+                }
+            }
+            gives.labels = gives.labels.with(api.gives);
+        } else if api::forgets(name) {
+            gives = Taint::default();
+        } else {
+            self.pass_on(name, &args, &mut gives, range);
+        }
+        if pure::decodes(name) {
+            gives.labels = gives.labels.with(Labels::DECODED);
+        }
+        if pure::encodes(name) {
+            gives.labels = gives.labels.with(Labels::ENCODED);
+        }
+        let waits = args.iter().any(|arg| arg.value.waits() || matches!(arg.value.known, Known::Later(_)));
+        let values: Vec<Value> = args.into_iter().map(|arg| arg.value).collect();
+        if waits
+            && pure::decodes(name)
+            && let Some(known) = later(name, values.clone())
+        {
+            return Value::tainted(known, gives);
+        }
+        let made = Made { name: format!("{name}()").into(), args: values, on: on.cloned() };
+        Value::tainted(Known::Made(Rc::new(made)), gives)
+    }
+
+    /// A call of something that may stand in another module of the distribution.
+    fn pass_on(&mut self, name: &str, args: &[Arg], gives: &mut Taint, range: TextRange) {
+        const HANDS_OVER: [&str; 6] =
+            ["setuptools.setup", "distutils.core.setup", "map", "filter", "sorted", "setuptools.dist.Distribution"];
+        if HANDS_OVER.contains(&name) || name.ends_with(".setup") {
+            self.give_functions(args, range);
+        }
+        if api::is_builtin(name)
+            || name.contains("()") && !name.starts_with('.') && is_foreign(name)
+            || is_foreign(name)
+        {
+            return;
+        }
+        let taints = args.iter().map(|arg| (arg.keyword.clone(), arg.value.taint.clone())).collect();
+        if let Some(site) = self.call_site(Target::Named(name.into()), taints, 0, false, range) {
+            gives.join(&Taint { calls: Some(Rc::from([site])), ..Taint::default() });
+        }
+    }
+
+    /// Folds a pure call, and notes the encoding taken off.
+    fn fold(&mut self, name: &str, on: Option<&Value>, args: &[Arg]) -> Option<Value> {
+        let values: Vec<Value> = args.iter().map(|arg| arg.value.clone()).collect();
+        let mut taint = taint_of(args);
+        let cipher = on.and_then(|on| super::cipher::decrypt(name, on, &values));
+        let (known, layer) = match cipher {
+            Some((data, layer)) => (Known::Bytes(data.into()), Some(layer)),
+            None => pure::function(name, &values, &mut self.shared.budget)?,
+        };
+        let first = values.first();
+        let peeled = match layer {
+            Some(layer) => {
+                taint.labels = taint.labels.with(Labels::DECODED);
+                add_layer(first.and_then(|value| value.peeled.as_ref()), Some(layer))
+            }
+            None => first.and_then(|value| value.peeled.clone()),
+        };
+        Some(Value::new(known, taint, peeled))
+    }
+
+    /// Names that mean more than a call.
+    fn special(&mut self, name: &str, on: Option<&Value>, args: &[Arg], range: TextRange) -> Option<Value> {
+        let first = args.first().map(|arg| &arg.value);
+        match name {
+            "exec" | "eval" | "compile" | "execfile" => Some(self.run(name, args, range)),
+            "getattr" | "operator.attrgetter" | "object.__getattribute__" => {
+                let attribute = argument(args, 1, "name")?.as_str()?.to_owned();
+                Some(self.attribute(&first?.clone(), &attribute, range))
+            }
+            "__import__" | "importlib.import_module" | "importlib.__import__" | "imp.load_source" => {
+                let module = first?.as_str().map(str::to_owned);
+                self.effect(EffectKind::Import, name.into(), args.to_vec(), &Taint::default(), range);
+                let module = module?;
+                self.imported(module.as_str().into(), false);
+                let whole = name.starts_with("importlib.import") || argument(args, 3, "fromlist").is_some();
+                let bound = if whole { module.as_str() } else { module.split('.').next().unwrap_or("") };
+                Some(Value::of(Known::Name(api::canonical(bound).into())))
+            }
+            "map" => self.map(args, range),
+            "open" | "io.open" | "codecs.open" | "aiofiles.open" | "file" | "os.fdopen" => {
+                Some(self.open("open", args.to_vec(), range))
+            }
+            "open().write"
+            | "open().writelines"
+            | "tempfile.NamedTemporaryFile().write"
+            | "os.fdopen().write"
+            | "tempfile.TemporaryFile().write" => {
+                let path = on.map(|on| made_argument(on, 0)).unwrap_or_default();
+                let all = std::iter::once(Arg { keyword: None, value: path }).chain(args.iter().cloned()).collect();
+                self.effect(EffectKind::Write, name.into(), all, &Taint::default(), range);
+                Some(Value::default())
+            }
+            "open().read" | "open().readlines" | "open().readline" | "open().__enter__" => {
+                let on = on?;
+                Some(Value::tainted(Known::Unknown, on.taint.clone()))
+            }
+            "io.BytesIO().read" | "io.StringIO().read" | "io.BytesIO().getvalue" => Some(made_argument(on?, 0)),
+            "os.getenv" | "os.environ.get" | "os.environ.pop" | "os.environ.setdefault" | "environ.get" => {
+                Some(env_value(first.and_then(Value::as_str)))
+            }
+            "os.path.expanduser" | "pathlib.Path.home" if first.is_none() => Some(Value::str("~")),
+            "tempfile.gettempdir" | "tempfile.mkdtemp" => Some(Value::str("%TEMP%")),
+            _ => None,
+        }
+    }
+
+    /// `exec`, `eval`, `compile`: what is run is read, if it is known.
+    fn run(&mut self, name: &str, args: &[Arg], range: TextRange) -> Value {
+        let Some(code) = args.first().map(|arg| arg.value.clone()) else { return Value::default() };
+        let at = self.effect(EffectKind::Exec, name.into(), args.to_vec(), &Taint::default(), range);
+        match &code.known {
+            Known::Str(_) | Known::Bytes(_) => {
+                let result = if name == "compile" { None } else { self.run_layer(&code, "exec", range) };
+                result.unwrap_or_else(|| if name == "compile" { code } else { Value::default() })
+            }
+            Known::Later(_) | Known::Name(_) if code.waits() => {
+                if let Some(effect) = at
+                    && self.shared.module.later.len() < 64
+                {
+                    self.shared.module.later.push(super::facts::Later { effect, value: code.clone() });
+                }
+                code
+            }
+            _ => Value::tainted(Known::Unknown, code.taint),
+        }
+    }
+
+    fn map(&mut self, args: &[Arg], range: TextRange) -> Option<Value> {
+        let (function, items) = (args.first()?, args.get(1)?);
+        self.give_functions(&args[..1], range);
+        let all = pure::elements(&items.value, &mut self.shared.budget)?;
+        if all.len() > self.shared.limits.unroll_max {
+            return None;
+        }
+        let mut out = Vec::with_capacity(all.len());
+        for item in all {
+            self.shared.budget.steps(4)?;
+            let value = self.call_value(&function.value.clone(), vec![Arg { keyword: None, value: item }], range);
+            if matches!(value.known, Known::Unknown) && out.len() < 2 {
+                return None;
+            }
+            out.push(value);
+        }
+        Some(Value::list(out))
+    }
+
+    fn open(&mut self, name: &str, args: Vec<Arg>, range: TextRange) -> Value {
+        let mode = argument(&args, 1, "mode").and_then(|mode| mode.as_str().map(str::to_owned)).unwrap_or_default();
+        let writes = mode.contains(['w', 'a', 'x', '+']);
+        let path = args.first().map(|arg| arg.value.clone()).unwrap_or_default();
+        let gives = if writes { Labels::NONE } else { self.file_label(&path) };
+        let kind = if writes { EffectKind::Write } else { EffectKind::Read };
+        self.effect(kind, name.into(), args.clone(), &Taint::default(), range);
+        let values = args.into_iter().map(|arg| arg.value).collect();
+        let made = Made { name: format!("{name}()").into(), args: values, on: None };
+        Value::tainted(Known::Made(Rc::new(made)), path.taint).labelled(gives)
+    }
+
+    fn file_label(&self, path: &Value) -> Labels {
+        if super::signs::is_store(&super::facts::show(&path.pieces())) { Labels::STORE } else { Labels::FILE }
+    }
+
+    /// Notes an effect; gives its index.
+    pub(super) fn effect(
+        &mut self,
+        kind: EffectKind,
+        name: Rc<str>,
+        args: Vec<Arg>,
+        taint: &Taint,
+        range: TextRange,
+    ) -> Option<usize> {
+        self.sites += 1;
+        let mut all = taint.clone();
+        all.join(&taint_of(&args));
+        let hidden = args.iter().any(|arg| {
+            let text = arg.value.name();
+            text.as_deref().is_some_and(|name| name.ends_with("DEVNULL") || name.ends_with("CREATE_NO_WINDOW"))
+                || arg.keyword.as_deref() == Some("start_new_session")
+                || arg.keyword.as_deref() == Some("preexec_fn")
+                || arg.keyword.as_deref() == Some("creationflags")
+        });
+        self.read_arguments(kind, &args, range);
+        let max = self.shared.limits.argument_bytes_max;
+        let args: Vec<Argument> = args
+            .into_iter()
+            .take(16)
+            .map(|arg| Argument { keyword: arg.keyword, text: texts(&arg.value, max), taint: arg.value.taint })
+            .collect();
+        let key = (self.layer, u32::from(range.start()), kind);
+        if let Some(at) = self.shared.effect_at.get(&key).copied() {
+            let effect = &mut self.shared.module.effects[at];
+            // Taint met inline speaks of other parameters; only its sources count.
+            effect.taint.join(&all);
+            if effect.text().len() < args.iter().map(|arg| arg.shown().len()).sum() {
+                effect.args = args;
+            }
+            return Some(at);
+        }
+        if self.shared.module.effects.len() >= self.shared.limits.effects_max {
+            self.shared.notes.insert("more effects than are kept");
+            return None;
+        }
+        let at = self.shared.module.effects.len();
+        self.shared.effect_at.insert(key, at);
+        let place = self.place(range);
+        self.shared.module.effects.push(Effect {
+            kind,
+            name,
+            args,
+            function: self.function,
+            place,
+            taint: all,
+            swallowed: self.swallowed,
+            main_only: self.main_only,
+            hidden,
+        });
+        Some(at)
+    }
+
+    /// Arguments that are programs themselves are read as such, and texts made of pieces searched for signs.
+    fn read_arguments(&mut self, kind: EffectKind, args: &[Arg], range: TextRange) {
+        for arg in args {
+            let mut values = vec![arg.value.clone()];
+            if let Known::List(items) = &arg.value.known {
+                values.extend(items.iter().take(32).cloned());
+            }
+            for (n, value) in values.iter().enumerate() {
+                let shown = super::facts::show(&value.pieces());
+                if shown.len() >= 8 && !matches!(value.known, Known::Bytes(_)) {
+                    self.signs_of(&shown, range);
+                }
+                let after_c = n > 1 && values[n - 1].as_str() == Some("-c");
+                match kind {
+                    EffectKind::Process => self.command(value, after_c, range),
+                    EffectKind::Write if value.as_data().is_some_and(|data| data.len() >= 16) => {
+                        self.run_layer(value, "file", range);
+                    }
+                    EffectKind::Deserialise => {
+                        self.run_layer(value, "deserialise", range);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// What is known of an argument's text, lists joined by blanks; cut to `max` bytes.
+fn texts(value: &Value, max: usize) -> Vec<Piece> {
+    let pieces = match &value.known {
+        Known::List(items) => {
+            let blank = Piece::Text(" ".into());
+            items.iter().take(64).flat_map(|item| item.pieces().into_iter().chain([blank.clone()])).collect()
+        }
+        Known::Dict(items) => {
+            let blank = Piece::Text(" ".into());
+            let both = items.iter().take(64).flat_map(|(key, value)| key.pieces().into_iter().chain(value.pieces()));
+            both.flat_map(|piece| [piece, blank.clone()]).collect()
+        }
+        _ => value.pieces(),
+    };
+    let mut left = max;
+    let mut out: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => {
+                let cut = super::shorten(&text, left);
+                left -= cut.len().min(left);
+                out.push(if cut.len() == text.len() { Piece::Text(text) } else { Piece::Text(cut.into()) });
+            }
+            Piece::Hole if out.last() == Some(&Piece::Hole) => {}
+            other => out.push(other),
+        }
+    }
+    if out.iter().all(|piece| matches!(piece, Piece::Hole)) { Vec::new() } else { out }
+}
+
+fn made_argument(value: &Value, at: usize) -> Value {
+    match &value.known {
+        Known::Made(made) => made.args.get(at).cloned().unwrap_or_default(),
+        _ => Value::default(),
+    }
+}
+
+/// An encoding more on top of those already taken off.
+fn add_layer(before: Option<&Rc<[&'static str]>>, layer: Option<&'static str>) -> Option<Rc<[&'static str]>> {
+    const LAYERS_MAX: usize = 64;
+    let mut all: Vec<&'static str> = before.map(|before| before.to_vec()).unwrap_or_default();
+    if all.len() < LAYERS_MAX {
+        all.extend(layer);
+    }
+    Some(all.into())
+}
+
+fn passed_on(on: &Value, args: &[Value]) -> Option<Rc<[&'static str]>> {
+    on.peeled.clone().or_else(|| args.iter().find_map(|arg| arg.peeled.clone())).or_else(|| {
+        // `''.join(chr(c ^ key) for c in data)`: the text was computed from numbers.
+        match args.first().map(|arg| &arg.known) {
+            Some(Known::List(items))
+                if items.len() >= 16
+                    && items.iter().all(|item| item.as_str().is_some_and(|text| text.chars().count() == 1)) =>
+            {
+                Some(Rc::from(["chr"]))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Whether a name belongs to the standard library or a project whose functions are in no distribution but its own.
+fn is_foreign(name: &str) -> bool {
+    matches!(
+        name.split(['.', '(']).next().unwrap_or(""),
+        "os" | "sys"
+            | "re"
+            | "json"
+            | "time"
+            | "typing"
+            | "collections"
+            | "itertools"
+            | "functools"
+            | "logging"
+            | "datetime"
+            | "pathlib"
+            | "shutil"
+            | "subprocess"
+            | "threading"
+            | "socket"
+            | "base64"
+            | "zlib"
+            | "hashlib"
+            | "struct"
+            | "random"
+            | "math"
+            | "string"
+            | "unittest"
+            | "pytest"
+            | "numpy"
+            | "copy"
+            | "io"
+            | "enum"
+            | "abc"
+            | "warnings"
+            | "argparse"
+            | "dataclasses"
+            | "tempfile"
+            | "uuid"
+            | "urllib"
+            | "inspect"
+            | "contextlib"
+            | "operator"
+            | "platform"
+            | "types"
+            | "asyncio"
+            | "ast"
+            | "traceback"
+            | "textwrap"
+            | "glob"
+            | "pickle"
+            | "decimal"
+            | "weakref"
+            | "ssl"
+            | "select"
+            | "signal"
+            | "csv"
+            | "email"
+            | "html"
+            | "http"
+            | "xml"
+    )
+}

@@ -1,0 +1,250 @@
+//! Layers: what stands under an encoding, or in a literal that is run, is read as what it is.
+
+use std::rc::Rc;
+
+use ruff_text_size::TextRange;
+
+use super::facts::{Layer, LayerKind, OddityKind};
+use super::lexical;
+use super::peel::{self, Room};
+use super::value::{Known, Value};
+use super::walk::{Scope, Walker, line_starts};
+
+/// Literals of at least this many bytes are looked into, whoever decodes them.
+const LONG_LITERAL: usize = 200;
+/// Literals of at least this many bytes that read as an encoding are an oddity of their own.
+const ENCODED_LITERAL: usize = 1_000;
+
+impl<'a> Walker<'a, '_> {
+    /// Reads a value that something runs, writes or unpacks. Gives what its last expression is worth.
+    pub(super) fn run_layer(&mut self, value: &Value, how: &'static str, range: TextRange) -> Option<Value> {
+        let data: Rc<[u8]> = match &value.known {
+            Known::Bytes(data) => Rc::clone(data),
+            Known::Str(text) => text.as_bytes().into(),
+            _ => return None,
+        };
+        let kind = peel::classify(&data);
+        let runs = how != "file" && how != "literal";
+        let text = std::str::from_utf8(&data).ok().map(str::to_owned).or_else(|| wide(&data));
+        let telling = !matches!(kind, LayerKind::Text | LayerKind::Bytes | LayerKind::Media);
+        if !telling && how != "exec" && value.peeled.is_none() {
+            return None;
+        }
+        let mut path = self.shared.module.layer_path(self.layer).to_vec();
+        match &value.peeled {
+            Some(peeled) => path.extend(peeled.iter().copied()),
+            None => path.push("string"),
+        }
+        path.truncate(self.shared.limits.layers_deep_max as usize + 1);
+        let python = matches!(kind, LayerKind::Python) || how == "exec" && text.is_some();
+        let kind = if python { LayerKind::Python } else { kind };
+        let id = self.keep_layer(path, kind, &data, runs, range)?;
+        match text {
+            Some(text) if python => self.read_python(&text, id, how != "literal"),
+            Some(text) if !matches!(kind, LayerKind::Marshal | LayerKind::Pickle) => {
+                self.signs_of(&text, range);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Remembers a layer once; `None` when it was read before, or there are too many.
+    fn keep_layer(
+        &mut self,
+        path: Vec<&'static str>,
+        kind: LayerKind,
+        data: &Rc<[u8]>,
+        runs: bool,
+        range: TextRange,
+    ) -> Option<u32> {
+        let key = (self.layer, u32::from(range.start()), data.len());
+        if let Some(id) = self.shared.layer_at.get(&key) {
+            if let Some(layer) = self.shared.module.layers.get_mut(*id as usize - 1) {
+                layer.runs |= runs;
+            }
+            return None;
+        }
+        if self.shared.module.layers.len() >= self.shared.limits.layers_max {
+            self.shared.notes.insert("more layers than are read");
+            return None;
+        }
+        let is_text = matches!(
+            kind,
+            LayerKind::Python | LayerKind::Shell | LayerKind::PowerShell | LayerKind::JavaScript | LayerKind::Text
+        );
+        let head = if is_text {
+            super::shorten(&String::from_utf8_lossy(&data[..data.len().min(1_024)]), 300)
+        } else {
+            data.iter().take(32).map(|b| format!("{b:02x}")).collect()
+        };
+        let keeps = kind != LayerKind::Python
+            && self.shared.layer_bytes_kept + data.len() <= self.shared.limits.layer_bytes_kept_max;
+        if keeps {
+            self.shared.layer_bytes_kept += data.len();
+        }
+        let place = self.place(range);
+        let bytes = keeps.then(|| Rc::clone(data));
+        self.shared.module.layers.push(Layer { place, path, kind, size: data.len(), head, bytes, runs });
+        let id = self.shared.module.layers.len() as u32;
+        self.shared.layer_at.insert(key, id);
+        Some(id)
+    }
+
+    /// Reads Python found inside, in the namespace in which it would run.
+    fn read_python(&mut self, text: &str, layer: u32, shares_names: bool) -> Option<Value> {
+        if self.shared.layer_depth >= self.shared.limits.layers_deep_max {
+            self.shared.notes.insert("layers deeper than are read");
+            return None;
+        }
+        if text.len() > self.shared.limits.source_bytes_max {
+            self.shared.notes.insert("a layer larger than is parsed was only searched as text");
+            self.signs_of(text, TextRange::default());
+            return None;
+        }
+        let lines = line_starts(text);
+        let scan = lexical::scan(text, &lines, layer, &mut self.shared.module);
+        let parsed = lexical::parse(text, &scan, &self.shared.limits)?;
+        lexical::conclude(&parsed, text, &lines, layer, &mut self.shared.module);
+        self.shared.layer_depth += 1;
+        let mut names = Scope::default();
+        for scope in &self.scopes {
+            for (name, value) in &scope.names {
+                if !matches!(value.known, Known::Lambda(_)) {
+                    names.names.insert(Rc::clone(name), value.clone());
+                }
+            }
+        }
+        let mut inner = Walker {
+            shared: &mut *self.shared,
+            text,
+            lines,
+            layer,
+            scopes: vec![names],
+            defs: super::walk::Map::default(),
+            lambdas: Vec::new(),
+            stars: self.stars.clone(),
+            function: self.function,
+            depth: 0,
+            inline_depth: 0,
+            branches: 0,
+            loops: 0,
+            tainted: 0,
+            sites: 0,
+            swallowed: self.swallowed,
+            main_only: self.main_only,
+            returned: None,
+            stopped: false,
+            last: Value::default(),
+        };
+        inner.module(&parsed.syntax().body);
+        let last = std::mem::take(&mut inner.last);
+        let names = inner.scopes.swap_remove(0).names;
+        self.shared.layer_depth -= 1;
+        if shares_names {
+            for (name, value) in names {
+                let foreign = matches!(value.known, Known::Lambda(_));
+                if !foreign && let Some(scope) = self.scopes.last_mut() {
+                    scope.names.insert(name, value);
+                }
+            }
+        }
+        lexical::release(parsed, &scan);
+        (!matches!(last.known, Known::Lambda(_))).then_some(last)
+    }
+
+    /// A command line, or one word of one.
+    pub(super) fn command(&mut self, value: &Value, after_c: bool, range: TextRange) {
+        if after_c || value.peeled.is_some() {
+            self.run_layer(value, if after_c { "exec" } else { "process" }, range);
+            return;
+        }
+        let Some(text) = value.as_str().map(str::to_owned) else { return };
+        if let Some(code) = python_c(&text) {
+            let code = Value::str(&code);
+            self.run_layer(&code, "exec", range);
+        }
+        if let Some(script) = encoded_command(&text) {
+            let value =
+                Value::new(Known::Str(script.into()), value.taint.clone(), Some(Rc::from(["base64", "utf-16"])));
+            self.run_layer(&value, "process", range);
+        }
+    }
+
+    /// A long literal is taken apart as far as it goes, even where the decoder could not be followed.
+    pub(super) fn long_literal(&mut self, data: &[u8], range: TextRange) {
+        if data.len() < LONG_LITERAL {
+            return;
+        }
+        let mut path: Vec<&'static str> = Vec::new();
+        let mut current: Vec<u8> = Vec::new();
+        while path.len() < 8 {
+            let room = Room(self.shared.budget.value_bytes_max.min(self.shared.budget.bytes));
+            let from = if path.is_empty() { data } else { &current[..] };
+            let Some((name, plain)) = peel::guess(from, room) else { break };
+            if self.shared.budget.bytes(plain.len()).is_none() || plain.len() < 16 {
+                break;
+            }
+            path.push(name);
+            current = plain;
+        }
+        if path.is_empty() {
+            return;
+        }
+        if data.len() >= ENCODED_LITERAL {
+            let what = format!("{} bytes, entropy {:.1}", data.len(), entropy(data));
+            self.odd(OddityKind::EncodedLiteral, range, data.len() as u32, &what);
+        }
+        let kind = peel::classify(&current);
+        if !matches!(kind, LayerKind::Bytes | LayerKind::Text | LayerKind::Media) {
+            let value = Value::new(Known::Bytes(current.into()), super::facts::Taint::default(), Some(path.into()));
+            self.run_layer(&value, "literal", range);
+        }
+    }
+
+    pub(super) fn odd(&mut self, kind: OddityKind, range: TextRange, count: u32, what: &str) {
+        let place = self.place(range);
+        lexical::note(&mut self.shared.module, kind, place, count, what);
+    }
+}
+
+/// Bits a byte.
+fn entropy(data: &[u8]) -> f32 {
+    let mut counts = [0_u32; 256];
+    data.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let total = data.len().max(1) as f32;
+    counts.iter().filter(|n| **n > 0).map(|n| *n as f32 / total).map(|p| -p * p.log2()).sum()
+}
+
+/// UTF-16 text without a mark, as PowerShell's encoded commands are.
+fn wide(data: &[u8]) -> Option<String> {
+    let looks = data.len() >= 8 && data.len().is_multiple_of(2) && data.iter().skip(1).step_by(2).all(|b| *b == 0);
+    looks.then(|| encoding_rs::UTF_16LE.decode_without_bom_handling(data).0.into_owned())
+}
+
+/// The program in `python -c "…"`.
+fn python_c(command: &str) -> Option<String> {
+    let at = command.find("python").or_else(|| command.find("{} -c"))?;
+    let rest = command[at..].split_once(" -c ")?.1.trim_start();
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let inner = match quote {
+        Some(quote) => rest[1..].rsplit_once(quote).map_or(&rest[1..], |(inner, _)| inner),
+        None => rest,
+    };
+    Some(inner.replace("\\\"", "\""))
+}
+
+/// The script in `powershell -EncodedCommand …`.
+fn encoded_command(command: &str) -> Option<String> {
+    let lower = command.to_ascii_lowercase();
+    if !lower.contains("powershell") && !lower.contains("pwsh") {
+        return None;
+    }
+    let mut words = command.split_whitespace();
+    words.find(|word| {
+        let word = word.to_ascii_lowercase();
+        word.len() >= 2 && "-encodedcommand".starts_with(&word) || word == "-ec"
+    })?;
+    let data = peel::base64(words.next()?.trim_matches(['"', '\'']).as_bytes(), false)?;
+    wide(&data).or_else(|| Some(encoding_rs::UTF_16LE.decode_without_bom_handling(&data).0.into_owned()))
+}

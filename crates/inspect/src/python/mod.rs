@@ -1,0 +1,243 @@
+//! Python as it is: from the bytes of a module to facts, and from the facts of all modules to flows and chains.
+//!
+//! ```text
+//! bytes ─► source   byte order mark, cookie, NUL                      read(), once a module
+//!       ─► lexical  nesting by tokens (refuses what would take the stack), oddities of writing
+//!       ─► parser   with recovery: errors are facts, the rest is still read
+//!       ─► walk     statements in order, an environment of values      ┐
+//!          eval     expressions: names resolved, constants folded      │ value = what is known
+//!          call     what a call does and gives (api: one table)        │       + where it comes from (taint)
+//!          pure     functions that only compute                        │       + encodings taken off
+//!          peel     base64 … zlib … AES; cipher                        ┘
+//!          layer    what comes out, or is run, is read in turn, in the namespace in which it would run
+//!       ─► Module   functions, calls, effects, layers, oddities, signs, exports; the tree is dropped
+//!
+//! modules ─► link   names across modules, constants split over modules, who reaches what and when,
+//!                   taint through parameters and results to a fixed point
+//!         ─► Program: effects(), flows(), chains(), words()
+//! ```
+//!
+//! Nothing here judges: checks are thin functions over these facts.
+//!
+//! Everything is bounded by [`Limits`]; a limit met is noted in [`Module::degraded`] and never an error. Recursion
+//! (nested code, nested layers, the parser's own) takes further stack in pieces as it needs it, by `stacker`,
+//! which asks for memory and not for threads, so that it works in the confined child; its depth is bounded too.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the arm for whatever is not known is what folding is made of: a new kind of value is unknown by default"
+)]
+
+mod api;
+mod call;
+mod cipher;
+mod eval;
+mod facts;
+mod layer;
+mod lexical;
+mod link;
+mod peel;
+mod program;
+mod pure;
+mod signs;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
+mod walk;
+
+use std::rc::Rc;
+
+pub use facts::{
+    Argument, Call, Effect, EffectKind, Function, FunctionId, Import, Labels, Layer, LayerId, LayerKind, Module,
+    Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
+};
+pub use link::{Chain, ChainKind, Flow, Program, Reach, Root, Seen, link};
+
+use ruff_text_size::TextRange;
+use walk::{Map, Scope, Shared, Walker, line_starts};
+
+/// Bounds of reading one module. Past each of them less is known, and [`Module::degraded`] says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Source that is parsed, in bytes; longer is only searched as text.
+    pub source_bytes_max: usize,
+    /// Brackets within brackets. Python itself stops at 200.
+    pub brackets_max: u32,
+    /// Interpolated strings within one another. Python itself stops at 150.
+    pub strings_max: u32,
+    /// Tokens of one statement between two commas.
+    pub chain_max: u32,
+    /// Statements and expressions within one another that are walked.
+    pub depth_max: u32,
+    /// Elements touched one by one while folding.
+    pub fold_steps_max: usize,
+    /// Bytes made while folding and decoding, in all.
+    pub fold_bytes_max: usize,
+    /// Bytes of one folded or decoded value.
+    pub value_bytes_max: usize,
+    /// Elements of data that a loop is walked through one by one.
+    pub unroll_max: usize,
+    /// Calls whose function is walked with the arguments at hand.
+    pub inlined_max: u32,
+    /// Layers below one another.
+    pub layers_deep_max: u32,
+    /// Layers of one module.
+    pub layers_max: usize,
+    /// Bytes of layers kept for readers of other formats.
+    pub layer_bytes_kept_max: usize,
+    /// Functions and classes.
+    pub functions_max: usize,
+    /// Effects.
+    pub effects_max: usize,
+    /// Calls that are followed.
+    pub calls_max: usize,
+    /// Imports.
+    pub imports_max: usize,
+    /// Names that other modules may use, and bytes of one value.
+    pub exports_max: usize,
+    /// Bytes of one exported value.
+    pub export_bytes_max: usize,
+    /// Hosts in literals.
+    pub hosts_max: usize,
+    /// Literals that speak for themselves.
+    pub signs_max: usize,
+    /// Bytes kept of one argument.
+    pub argument_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            source_bytes_max: 4 << 20,
+            brackets_max: 200,
+            strings_max: 32,
+            chain_max: 20_000,
+            depth_max: 400,
+            fold_steps_max: 2 << 20,
+            fold_bytes_max: 64 << 20,
+            value_bytes_max: 16 << 20,
+            unroll_max: 200_000,
+            inlined_max: 2_000,
+            layers_deep_max: 64,
+            layers_max: 256,
+            layer_bytes_kept_max: 8 << 20,
+            functions_max: 20_000,
+            effects_max: 10_000,
+            calls_max: 50_000,
+            imports_max: 2_000,
+            exports_max: 2_000,
+            export_bytes_max: 64 << 10,
+            hosts_max: 1_000,
+            signs_max: 1_000,
+            argument_bytes_max: 1_000,
+        }
+    }
+}
+
+/// Reads one module. Never fails: what cannot be read is a fact.
+pub fn read(bytes: &[u8], limits: &Limits) -> Module {
+    let decoded = source::decode(bytes);
+    let text = decoded.text;
+    let mut shared = Shared {
+        module: Module::default(),
+        limits: *limits,
+        budget: pure::Budget {
+            steps: limits.fold_steps_max,
+            bytes: limits.fold_bytes_max,
+            value_bytes_max: limits.value_bytes_max,
+        },
+        classes: Vec::new(),
+        effect_at: Map::default(),
+        call_at: Map::default(),
+        layer_at: Map::default(),
+        sign_at: Map::default(),
+        layer_depth: 0,
+        layer_bytes_kept: 0,
+        inlined: 0,
+        notes: std::collections::BTreeSet::new(),
+    };
+    shared.module.functions.push(Function {
+        name: "<module>".into(),
+        params: Vec::new(),
+        place: Place { layer: 0, line: 1, column: 1 },
+        handed_over: false,
+        returns: Taint::default(),
+    });
+    for (kind, what) in decoded.oddities {
+        lexical::note(&mut shared.module, kind, Place { layer: 0, line: 1, column: 1 }, 1, &what);
+    }
+    let lines = line_starts(&text);
+    read_text(&text, lines, &mut shared);
+    let mut module = shared.module;
+    module.degraded.extend(shared.notes.into_iter().map(str::to_owned));
+    module
+}
+
+fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
+    let limits = shared.limits;
+    let tree = if text.len() > limits.source_bytes_max {
+        shared.notes.insert("source longer than is parsed was only searched as text");
+        None
+    } else {
+        let scan = lexical::scan(text, &lines, 0, &mut shared.module);
+        let parsed = lexical::parse(text, &scan, &limits);
+        if parsed.is_none() {
+            shared.notes.insert("source nested deeper than Python reads was only searched as text");
+            lexical::note(&mut shared.module, OddityKind::Nesting, Place { layer: 0, line: 1, column: 1 }, 1, "");
+        }
+        parsed.map(|parsed| (parsed, scan))
+    };
+    if let Some((parsed, _)) = &tree {
+        lexical::conclude(parsed, text, &lines, 0, &mut shared.module);
+    }
+    let mut walker = Walker {
+        shared,
+        text,
+        lines,
+        layer: 0,
+        scopes: vec![Scope::default()],
+        defs: Map::default(),
+        lambdas: Vec::new(),
+        stars: Vec::new(),
+        function: 0,
+        depth: 0,
+        inline_depth: 0,
+        branches: 0,
+        loops: 0,
+        tainted: 0,
+        sites: 0,
+        swallowed: false,
+        main_only: false,
+        returned: None,
+        stopped: false,
+        last: value::Value::default(),
+    };
+    let Some((parsed, scan)) = tree else {
+        for n in 0..walker.lines.len().min(200_000) {
+            let start = walker.lines[n];
+            let end = walker.lines.get(n + 1).map_or(text.len(), |end| *end as usize);
+            let line = text.get(start as usize..end).unwrap_or("");
+            walker.signs_of(line, TextRange::empty(start.into()));
+        }
+        return;
+    };
+    walker.module(&parsed.syntax().body);
+    drop(walker);
+    lexical::release(parsed, &scan);
+}
+
+/// At most `max` bytes of a text, cut between characters.
+fn shorten(text: &str, max: usize) -> String {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// Reads Python that only came out when modules were linked, as a layer of its own.
+fn read_late(text: &str, limits: &Limits) -> Module {
+    let _: Rc<str> = "".into();
+    read(text.as_bytes(), limits)
+}

@@ -1,0 +1,82 @@
+//! What checks ask of a program.
+
+use std::collections::BTreeSet;
+
+use super::facts::{EffectKind, FunctionId, Module};
+use super::link::{Chain, Flow, Program, Reach, Seen, at_reach};
+
+impl Program {
+    /// Every effect, in the order of modules and of reading.
+    pub fn effects(&self) -> impl Iterator<Item = Seen<'_>> {
+        self.modules
+            .iter()
+            .enumerate()
+            .flat_map(move |(n, linked)| (0..linked.module.effects.len()).map(move |e| self.seen(n, e)))
+    }
+
+    fn seen(&self, module: usize, effect: usize) -> Seen<'_> {
+        let linked = &self.modules[module];
+        let found = &linked.module.effects[effect];
+        Seen {
+            path: &linked.path,
+            module: &linked.module,
+            effect: found,
+            function: &linked.module.functions[found.function as usize],
+            reach: at_reach(self.reach[linked.first + found.function as usize], found),
+            labels: self.labels[module][effect],
+            late: &linked.late,
+        }
+    }
+
+    /// Effects that some source reaches.
+    pub fn flows(&self) -> impl Iterator<Item = Flow<'_>> {
+        self.effects().filter(|seen| !seen.labels.is_empty()).map(|sink| Flow { sources: sink.labels, sink })
+    }
+
+    /// Chains, by module and place.
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
+    }
+
+    /// The effect in which a chain ends.
+    pub fn chain_end(&self, chain: &Chain) -> Seen<'_> {
+        self.seen(chain.module, chain.effect)
+    }
+
+    /// The modules, by path; code that only came out when modules were put together repeats its path.
+    pub fn modules(&self) -> impl Iterator<Item = (&str, &Module)> {
+        self.modules.iter().map(|linked| (&*linked.path, &linked.module))
+    }
+
+    /// When a function of a module runs.
+    pub fn reach_of(&self, path: &str, function: FunctionId) -> Option<Reach> {
+        let linked = self.modules.iter().find(|linked| linked.path == path)?;
+        self.reach.get(linked.first + function as usize).copied()
+    }
+
+    /// What all of it can do, as words of a profile: `cap:network`, `host:example.org`, `import:requests`,
+    /// `startup:install:process`, `calls:exec`, `layer:python`, `chain:fetch-exec`, `sign:drop:paste`.
+    pub fn words(&self) -> BTreeSet<String> {
+        let mut words = BTreeSet::new();
+        for seen in self.effects() {
+            let word = seen.effect.kind.word();
+            words.insert(format!("cap:{word}"));
+            if seen.reach > Reach::Script {
+                words.insert(format!("startup:{}:{word}", seen.reach.word()));
+            }
+            if seen.effect.kind == EffectKind::Exec {
+                words.insert(format!("calls:{}", seen.effect.name));
+            }
+        }
+        for (_, module) in self.modules() {
+            words.extend(module.hosts().map(|host| format!("host:{host}")));
+            words.extend(module.signs().iter().map(|sign| format!("sign:{}", sign.sign)));
+            words.extend(module.layers().iter().map(|layer| format!("layer:{:?}", layer.kind).to_ascii_lowercase()));
+            for import in module.imports().iter().filter(|import| !import.module.starts_with('.')) {
+                words.insert(format!("import:{}", import.module.split('.').next().unwrap_or("")));
+            }
+        }
+        words.extend(self.chains.iter().map(|chain| format!("chain:{:?}", chain.kind).to_ascii_lowercase()));
+        words.into_iter().filter(|word| word.len() <= crate::Profile::WORD_BYTES_MAX).collect()
+    }
+}

@@ -1,0 +1,763 @@
+//! Statements: one walk over the tree, in order, with an environment of [`Value`]s.
+//!
+//! Bodies of functions are walked after the scope that defines them, so that they see its final names.
+//! Branches are walked one after the other into the same environment; inside of them an assignment adds taint
+//! and never takes any away. A loop over known data is walked element by element while the budget lasts (that
+//! is how decoders are folded); any other loop is walked once, and again if the first time brought new taint.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::rc::Rc;
+
+use ruff_python_ast::{self as ast, Expr, Stmt};
+use ruff_text_size::{Ranged, TextRange};
+
+use super::Limits;
+use super::api;
+use super::facts::{
+    Call, EffectKind, Export, Function, FunctionId, Import, Labels, LayerId, Module, Place, Taint, Target,
+};
+use super::pure::{self, Budget};
+use super::value::{Known, Value};
+
+pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+/// Frames below which a new piece of stack is taken, and its size, in bytes.
+const STACK_RED_ZONE: usize = 128 << 10;
+const STACK_PIECE: usize = 1 << 20;
+/// Statements of a loop body that is walked element by element.
+const UNROLL_BODY_MAX: usize = 12;
+/// Rounds of a loop that does more than compute; and of any loop that is not over data at hand.
+pub(super) const UNROLL_SITES_MAX: usize = 16;
+const UNROLL_WHILE_MAX: usize = 20_000;
+/// What one round of a loop costs, in steps, for each statement of its body.
+const ROUND_STEPS: usize = 8;
+
+/// One namespace.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    pub(super) names: Map<Rc<str>, Value>,
+    pending: Vec<FunctionId>,
+    globals: Vec<Rc<str>>,
+    /// The class whose body this is: functions do not see it.
+    class: Option<u32>,
+}
+
+/// A class of the module.
+#[derive(Debug, Default)]
+pub(super) struct Class {
+    pub(super) name: Rc<str>,
+    pub(super) methods: Map<Rc<str>, FunctionId>,
+    pub(super) attributes: Map<Rc<str>, Value>,
+    pub(super) bases: Vec<Value>,
+}
+
+/// What all layers of one module share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) module: Module,
+    pub(super) limits: Limits,
+    pub(super) budget: Budget,
+    pub(super) classes: Vec<Class>,
+    /// Effects and calls by where they stand, so that walking twice does not count twice.
+    pub(super) effect_at: Map<(LayerId, u32, EffectKind), usize>,
+    pub(super) call_at: Map<(LayerId, u32, u8), usize>,
+    pub(super) layer_at: Map<(LayerId, u32, usize), LayerId>,
+    pub(super) sign_at: Map<(&'static str, u32), ()>,
+    pub(super) layer_depth: u32,
+    pub(super) layer_bytes_kept: usize,
+    pub(super) inlined: u32,
+    pub(super) notes: std::collections::BTreeSet<&'static str>,
+}
+
+pub(super) struct Def<'a> {
+    pub(super) node: &'a ast::StmtFunctionDef,
+    pub(super) class: Option<u32>,
+    pub(super) inlined: u32,
+}
+
+/// Walks one layer.
+pub(super) struct Walker<'a, 's> {
+    pub(super) shared: &'s mut Shared,
+    pub(super) text: &'a str,
+    pub(super) lines: Vec<u32>,
+    pub(super) layer: LayerId,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) defs: Map<FunctionId, Def<'a>>,
+    pub(super) lambdas: Vec<&'a ast::ExprLambda>,
+    pub(super) stars: Vec<Rc<str>>,
+    pub(super) function: FunctionId,
+    pub(super) depth: u32,
+    pub(super) inline_depth: u32,
+    /// Inside a branch or a loop: assignments add taint.
+    pub(super) branches: u32,
+    pub(super) loops: u32,
+    /// Raised when a variable gains taint: a loop is then walked again.
+    pub(super) tainted: u32,
+    /// Raised with every effect and every call that is followed: a loop with some is no decoder.
+    pub(super) sites: u32,
+    pub(super) swallowed: bool,
+    pub(super) main_only: bool,
+    /// What the function walked inline returned, and whether it returned for sure.
+    pub(super) returned: Option<Value>,
+    pub(super) stopped: bool,
+    pub(super) last: Value,
+}
+
+impl<'a> Walker<'a, '_> {
+    /// Walks a module's body, then the bodies of its functions.
+    pub(super) fn module(&mut self, body: &'a [Stmt]) {
+        self.block(body);
+        self.pending();
+        for (name, value) in &self.scopes[0].names {
+            let known = match &value.known {
+                Known::Function(_) | Known::Class(_) | Known::Object(_) | Known::Lambda(_) => continue,
+                Known::Unknown | Known::Made(_) | Known::Bound(_) if value.taint.is_empty() => continue,
+                Known::Made(_) | Known::Bound(_) => Known::Unknown,
+                Known::Str(text) if text.len() > self.shared.limits.export_bytes_max => continue,
+                Known::Bytes(data) if data.len() > self.shared.limits.export_bytes_max => continue,
+                Known::List(items) if items.len() > 256 => continue,
+                Known::Dict(items) if items.len() > 256 => continue,
+                other => other.clone(),
+            };
+            if self.layer == 0 && self.shared.module.exports.len() < self.shared.limits.exports_max {
+                let export = Export { known, taint: value.taint.clone() };
+                self.shared.module.exports.push((Rc::clone(name), export));
+            }
+        }
+        self.shared.module.exports.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+
+    pub(super) fn block(&mut self, body: &'a [Stmt]) {
+        for stmt in body {
+            if self.stopped {
+                return;
+            }
+            if self.depth >= self.shared.limits.depth_max {
+                self.shared.notes.insert("code nested too deeply was not walked");
+                return;
+            }
+            self.depth += 1;
+            stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.stmt(stmt));
+            self.depth -= 1;
+        }
+    }
+
+    fn pending(&mut self) {
+        loop {
+            let Some(scope) = self.scopes.last_mut() else { return };
+            let pending = std::mem::take(&mut scope.pending);
+            if pending.is_empty() {
+                return;
+            }
+            for id in pending {
+                self.body_of(id);
+            }
+        }
+    }
+
+    /// Walks a function's body for its own sake: its parameters are not known.
+    fn body_of(&mut self, id: FunctionId) {
+        let Some(def) = self.defs.get(&id) else { return };
+        let (node, class) = (def.node, def.class);
+        let outer = (self.function, self.branches, self.loops, self.swallowed, self.main_only);
+        self.function = id;
+        (self.branches, self.loops, self.swallowed, self.main_only) = (0, 0, false, false);
+        let mut scope = Scope::default();
+        for (n, parameter) in node.parameters.iter().enumerate() {
+            let name: Rc<str> = parameter.name().as_str().into();
+            let mut taint = Taint { params: 1_u32.checked_shl(n as u32).unwrap_or(0), ..Taint::default() };
+            if api::is_secret_name(&name) {
+                taint.labels = Labels::SECRET_PARAM;
+            }
+            let known = match class {
+                Some(class) if n == 0 => Known::Object(class),
+                _ => Known::Unknown,
+            };
+            scope.names.insert(name, Value::tainted(known, taint));
+        }
+        self.scopes.push(scope);
+        self.block(&node.body);
+        self.pending();
+        self.scopes.pop();
+        (self.function, self.branches, self.loops, self.swallowed, self.main_only) = outer;
+    }
+
+    fn stmt(&mut self, stmt: &'a Stmt) {
+        match stmt {
+            Stmt::FunctionDef(node) => self.define(node),
+            Stmt::ClassDef(node) => self.class(node),
+            Stmt::Return(node) => {
+                let value = node.value.as_ref().map_or(Value::of(Known::None), |value| self.eval(value));
+                self.give_back(value);
+            }
+            Stmt::Delete(node) => node.targets.iter().for_each(|target| drop(self.eval(target))),
+            Stmt::Assign(node) => {
+                let value = self.eval(&node.value);
+                for target in &node.targets {
+                    self.assign(target, value.clone());
+                }
+            }
+            Stmt::AugAssign(node) => self.augment(node),
+            Stmt::AnnAssign(node) => {
+                if let Some(value) = &node.value {
+                    let value = self.eval(value);
+                    self.assign(&node.target, value);
+                }
+            }
+            Stmt::For(node) => self.for_loop(node),
+            Stmt::While(node) => self.while_loop(node),
+            Stmt::If(node) => self.branch(node),
+            Stmt::With(node) => {
+                for item in &node.items {
+                    let value = self.eval(&item.context_expr);
+                    if let Some(target) = &item.optional_vars {
+                        self.assign(target, value);
+                    }
+                }
+                self.block(&node.body);
+            }
+            Stmt::Match(node) => {
+                self.eval(&node.subject);
+                self.branches += 1;
+                node.cases.iter().for_each(|case| self.block(&case.body));
+                self.branches -= 1;
+            }
+            Stmt::Raise(node) => node.exc.iter().chain(&node.cause).for_each(|value| drop(self.eval(value))),
+            Stmt::Try(node) => self.attempt(node),
+            Stmt::Assert(node) => {
+                self.eval(&node.test);
+            }
+            Stmt::Import(node) => self.import(node),
+            Stmt::ImportFrom(node) => self.import_from(node),
+            Stmt::Global(node) => self.declare(&node.names),
+            Stmt::Nonlocal(node) => self.declare(&node.names),
+            Stmt::Expr(node) => {
+                // A string alone is a comment.
+                if !node.value.is_string_literal_expr() {
+                    self.last = self.eval(&node.value);
+                }
+            }
+            Stmt::TypeAlias(_) | Stmt::Pass(_) | Stmt::Break(_) | Stmt::Continue(_) | Stmt::IpyEscapeCommand(_) => {}
+        }
+    }
+
+    fn declare(&mut self, names: &[ast::Identifier]) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.globals.extend(names.iter().map(|name| Rc::from(name.as_str())));
+        }
+    }
+
+    fn give_back(&mut self, value: Value) {
+        if self.inline_depth > 0 {
+            self.stopped = self.branches == 0;
+            match &mut self.returned {
+                Some(before) => before.taint.join(&value.taint),
+                none => *none = Some(value),
+            }
+            return;
+        }
+        if let Some(function) = self.shared.module.functions.get_mut(self.function as usize) {
+            function.returns.join(&value.taint);
+        }
+    }
+
+    fn define(&mut self, node: &'a ast::StmtFunctionDef) {
+        let class = self.scopes.last().and_then(|scope| scope.class);
+        for parameter in node.parameters.iter_non_variadic_params() {
+            if let Some(default) = &parameter.default {
+                self.eval(default);
+            }
+        }
+        if self.inline_depth > 0 || self.shared.module.functions.len() >= self.shared.limits.functions_max {
+            return;
+        }
+        let id = self.shared.module.functions.len() as FunctionId;
+        let outer = match class {
+            Some(class) => Some(Rc::clone(&self.shared.classes[class as usize].name)),
+            None if self.function > 0 => Some(Rc::clone(&self.shared.module.functions[self.function as usize].name)),
+            None => None,
+        };
+        let name: Rc<str> = outer.map_or(node.name.as_str().into(), |outer| format!("{outer}.{}", node.name).into());
+        let is_static =
+            node.decorator_list.iter().any(|d| d.expression.as_name_expr().is_some_and(|n| n.id == "staticmethod"));
+        self.shared.module.functions.push(Function {
+            name,
+            params: node.parameters.iter().map(|parameter| parameter.name().as_str().into()).collect(),
+            place: self.place(node.range()),
+            handed_over: false,
+            returns: Taint::default(),
+        });
+        self.defs.insert(id, Def { node, class: class.filter(|_| !is_static), inlined: 0 });
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.pending.push(id);
+        }
+        if let Some(class) = class {
+            self.shared.classes[class as usize].methods.insert(node.name.as_str().into(), id);
+        }
+        self.bind(node.name.as_str(), Value::of(Known::Function(id)));
+        for decorator in &node.decorator_list {
+            let value = self.eval(&decorator.expression);
+            self.decorate(&value, id, decorator.range());
+        }
+    }
+
+    /// What a decorator does with the function at once.
+    fn decorate(&mut self, decorator: &Value, id: FunctionId, range: TextRange) {
+        let runs = match &decorator.known {
+            Known::Lambda(_) => true,
+            Known::Name(name) => api::named(name).is_some_and(|api| api.effect.is_some()),
+            _ => false,
+        };
+        if runs {
+            let argument = super::call::Arg { keyword: None, value: Value::of(Known::Function(id)) };
+            self.call_value(decorator, vec![argument], range);
+        }
+    }
+
+    fn class(&mut self, node: &'a ast::StmtClassDef) {
+        let bases: Vec<Value> =
+            node.arguments.iter().flat_map(|arguments| arguments.args.iter()).map(|base| self.eval(base)).collect();
+        if self.shared.classes.len() >= self.shared.limits.functions_max {
+            return;
+        }
+        let command = bases
+            .iter()
+            .filter_map(Value::name)
+            .any(|name| name.contains(".command.") || name.ends_with("tools.Command") || name.ends_with("cmd.Command"));
+        let id = self.shared.classes.len() as u32;
+        let class = Class { name: node.name.as_str().into(), bases, ..Class::default() };
+        self.shared.classes.push(class);
+        self.bind(node.name.as_str(), Value::of(Known::Class(id)));
+        self.scopes.push(Scope { class: Some(id), ..Scope::default() });
+        self.block(&node.body);
+        let Some(scope) = self.scopes.pop() else { return };
+        let attributes = scope.names.into_iter().filter(|(_, value)| !matches!(value.known, Known::Function(_)));
+        self.shared.classes[id as usize].attributes.extend(attributes);
+        // Methods are walked where the class stands: constructors first, as they set the attributes.
+        let mut pending = scope.pending;
+        pending.sort_by_key(|id| self.defs.get(id).is_none_or(|def| &*def.node.name != "__init__"));
+        if let Some(outer) = self.scopes.last_mut() {
+            outer.pending.extend(pending);
+        }
+        if command {
+            self.hand_over_class(id, node.range());
+        }
+    }
+
+    pub(super) fn bind(&mut self, name: &str, mut value: Value) {
+        let last = self.scopes.len() - 1;
+        let at = if self.scopes[last].globals.iter().any(|global| &**global == name) { 0 } else { last };
+        let weak = self.branches > 0 || at != last;
+        let scope = &mut self.scopes[at];
+        match scope.names.get_mut(name) {
+            Some(before) => {
+                let had = before.taint.clone();
+                if weak {
+                    value.taint.join(&had);
+                    // A branch that knows nothing does not make others forget.
+                    if matches!(value.known, Known::Unknown | Known::None) && !matches!(before.known, Known::Unknown) {
+                        value.know(before);
+                    }
+                }
+                if value.taint != had {
+                    self.tainted += 1;
+                }
+                *before = value;
+            }
+            None => {
+                if !value.taint.is_empty() {
+                    self.tainted += 1;
+                }
+                scope.names.insert(name.into(), value);
+            }
+        }
+    }
+
+    pub(super) fn assign(&mut self, target: &'a Expr, value: Value) {
+        match target {
+            Expr::Name(name) => self.bind(name.id.as_str(), value),
+            Expr::Starred(node) => self.assign(&node.value, value),
+            Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
+                let whole = Value::tainted(Known::Unknown, value.taint.clone());
+                let parts = pure::elements(&value, &mut self.shared.budget).filter(|parts| parts.len() == elts.len());
+                for (n, element) in elts.iter().enumerate() {
+                    let part = parts.as_ref().map_or_else(|| whole.clone(), |parts| parts[n].clone());
+                    self.assign(element, part);
+                }
+            }
+            Expr::Attribute(node) => {
+                let on = self.eval(&node.value);
+                self.assign_attribute(&on, node, value);
+            }
+            Expr::Subscript(node) => {
+                let key = self.eval(&node.slice);
+                if let Expr::Name(name) = &*node.value {
+                    self.put(name.id.as_str(), key, value);
+                } else {
+                    self.eval(&node.value);
+                }
+            }
+            other => {
+                self.eval(other);
+            }
+        }
+    }
+
+    fn assign_attribute(&mut self, on: &Value, node: &'a ast::ExprAttribute, value: Value) {
+        match &on.known {
+            Known::Object(class) | Known::Class(class) => {
+                let attributes = &mut self.shared.classes[*class as usize].attributes;
+                let before = attributes.get(node.attr.as_str()).map(|before| before.taint.clone());
+                let mut value = value;
+                if let Some(before) = before {
+                    value.taint.join(&before);
+                }
+                attributes.insert(node.attr.as_str().into(), value);
+            }
+            Known::Name(name) if matches!(value.known, Known::Function(_) | Known::Lambda(_)) => {
+                let name: Rc<str> = format!("{name}.{}", node.attr).into();
+                self.effect(EffectKind::Patch, name, vec![], &value.taint, node.range());
+            }
+            _ => {
+                // Whoever holds the object now holds this too.
+                if let Expr::Name(name) = &*node.value {
+                    self.mix(name.id.as_str(), &value.taint);
+                }
+            }
+        }
+    }
+
+    /// A variable takes more taint in, and keeps what is known of it.
+    pub(super) fn mix(&mut self, name: &str, taint: &Taint) {
+        if taint.is_empty() {
+            return;
+        }
+        let found = self.scopes.iter_mut().rev().find_map(|scope| scope.names.get_mut(name));
+        if let Some(value) = found {
+            let had = value.taint.clone();
+            value.taint.join(taint);
+            if value.taint != had {
+                self.tainted += 1;
+            }
+        }
+    }
+
+    /// `name[key] = value`.
+    fn put(&mut self, name: &str, key: Value, value: Value) {
+        self.mix(name, &value.taint);
+        let Some(held) = self.scopes.iter_mut().rev().find_map(|scope| scope.names.get_mut(name)) else { return };
+        if !held.hold(&value) {
+            return;
+        }
+        match (&mut held.known, key.as_int()) {
+            (Known::Dict(items), _) if items.len() < 256 => {
+                let items = Rc::make_mut(items);
+                items.retain(|(known, _)| !pure::same(known, Some(&key)));
+                items.push((key, value));
+            }
+            (Known::List(items), Some(n)) => {
+                if let Some(item) = usize::try_from(n).ok().filter(|n| *n < items.len())
+                    && self.shared.budget.steps(1 + items.len() / 64).is_some()
+                {
+                    Rc::make_mut(items)[item] = value;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn augment(&mut self, node: &'a ast::StmtAugAssign) {
+        let before = self.eval(&node.target);
+        let value = self.eval(&node.value);
+        let value = self.binary(before, node.op, value);
+        self.assign(&node.target, value);
+    }
+
+    fn branch(&mut self, node: &'a ast::StmtIf) {
+        let test = self.eval(&node.test);
+        let known = if self.inline_depth > 0 || self.loops > 0 { test.truth() } else { None };
+        let main = is_main_test(&node.test);
+        let before = self.main_only;
+        self.main_only |= main;
+        if known != Some(false) {
+            self.arm(&node.body, known.is_none() && !main);
+        }
+        self.main_only = before;
+        if known == Some(true) {
+            return;
+        }
+        for clause in &node.elif_else_clauses {
+            let truth = clause.test.as_ref().map(|test| self.eval(test).truth());
+            let certain = known.is_some() && matches!(truth, None | Some(Some(true)));
+            if known.is_some() && truth == Some(Some(false)) {
+                continue;
+            }
+            self.arm(&clause.body, !certain);
+            if certain {
+                return;
+            }
+        }
+    }
+
+    fn arm(&mut self, body: &'a [Stmt], unsure: bool) {
+        self.branches += u32::from(unsure);
+        self.block(body);
+        self.branches -= u32::from(unsure);
+    }
+
+    fn attempt(&mut self, node: &'a ast::StmtTry) {
+        let quiet = |body: &[Stmt]| {
+            body.iter().all(|s| {
+                matches!(s, Stmt::Pass(_) | Stmt::Continue(_) | Stmt::Return(_))
+                    || s.as_expr_stmt().is_some_and(|e| e.value.is_ellipsis_literal_expr())
+            })
+        };
+        let swallows = node.handlers.iter().any(|handler| {
+            let ast::ExceptHandler::ExceptHandler(handler) = handler;
+            quiet(&handler.body)
+        });
+        let before = self.swallowed;
+        self.swallowed |= swallows;
+        self.block(&node.body);
+        self.swallowed = before;
+        self.branches += 1;
+        for handler in &node.handlers {
+            let ast::ExceptHandler::ExceptHandler(handler) = handler;
+            self.block(&handler.body);
+        }
+        self.branches -= 1;
+        self.block(&node.orelse);
+        self.block(&node.finalbody);
+    }
+
+    fn for_loop(&mut self, node: &'a ast::StmtFor) {
+        let iter = self.eval(&node.iter);
+        if weight(&node.body) <= UNROLL_BODY_MAX
+            && let Some(items) = pure::elements(&iter, &mut self.shared.budget)
+            && items.len() <= self.shared.limits.unroll_max
+        {
+            self.loops += 1;
+            let (cost, before) = (weight(&node.body) * ROUND_STEPS, self.sites);
+            for (n, item) in items.into_iter().enumerate() {
+                if self.stopped || n >= UNROLL_SITES_MAX && self.sites != before {
+                    break;
+                }
+                if self.shared.budget.steps(cost).is_none() {
+                    self.shared.notes.insert("folding ran out of steps");
+                    break;
+                }
+                self.assign(&node.target, item);
+                self.block(&node.body);
+            }
+            self.loops -= 1;
+        } else {
+            let element = Value::tainted(Known::Unknown, iter.taint.clone());
+            self.assign(&node.target, element);
+            self.twice(&node.body);
+        }
+        self.block(&node.orelse);
+    }
+
+    fn while_loop(&mut self, node: &'a ast::StmtWhile) {
+        let endless = node.test.is_boolean_literal_expr() || node.test.is_number_literal_expr();
+        let mut truth = self.eval(&node.test).truth();
+        if !endless && weight(&node.body) <= UNROLL_BODY_MAX {
+            self.loops += 1;
+            let mut rounds = 0;
+            let (cost, before) = (weight(&node.body) * ROUND_STEPS, self.sites);
+            while truth == Some(true) && rounds < UNROLL_WHILE_MAX && !self.stopped {
+                let busy = rounds >= UNROLL_SITES_MAX && self.sites != before;
+                if busy || self.shared.budget.steps(cost).is_none() {
+                    break;
+                }
+                self.block(&node.body);
+                truth = self.eval(&node.test).truth();
+                rounds += 1;
+            }
+            self.loops -= 1;
+        }
+        if endless || truth.is_none() {
+            self.twice(&node.body);
+        }
+        self.block(&node.orelse);
+    }
+
+    fn twice(&mut self, body: &'a [Stmt]) {
+        self.branches += 1;
+        self.loops += 1;
+        let before = self.tainted;
+        self.block(body);
+        if self.tainted != before && self.loops == 1 {
+            self.block(body);
+        }
+        self.loops -= 1;
+        self.branches -= 1;
+    }
+
+    fn import(&mut self, node: &'a ast::StmtImport) {
+        for alias in &node.names {
+            let full: Rc<str> = alias.name.as_str().into();
+            self.imported(Rc::clone(&full), false);
+            match &alias.asname {
+                Some(name) => self.bind(name.as_str(), Value::of(Known::Name(full))),
+                None => {
+                    let top = alias.name.split('.').next().unwrap_or("");
+                    self.bind(top, Value::of(Known::Name(top.into())));
+                }
+            }
+        }
+    }
+
+    fn import_from(&mut self, node: &'a ast::StmtImportFrom) {
+        let dots = ".".repeat(node.level.min(64) as usize);
+        let module = format!("{dots}{}", node.module.as_ref().map_or("", |module| module.as_str()));
+        let star = node.names.iter().any(|alias| &*alias.name == "*");
+        self.imported(module.as_str().into(), star);
+        if star {
+            self.stars.push(module.as_str().into());
+            return;
+        }
+        let joint = if module.ends_with('.') || module.is_empty() { "" } else { "." };
+        for alias in &node.names {
+            let full = format!("{module}{joint}{}", alias.name);
+            let bound = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
+            // A name that stands for a source carries its taint from here on.
+            let value = self.named(api::canonical(&full));
+            self.bind(bound, value);
+        }
+    }
+
+    pub(super) fn imported(&mut self, module: Rc<str>, star: bool) {
+        let imports = &mut self.shared.module.imports;
+        let import = Import { module, function: self.function, star };
+        if imports.len() < self.shared.limits.imports_max && !imports.contains(&import) {
+            imports.push(import);
+        }
+    }
+
+    pub(super) fn place(&self, range: TextRange) -> Place {
+        place(self.text, &self.lines, self.layer, range)
+    }
+
+    /// Notes that control, and data, pass to another function.
+    pub(super) fn call_site(
+        &mut self,
+        target: Target,
+        args: Vec<(Option<Rc<str>>, Taint)>,
+        shift: u8,
+        handed: bool,
+        range: TextRange,
+    ) -> Option<u32> {
+        self.sites += 1;
+        let kind = shift | u8::from(handed) << 1;
+        let key = (self.layer, u32::from(range.start()), kind);
+        let calls = &mut self.shared.module.calls;
+        if let Some(at) = self.shared.call_at.get(&key)
+            && calls[*at].target == target
+        {
+            for (have, new) in calls[*at].args.iter_mut().zip(&args) {
+                have.1.join(&new.1);
+            }
+            return Some(*at as u32);
+        }
+        if calls.len() >= self.shared.limits.calls_max {
+            self.shared.notes.insert("more calls than are followed");
+            return None;
+        }
+        let args = if args.iter().all(|(_, taint)| taint.is_empty()) { Vec::new() } else { args };
+        let at = calls.len();
+        calls.push(Call { function: self.function, target, args, shift, handed, main_only: self.main_only });
+        self.shared.call_at.insert(key, at);
+        Some(at as u32)
+    }
+
+    /// A class is given away: whoever has it runs its methods.
+    pub(super) fn hand_over_class(&mut self, class: u32, range: TextRange) {
+        const RUN: [&str; 6] = ["__init__", "run", "initialize_options", "finalize_options", "__call__", "__new__"];
+        let methods: Vec<FunctionId> =
+            RUN.iter().filter_map(|name| self.shared.classes[class as usize].methods.get(*name).copied()).collect();
+        for (n, method) in methods.into_iter().enumerate() {
+            let at = TextRange::empty(range.start() + ruff_text_size::TextSize::from(n as u32));
+            self.hand_over(method, at);
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, function: FunctionId, range: TextRange) {
+        if let Some(function) = self.shared.module.functions.get_mut(function as usize) {
+            function.handed_over = true;
+        }
+        self.call_site(Target::Local(function), Vec::new(), 0, true, range);
+    }
+}
+
+/// Line and column of where a range starts.
+pub(super) fn place(text: &str, lines: &[u32], layer: LayerId, range: TextRange) -> Place {
+    /// Columns further right are counted in bytes.
+    const EXACT_COLUMNS: usize = 10_000;
+    let at = u32::from(range.start());
+    let line = lines.partition_point(|start| *start <= at);
+    let start = lines.get(line.saturating_sub(1)).copied().unwrap_or(0) as usize;
+    let before = text.get(start..at as usize).unwrap_or("");
+    let column = if before.len() > EXACT_COLUMNS { before.len() } else { before.chars().count() };
+    Place { layer, line: line as u32, column: column as u32 + 1 }
+}
+
+/// Offsets at which lines begin, by any of the three line ends.
+pub(super) fn line_starts(text: &str) -> Vec<u32> {
+    let bytes = text.as_bytes();
+    let mut starts = vec![0];
+    for (n, byte) in bytes.iter().enumerate() {
+        if *byte == b'\n' || *byte == b'\r' && bytes.get(n + 1) != Some(&b'\n') {
+            starts.push(n as u32 + 1);
+        }
+    }
+    starts
+}
+
+fn is_main_test(test: &Expr) -> bool {
+    let Expr::Compare(compare) = test else { return false };
+    let is_name = |e: &Expr| e.as_name_expr().is_some_and(|name| name.id == "__name__");
+    let is_main = |e: &Expr| e.as_string_literal_expr().is_some_and(|text| text.value.to_str() == "__main__");
+    let [right] = &*compare.comparators else { return false };
+    is_name(&compare.left) && is_main(right) || is_main(&compare.left) && is_name(right)
+}
+
+/// Statements of a body, those inside of it included, up to a little more than is ever unrolled.
+fn weight(body: &[Stmt]) -> usize {
+    let mut total = 0;
+    for stmt in body {
+        total += 1 + match stmt {
+            Stmt::For(node) => weight(&node.body),
+            Stmt::While(node) => weight(&node.body),
+            Stmt::If(node) => {
+                weight(&node.body) + node.elif_else_clauses.iter().map(|c| weight(&c.body)).sum::<usize>()
+            }
+            Stmt::Try(node) => weight(&node.body),
+            Stmt::With(node) => weight(&node.body),
+            Stmt::FunctionDef(_) | Stmt::ClassDef(_) => UNROLL_BODY_MAX,
+            Stmt::Return(_)
+            | Stmt::Delete(_)
+            | Stmt::TypeAlias(_)
+            | Stmt::Assign(_)
+            | Stmt::AugAssign(_)
+            | Stmt::AnnAssign(_)
+            | Stmt::Match(_)
+            | Stmt::Raise(_)
+            | Stmt::Assert(_)
+            | Stmt::Import(_)
+            | Stmt::ImportFrom(_)
+            | Stmt::Global(_)
+            | Stmt::Nonlocal(_)
+            | Stmt::Expr(_)
+            | Stmt::Pass(_)
+            | Stmt::Break(_)
+            | Stmt::Continue(_)
+            | Stmt::IpyEscapeCommand(_) => 0,
+        };
+        if total > UNROLL_BODY_MAX {
+            return total;
+        }
+    }
+    total
+}
