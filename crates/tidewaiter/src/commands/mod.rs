@@ -4,6 +4,7 @@ mod check;
 mod doctor;
 mod execute;
 mod rebuild;
+mod tuf_client;
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Index { command } => index(command).await,
         Command::Token { command } => token(command).await,
         Command::Project { command } => project(command).await,
+        Command::TufClient(options) => tuf_client::run(options).await,
     }
 }
 
