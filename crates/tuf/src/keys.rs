@@ -188,7 +188,7 @@ pub struct NotSigning {
 /// Somebody who holds a private key: a file, a token, another process.
 ///
 /// Ed25519 must be given the whole message. A remote P-256 key may be sent its SHA-256 alone.
-pub trait Signer {
+pub trait Signer: Send + Sync {
     /// The key that verifies.
     fn public_key(&self) -> &PublicKey;
 

@@ -3,6 +3,7 @@
 //! Pure: no I/O, clock, randomness or async. Times come from the caller; keys sign through [`keys::Signer`].
 
 pub mod delegation;
+pub mod event;
 mod fields;
 pub mod hash;
 pub mod json;
@@ -13,6 +14,7 @@ pub mod role;
 pub mod signed;
 pub mod time;
 pub mod trusted;
+pub mod write;
 
 pub use fields::FormatError;
 pub use keys::{PublicKey, Signer};
