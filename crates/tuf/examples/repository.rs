@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut paths: Vec<String> = (0..100)
         .flat_map(|n| {
             let (project, filename) = (format!("demo-{n}"), format!("demo_{n}-1.0+local.tar.gz"));
-            let file = Target::File { project: &project, filename: &filename };
+            let file = Target::Distribution { project: &project, filename: &filename };
             [Target::Page { project: &project }.path(), file.path()]
         })
         .collect();

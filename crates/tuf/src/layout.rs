@@ -11,7 +11,7 @@ pub enum Target<'a> {
         project: &'a str,
     },
     /// `p/<hh>/<project>/<filename>`.
-    File {
+    Distribution {
         /// The normalized name of the project.
         project: &'a str,
         /// The name of the distribution file.
@@ -26,7 +26,7 @@ impl Target<'_> {
         let shard = |project: &str| hex(&sha256(project.as_bytes())[..1]);
         match self {
             Self::Page { project } => format!("simple/{}/{project}/index.json", shard(project)),
-            Self::File { project, filename } => format!("p/{}/{project}/{filename}", shard(project)),
+            Self::Distribution { project, filename } => format!("p/{}/{project}/{filename}", shard(project)),
         }
     }
 }
@@ -75,7 +75,7 @@ mod tests {
     fn paths_never_change() {
         // sha256("demo") begins with 2a.
         assert_eq!(Target::Page { project: "demo" }.path(), "simple/2a/demo/index.json");
-        let file = Target::File { project: "demo", filename: "demo-1.0.tar.gz" };
+        let file = Target::Distribution { project: "demo", filename: "demo-1.0.tar.gz" };
         assert_eq!(file.path(), "p/2a/demo/demo-1.0.tar.gz");
     }
 
