@@ -21,14 +21,34 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
-/// How long to wait for a connection, for the head of an answer, and for each next piece of it.
-const IDLE_MAX: Duration = Duration::from_secs(15);
+/// How long a client waits. Whoever sends too slowly keeps it from its updates (slow retrieval).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a connection, for the head of an answer, and for each next piece of it.
+    pub idle_ms_max: u64,
+    /// After this long an answer must have come as fast as the following says, on average.
+    pub slow_after_ms: u64,
+    /// The slowest that an answer may come.
+    pub bytes_per_second_min: u64,
+}
 
-/// After this long an answer must have come at [`RATE_BYTES_PER_SECOND_MIN`] on average.
-const SLOW_AFTER: Duration = Duration::from_secs(20);
+impl Default for Patience {
+    fn default() -> Self {
+        Self { idle_ms_max: 15_000, slow_after_ms: 20_000, bytes_per_second_min: 4 << 10 }
+    }
+}
 
-/// The slowest that an answer may come: whoever sends less keeps a client from its updates (slow retrieval).
-const RATE_BYTES_PER_SECOND_MIN: u64 = 4 << 10;
+impl Patience {
+    fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle_ms_max)
+    }
+
+    fn is_slow(&self, elapsed: Duration, count: u64) -> bool {
+        let elapsed_ms = elapsed.as_millis();
+        let wanted = elapsed_ms * u128::from(self.bytes_per_second_min) / 1_000;
+        elapsed_ms > u128::from(self.slow_after_ms) && u128::from(count) < wanted
+    }
+}
 
 /// Where Debian, Fedora and Alpine keep the certificates that a machine trusts.
 const CERTIFICATES: [&str; 3] =
@@ -69,6 +89,7 @@ type Sender = SendRequest<Empty<Bytes>>;
 /// Fetches. Keeps one connection open for the next request to the same place.
 pub struct Fetcher {
     tls: Option<TlsConnector>,
+    patience: Patience,
     idle: Mutex<Option<(String, Sender)>>,
 }
 
@@ -81,7 +102,7 @@ impl std::fmt::Debug for Fetcher {
 impl Fetcher {
     /// A fetcher that trusts the certificates in this PEM file, or those of the machine. Where there are none, https
     /// fails and http works.
-    pub fn new(certificates: Option<&Path>) -> Result<Self, FetchError> {
+    pub fn new(certificates: Option<&Path>, patience: Patience) -> Result<Self, FetchError> {
         let mut roots = RootCertStore::empty();
         match certificates {
             Some(path) => {
@@ -99,7 +120,7 @@ impl Fetcher {
             let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
             TlsConnector::from(Arc::new(config))
         });
-        Ok(Self { tls, idle: Mutex::new(None) })
+        Ok(Self { tls, patience, idle: Mutex::new(None) })
     }
 
     /// The whole answer, of at most `bytes_max` bytes.
@@ -133,19 +154,18 @@ impl Fetcher {
         }
         let mut body = answer.into_body();
         let mut count = 0_u64;
-        while let Some(frame) = timeout(IDLE_MAX, body.frame()).await.map_err(|_| FetchError::Slow)? {
+        while let Some(frame) = timeout(self.patience.idle(), body.frame()).await.map_err(|_| FetchError::Slow)? {
             let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
             count += piece.len() as u64;
             if count > bytes_max {
                 return Err(FetchError::TooLong(bytes_max));
             }
-            let elapsed = started.elapsed();
-            if elapsed > SLOW_AFTER && count < elapsed.as_secs() * RATE_BYTES_PER_SECOND_MIN {
+            if self.patience.is_slow(started.elapsed(), count) {
                 return Err(FetchError::Slow);
             }
             sink(&piece)?;
         }
-        if matches!(timeout(IDLE_MAX, sender.ready()).await, Ok(Ok(()))) {
+        if matches!(timeout(self.patience.idle(), sender.ready()).await, Ok(Ok(()))) {
             *self.idle.lock().await = Some((origin, sender));
         }
         Ok(count)
@@ -159,12 +179,13 @@ impl Fetcher {
         let kept = self.idle.lock().await.take().filter(|(kept, _)| *kept == origin);
         if let Some((_, mut sender)) = kept {
             // The other side may have closed it in the meantime; then a new one is made.
-            if let Ok(answer) = ask(&mut sender, url).await {
+            if let Ok(answer) = self.ask(&mut sender, url).await {
                 return Ok((origin, sender, answer));
             }
         }
-        let mut sender = timeout(IDLE_MAX, self.connect(url, host, port)).await.map_err(|_| FetchError::Slow)??;
-        let answer = ask(&mut sender, url).await?;
+        let mut sender =
+            timeout(self.patience.idle(), self.connect(url, host, port)).await.map_err(|_| FetchError::Slow)??;
+        let answer = self.ask(&mut sender, url).await?;
         Ok((origin, sender, answer))
     }
 
@@ -184,6 +205,26 @@ impl Fetcher {
         let name = ServerName::try_from(name.to_owned()).map_err(broken)?;
         handshake(tls.connect(name, stream).await.map_err(broken)?).await
     }
+
+    async fn ask(&self, sender: &mut Sender, url: &Url) -> Result<Response<Incoming>, FetchError> {
+        let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let host = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => return Err(FetchError::Url),
+        };
+        let request = Request::get(target)
+            .header(HOST, host)
+            .header(USER_AGENT, concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
+            .header(ACCEPT_ENCODING, "identity")
+            .body(Empty::new())
+            .map_err(broken)?;
+        let answered = async {
+            sender.ready().await.map_err(broken)?;
+            sender.send_request(request).await.map_err(broken)
+        };
+        timeout(self.patience.idle(), answered).await.map_err(|_| FetchError::Slow)?
+    }
 }
 
 async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, FetchError> {
@@ -193,24 +234,4 @@ async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static)
         let _ = connection.await;
     });
     Ok(sender)
-}
-
-async fn ask(sender: &mut Sender, url: &Url) -> Result<Response<Incoming>, FetchError> {
-    let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    let host = match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (Some(host), None) => host.to_owned(),
-        (None, _) => return Err(FetchError::Url),
-    };
-    let request = Request::get(target)
-        .header(HOST, host)
-        .header(USER_AGENT, concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
-        .header(ACCEPT_ENCODING, "identity")
-        .body(Empty::new())
-        .map_err(broken)?;
-    let answered = async {
-        sender.ready().await.map_err(broken)?;
-        sender.send_request(request).await.map_err(broken)
-    };
-    timeout(IDLE_MAX, answered).await.map_err(|_| FetchError::Slow)?
 }

@@ -4,6 +4,6 @@ pub mod fetch;
 pub mod session;
 pub mod store;
 
-pub use fetch::{FetchError, Fetcher};
+pub use fetch::{FetchError, Fetcher, Patience};
 pub use session::{ClientError, Session, Source};
 pub use store::Store;

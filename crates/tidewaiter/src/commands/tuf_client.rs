@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use client::{Fetcher, Session, Source, Store};
+use client::{Fetcher, Patience, Session, Source, Store};
 use index::clock::Clock;
 use tuf::{Limits, Time, TrustedSet};
 use url::Url;
@@ -28,7 +28,7 @@ pub(super) async fn run(options: TufClient) -> Result<ExitCode> {
         let text = text.with_context(|| format!("{option} is missing"))?;
         Url::parse(&text).with_context(|| format!("{option} {text} is no URL"))
     };
-    let source = Source::new(url(metadata_url, "--metadata-url")?, Fetcher::new(None)?);
+    let source = Source::new(url(metadata_url, "--metadata-url")?, Fetcher::new(None, Patience::default())?);
     let mut session = Session::start(&source, &store, now, limits).await?;
     if let TufClientVerb::Download = verb {
         let base = url(target_base_url, "--target-base-url")?;
