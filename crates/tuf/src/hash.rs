@@ -19,16 +19,25 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("the algorithm gives a digest of its own length")
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// A digit of hexadecimal, without a branch or a table: bins hold a thousand digests, and so the compiler makes many
+/// digits at once.
+const fn digit(nibble: u8) -> u8 {
+    nibble + b'0' + (nibble > 9) as u8 * (b'a' - b'0' - 10)
+}
 
 /// Lower-case hexadecimal, appended.
 pub(crate) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend(bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]));
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    for (pair, byte) in out[start..].chunks_exact_mut(2).zip(bytes) {
+        pair[0] = digit(byte >> 4);
+        pair[1] = digit(byte & 15);
+    }
 }
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| char::from(digit(nibble))).collect()
 }
 
 /// The bytes that hexadecimal digits of either case stand for.
