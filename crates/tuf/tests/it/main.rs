@@ -2,6 +2,7 @@
 
 mod attacks;
 mod changes;
+mod delegations;
 mod events;
 mod json;
 mod keys;
