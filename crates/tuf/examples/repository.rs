@@ -1,16 +1,20 @@
 //! Writes a small repository into a folder, for other implementations to read: `repository DIR classic|succinct BITS
-//! ed25519|p256`. Its keys are published here and good for nothing else.
+//! ed25519|p256 [rebin]`. With `rebin` it goes on to twice as many bins under another snapshot and timestamp key. Its
+//! keys are published here and good for nothing else.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use tuf::hash::{sha256, unhex};
+use tuf::hash::{hex, sha256, unhex};
 use tuf::keys::{Ed25519Signer, P256Signer, Signer};
 use tuf::layout::{Target, role_file, target_file};
-use tuf::write::{Bins, Custom, Founding, Holders, Issue, Lifetimes, Offline, Online, Repository, Row, Shape};
+use tuf::write::{Bins, Custom, Founding, Holders, Issue, Lifetimes, Offline, Online, Repository, Row, Shape, Written};
 use tuf::{Time, json};
+
+/// What every target holds.
+const CONTENT: &[u8] = b"a page\n";
 
 /// PKCS #8 of a P-256 key.
 const P256: &str = "\
@@ -25,36 +29,8 @@ fn signer(kind: &str, seed: u8) -> Result<Box<dyn Signer>, Box<dyn Error>> {
     })
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, shape, bits, kind] = &arguments[..] else { return Err("DIR SHAPE BITS KIND".into()) };
-    let shape = if shape == "classic" { Shape::Classic } else { Shape::Succinct };
-    let offline = [Ed25519Signer::from_seed(&[1; 32])?, Ed25519Signer::from_seed(&[2; 32])?];
-    let online = signer(kind, 3)?;
-    let two = Holders { keys: offline.iter().map(|signer| signer.public_key().clone()).collect(), threshold: 2 };
-    let one = Holders { keys: vec![online.public_key().clone()], threshold: 1 };
-    // Far ahead, so that what is read today is read in years.
-    let now = Time::from_seconds(4_000_000_000);
-    let founding = Founding {
-        root: two.clone(),
-        targets: two.clone(),
-        bins: two,
-        snapshot: one.clone(),
-        timestamp: one.clone(),
-        bin: one,
-        shape: Bins::new(shape, bits.parse()?, 1)?,
-        issued: now,
-        expires: now.plus_days(365),
-    };
-    let bodies = founding.bodies();
-    let holders: Vec<&dyn Signer> = offline.iter().map(|signer| signer as &dyn Signer).collect();
-    let signed = [bodies.root.sign(&holders)?, bodies.targets.sign(&holders)?, bodies.bins.sign(&holders)?];
-    let [root, targets, bins] = &signed;
-    let repository = Repository::found(Offline::read(&root.bytes, &targets.bytes, &bins.bytes)?);
-
-    let contents = "a page\n".as_bytes();
-    let digest = sha256(contents);
-    let custom = Custom::new([("x".to_owned(), json::Value::from("a \"quoted\" \u{e9} \\ text"))].into());
+/// A page and a file of each of a hundred projects.
+fn paths() -> Vec<String> {
     let mut paths: Vec<String> = (0..100)
         .flat_map(|n| {
             let (project, filename) = (format!("demo-{n}"), format!("demo_{n}-1.0+local.tar.gz"));
@@ -63,27 +39,91 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
         .collect();
     paths.sort_unstable();
+    paths
+}
+
+fn write(metadata: &Path, written: &Written) -> Result<(), Box<dyn Error>> {
+    let version = (written.record.role != "timestamp").then_some(written.record.version);
+    Ok(fs::write(metadata.join(role_file(&written.record.role, version)), &written.bytes)?)
+}
+
+/// Commits every bin with these paths, and writes the files.
+fn commit(
+    repository: &mut Repository,
+    paths: &[String],
+    now: Time,
+    online: &Online<'_>,
+    metadata: &Path,
+) -> Result<(), Box<dyn Error>> {
+    let digest = sha256(CONTENT);
+    let custom = Custom::new([("x".to_owned(), json::Value::from("a \"quoted\" \u{e9} \\ text"))].into());
     let mut rows: BTreeMap<u32, Vec<Row<'_>>> = (0..repository.bins().count()).map(|bin| (bin, Vec::new())).collect();
-    for path in &paths {
-        let row = Row { path, length: contents.len() as u64, sha256: &digest, custom: Some(&custom) };
+    for path in paths {
+        let row = Row { path, length: CONTENT.len() as u64, sha256: &digest, custom: Some(&custom) };
         rows.entry(repository.bins().of(path)).or_default().push(row);
     }
     let lifetimes = Lifetimes { timestamp: 86_400, snapshot: 86_400, bin: 14 * 86_400 };
     let issue = Issue { now, lifetimes, extra: BTreeMap::new() };
-    let key: &[&dyn Signer] = &[&*online];
-    let keys = Online { timestamp: key, snapshot: key, bins: key };
-    let commit = repository.commit(rows.iter().map(|(bin, rows)| (*bin, &rows[..])), &issue, &keys)?;
+    let commit = repository.commit(rows.iter().map(|(bin, rows)| (*bin, &rows[..])), &issue, online)?;
+    for written in commit.written() {
+        write(metadata, written)?;
+    }
+    Ok(repository.apply(commit)?)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, shape, bits, kind, more @ ..] = &arguments[..] else { return Err("DIR SHAPE BITS KIND".into()) };
+    let shape = if shape == "classic" { Shape::Classic } else { Shape::Succinct };
+    let bits = bits.parse()?;
+    let offline = [Ed25519Signer::from_seed(&[1; 32])?, Ed25519Signer::from_seed(&[2; 32])?];
+    let online = signer(kind, 3)?;
+    let two = Holders { keys: offline.iter().map(|signer| signer.public_key().clone()).collect(), threshold: 2 };
+    let one = Holders { keys: vec![online.public_key().clone()], threshold: 1 };
+    // Far ahead, so that what is read today is read in years.
+    let now = Time::from_seconds(4_000_000_000);
+    let expires = now.plus_days(365);
+    let founding = Founding {
+        root: two.clone(),
+        targets: two.clone(),
+        bins: two,
+        snapshot: one.clone(),
+        timestamp: one.clone(),
+        bin: one,
+        shape: Bins::new(shape, bits, 1)?,
+        issued: now,
+        expires,
+    };
+    let holders: Vec<&dyn Signer> = offline.iter().map(|signer| signer as &dyn Signer).collect();
+    let bodies = founding.bodies();
+    let [root, targets, bins] = [bodies.root, bodies.targets, bodies.bins].map(|body| body.sign(&holders));
+    let (root, targets, bins) = (root?, targets?, bins?);
+    let mut repository = Repository::found(Offline::read(&root.bytes, &targets.bytes, &bins.bytes)?);
 
     let (metadata, files) = (Path::new(folder).join("metadata"), Path::new(folder).join("targets"));
     fs::create_dir_all(&metadata)?;
-    for written in signed.iter().chain(commit.written()) {
-        let version = (written.record.role != "timestamp").then_some(written.record.version);
-        fs::write(metadata.join(role_file(&written.record.role, version)), &written.bytes)?;
-    }
+    let paths = paths();
     for path in &paths {
-        let place = files.join(target_file(path, Some(&tuf::hash::hex(&digest))).ok_or("a path")?.replace("%2B", "+"));
+        let place = files.join(target_file(path, Some(&hex(&sha256(CONTENT)))).ok_or("a path")?.replace("%2B", "+"));
         fs::create_dir_all(place.parent().ok_or("a folder")?)?;
-        fs::write(place, contents)?;
+        fs::write(place, CONTENT)?;
+    }
+    for written in [&root, &targets, &bins] {
+        write(&metadata, written)?;
+    }
+    let key: &[&dyn Signer] = &[&*online];
+    commit(&mut repository, &paths, now, &Online { timestamp: key, snapshot: key, bins: key }, &metadata)?;
+    if more.iter().any(|word| word == "rebin") {
+        let next = Ed25519Signer::from_seed(&[4; 32])?;
+        let one = Holders { keys: vec![next.public_key().clone()], threshold: 1 };
+        let renewal = repository.offline().rebin(shape, bits + 1, &one, now, expires)?;
+        let root = renewal.root.ok_or("a root")?.sign(&holders)?;
+        let bins = renewal.bins.ok_or("bins")?.sign(&holders)?;
+        repository = repository.adopt(&root.bytes, &targets.bytes, &bins.bytes, 0)?;
+        write(&metadata, &bins)?;
+        write(&metadata, &root)?;
+        let new: &[&dyn Signer] = &[&next];
+        commit(&mut repository, &paths, now, &Online { timestamp: new, snapshot: new, bins: key }, &metadata)?;
     }
     Ok(())
 }
