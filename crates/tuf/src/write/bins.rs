@@ -8,8 +8,11 @@ use crate::json::Object;
 use crate::keys::PublicKey;
 use crate::role::RoleKeys;
 
-/// At most 2^20 bins: a snapshot of 35 MB, beyond what clients read.
-pub const BITS_MAX: u32 = 20;
+/// At most 2^16 bins: a snapshot of 2.1 MB, which a client fetches after every change.
+pub const BITS_MAX: u32 = 16;
+
+/// At most 2^14 bins of the classic shape: `bins` takes 3 MB, and python-tuf reads no more than 5.
+pub const CLASSIC_BITS_MAX: u32 = 14;
 
 /// How `bins` delegates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +35,11 @@ impl Bins {
     /// 2^bits bins. The generation goes up with each rebin, so that no name, and so no URL that caches hold for ever,
     /// is used for another set of paths.
     pub fn new(shape: Shape, bits: u32, generation: u64) -> Result<Self, WriteError> {
-        if !(1..=BITS_MAX).contains(&bits) || generation == 0 {
+        let most = match shape {
+            Shape::Classic => CLASSIC_BITS_MAX,
+            Shape::Succinct => BITS_MAX,
+        };
+        if !(1..=most).contains(&bits) || generation == 0 {
             return Err(WriteError::Bins);
         }
         Ok(Self { shape, bits, generation })

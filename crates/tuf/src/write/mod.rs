@@ -76,8 +76,8 @@ pub mod offline;
 mod repository;
 mod snapshot;
 
-pub use bins::{BITS_MAX, Bins, Shape};
-pub use body::{Body, Custom, Record, Row, Written};
+pub use bins::{BITS_MAX, Bins, CLASSIC_BITS_MAX, Shape};
+pub use body::{BIN_BYTES_MAX, Body, Custom, Record, Row, Written};
 pub use offline::{Bodies, Founding, Holders, Offline, Recovery, Renewal};
 pub use repository::{Commit, Issue, Lifetimes, Line, Online, Repository, SignedBin, Standing};
 
@@ -98,7 +98,7 @@ pub enum WriteError {
     #[error("`custom` is no object in canonical form")]
     Custom,
     /// No such number of bins, or no such bin.
-    #[error("there is no such bin: 2^1 to 2^{BITS_MAX} are possible")]
+    #[error("there is no such bin: 2^1 to 2^{BITS_MAX} are possible, 2^{CLASSIC_BITS_MAX} in classic shape")]
     Bins,
     /// Those who were to sign may not, or are too few.
     #[error("{role}: the keys at hand may not sign it, or are too few")]

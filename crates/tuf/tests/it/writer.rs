@@ -7,7 +7,8 @@ use tuf::json::Value;
 use tuf::keys::Signer;
 use tuf::layout::role_file;
 use tuf::write::{
-    BITS_MAX, Bins, Custom, Issue, Line, Offline, Online, Repository, Row, Shape, Standing, WriteError, body,
+    BIN_BYTES_MAX, BITS_MAX, Bins, CLASSIC_BITS_MAX, Custom, Issue, Line, Offline, Online, Repository, Row, Shape,
+    Standing, WriteError, body,
 };
 use tuf::{Time, Top};
 
@@ -157,12 +158,29 @@ proptest! {
 }
 
 #[test]
+fn a_bin_is_as_long_as_clients_read() {
+    let sha256 = [0; 32];
+    let path = |n: usize| format!("{n:0>1000}");
+    let paths: Vec<String> = (0..4_700).map(path).collect();
+    let rows: Vec<Row<'_>> = paths.iter().map(|path| Row { path, length: 0, sha256: &sha256, custom: None }).collect();
+    let fits = |count: usize| body::bin(1, NOW, &rows[..count]).map(|body| body.len());
+    let counts: Vec<usize> = (4_400..4_700).collect();
+    let most = counts[counts.partition_point(|count| fits(*count).is_ok()) - 1];
+    let each = fits(4_401).expect("it fits") - fits(4_400).expect("it fits");
+    let length = fits(most).expect("it fits");
+    assert!(length <= BIN_BYTES_MAX && length + each > BIN_BYTES_MAX, "{length}");
+    assert!(matches!(fits(most + 1), Err(WriteError::Rows(_))));
+}
+
+#[test]
 fn numbers_of_bins() {
-    for bits in [0, BITS_MAX + 1] {
-        assert_eq!(Bins::new(Shape::Succinct, bits, 1), Err(WriteError::Bins));
+    for (shape, most) in [(Shape::Succinct, BITS_MAX), (Shape::Classic, CLASSIC_BITS_MAX)] {
+        assert_eq!(Bins::new(shape, most, 1).map(|bins| bins.count()), Ok(1 << most));
+        for bits in [0, most + 1] {
+            assert_eq!(Bins::new(shape, bits, 1), Err(WriteError::Bins));
+        }
+        assert!(Bins::new(shape, 1, 0).is_err());
     }
-    assert!(Bins::new(Shape::Succinct, 1, 0).is_err());
-    assert_eq!(Bins::new(Shape::Succinct, BITS_MAX, 1).map(|bins| bins.count()), Ok(1 << BITS_MAX));
     let bins = Bins::new(Shape::Classic, 10, 3).expect("bins");
     assert_eq!((bins.name(0), bins.name(1_023)), ("bin3-000".to_owned(), "bin3-3ff".to_owned()));
 }
