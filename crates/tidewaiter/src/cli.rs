@@ -118,6 +118,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// The command line of the public TUF client conformance suite.
+    #[command(hide = true)]
+    TufClient(TufClient),
     /// Print the configuration page.
     #[command(hide = true)]
     ConfigDocs,
@@ -163,6 +166,38 @@ pub(crate) enum FailOn {
     Review,
     Hold,
     Malicious,
+}
+
+/// A TUF client over any repository. The options stand before the verb, as the suite has them.
+#[derive(Debug, Args)]
+pub(crate) struct TufClient {
+    /// The folder of trusted role files.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) metadata_dir: PathBuf,
+    /// Where the repository's role files are.
+    #[arg(long, value_name = "URL")]
+    pub(crate) metadata_url: Option<String>,
+    /// The path of a target; may be repeated.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) target_name: Vec<String>,
+    /// Where the repository's targets are.
+    #[arg(long, value_name = "URL")]
+    pub(crate) target_base_url: Option<String>,
+    /// The folder for downloads.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) target_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) verb: TufClientVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TufClientVerb {
+    /// Trust this root.json from now on.
+    Init { root: PathBuf },
+    /// Update root, timestamp, snapshot and targets.
+    Refresh,
+    /// Update, and fetch the targets.
+    Download,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

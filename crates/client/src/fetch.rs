@@ -1,0 +1,237 @@
+//! HTTP GET within limits: of bytes, of patience, of places. Nothing that arrives here is trusted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use url::Url;
+
+/// How long a client waits. Whoever sends too slowly keeps it from its updates (slow retrieval).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a connection, for the head of an answer, and for each next piece of it.
+    pub idle_ms_max: u64,
+    /// After this long an answer must have come as fast as the following says, on average.
+    pub slow_after_ms: u64,
+    /// The slowest that an answer may come.
+    pub bytes_per_second_min: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { idle_ms_max: 15_000, slow_after_ms: 20_000, bytes_per_second_min: 4 << 10 }
+    }
+}
+
+impl Patience {
+    fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle_ms_max)
+    }
+
+    fn is_slow(&self, elapsed: Duration, count: u64) -> bool {
+        let elapsed_ms = elapsed.as_millis();
+        let wanted = elapsed_ms * u128::from(self.bytes_per_second_min) / 1_000;
+        elapsed_ms > u128::from(self.slow_after_ms) && u128::from(count) < wanted
+    }
+}
+
+/// Where Debian, Fedora and Alpine keep the certificates that a machine trusts.
+const CERTIFICATES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// It is not there (403, 404 or 410: object stores say 403).
+    #[error("is not there")]
+    Missing,
+    /// Another answer than 200. Redirects are not followed: what is fetched has one place.
+    #[error("answers {0}")]
+    Status(u16),
+    /// Longer than it may be.
+    #[error("is longer than {0} bytes")]
+    TooLong(u64),
+    /// Nothing came for too long, or too little.
+    #[error("answers too slowly")]
+    Slow,
+    /// No URL that can be fetched.
+    #[error("is no http or https URL")]
+    Url,
+    /// No connection, or one that broke.
+    #[error("cannot be reached: {0}")]
+    Broken(String),
+    /// What arrived was not taken.
+    #[error("{0}")]
+    Sink(#[from] std::io::Error),
+}
+
+fn broken(error: impl std::fmt::Display) -> FetchError {
+    FetchError::Broken(error.to_string())
+}
+
+type Sender = SendRequest<Empty<Bytes>>;
+
+/// Fetches. Keeps one connection open for the next request to the same place.
+pub struct Fetcher {
+    tls: Option<TlsConnector>,
+    patience: Patience,
+    idle: Mutex<Option<(String, Sender)>>,
+}
+
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetcher").finish_non_exhaustive()
+    }
+}
+
+impl Fetcher {
+    /// A fetcher that trusts the certificates in this PEM file, or those of the machine. Where there are none, https
+    /// fails and http works.
+    pub fn new(certificates: Option<&Path>, patience: Patience) -> Result<Self, FetchError> {
+        let mut roots = RootCertStore::empty();
+        match certificates {
+            Some(path) => {
+                for certificate in CertificateDer::pem_file_iter(path).map_err(broken)? {
+                    roots.add(certificate.map_err(broken)?).map_err(broken)?;
+                }
+            }
+            None => {
+                // What the machine's bundle holds that cannot be read is not trusted, and no reason to trust nothing.
+                let bundle = CERTIFICATES.iter().find_map(|path| CertificateDer::pem_file_iter(path).ok());
+                roots.add_parsable_certificates(bundle.into_iter().flatten().flatten());
+            }
+        }
+        let tls = (!roots.is_empty()).then(|| {
+            let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+            TlsConnector::from(Arc::new(config))
+        });
+        Ok(Self { tls, patience, idle: Mutex::new(None) })
+    }
+
+    /// The whole answer, of at most `bytes_max` bytes.
+    pub async fn get(&self, url: &Url, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+        let mut bytes = Vec::new();
+        self.get_into(url, bytes_max as u64, |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })
+        .await?;
+        Ok(bytes)
+    }
+
+    /// The answer piece by piece, at most `bytes_max` bytes in all. Returns how many there were.
+    pub async fn get_into(
+        &self,
+        url: &Url,
+        bytes_max: u64,
+        mut sink: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<u64, FetchError> {
+        let started = Instant::now();
+        let (origin, mut sender, answer) = self.send(url).await?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => return Err(FetchError::Missing),
+            other => return Err(FetchError::Status(other.as_u16())),
+        }
+        // Asked for as it is; another coding would be read past the limits.
+        if answer.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return Err(FetchError::Broken("it sends an encoding that was not asked for".to_owned()));
+        }
+        let mut body = answer.into_body();
+        let mut count = 0_u64;
+        while let Some(frame) = timeout(self.patience.idle(), body.frame()).await.map_err(|_| FetchError::Slow)? {
+            let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
+            count += piece.len() as u64;
+            if count > bytes_max {
+                return Err(FetchError::TooLong(bytes_max));
+            }
+            if self.patience.is_slow(started.elapsed(), count) {
+                return Err(FetchError::Slow);
+            }
+            sink(&piece)?;
+        }
+        if matches!(timeout(self.patience.idle(), sender.ready()).await, Ok(Ok(()))) {
+            *self.idle.lock().await = Some((origin, sender));
+        }
+        Ok(count)
+    }
+
+    async fn send(&self, url: &Url) -> Result<(String, Sender, Response<Incoming>), FetchError> {
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return Err(FetchError::Url);
+        };
+        let origin = format!("{}://{host}:{port}", url.scheme());
+        let kept = self.idle.lock().await.take().filter(|(kept, _)| *kept == origin);
+        if let Some((_, mut sender)) = kept {
+            // The other side may have closed it in the meantime; then a new one is made.
+            if let Ok(answer) = self.ask(&mut sender, url).await {
+                return Ok((origin, sender, answer));
+            }
+        }
+        let mut sender =
+            timeout(self.patience.idle(), self.connect(url, host, port)).await.map_err(|_| FetchError::Slow)??;
+        let answer = self.ask(&mut sender, url).await?;
+        Ok((origin, sender, answer))
+    }
+
+    async fn connect(&self, url: &Url, host: &str, port: u16) -> Result<Sender, FetchError> {
+        let is_tls = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(FetchError::Url),
+        };
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((name, port)).await.map_err(broken)?;
+        stream.set_nodelay(true).map_err(broken)?;
+        if !is_tls {
+            return handshake(stream).await;
+        }
+        let tls = self.tls.as_ref().ok_or_else(|| broken("this machine trusts no certificates"))?;
+        let name = ServerName::try_from(name.to_owned()).map_err(broken)?;
+        handshake(tls.connect(name, stream).await.map_err(broken)?).await
+    }
+
+    async fn ask(&self, sender: &mut Sender, url: &Url) -> Result<Response<Incoming>, FetchError> {
+        let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let host = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => return Err(FetchError::Url),
+        };
+        let request = Request::get(target)
+            .header(HOST, host)
+            .header(USER_AGENT, concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
+            .header(ACCEPT_ENCODING, "identity")
+            .body(Empty::new())
+            .map_err(broken)?;
+        let answered = async {
+            sender.ready().await.map_err(broken)?;
+            sender.send_request(request).await.map_err(broken)
+        };
+        timeout(self.patience.idle(), answered).await.map_err(|_| FetchError::Slow)?
+    }
+}
+
+async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, FetchError> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    // It ends when the sender is dropped or the other side closes; its error reaches the sender.
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Ok(sender)
+}

@@ -1,0 +1,248 @@
+//! One session: one update of what is trusted, then any number of lookups and downloads in the same snapshot.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use tuf::layout::{quote, role_file, target_file};
+use tuf::trusted::{Limits, Rotation, Timestamped};
+use tuf::{Lookup, Refused, Step, TargetFile, Time, Top, TrustedSet};
+use url::Url;
+
+use crate::fetch::{FetchError, Fetcher};
+use crate::store::Store;
+
+/// Why there is no answer that may be believed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// What came is not to be trusted.
+    #[error("refused: {0}")]
+    Refused(#[from] Refused),
+    /// What was asked for did not come.
+    #[error("{url} {why}")]
+    Fetch {
+        /// Where it was asked for.
+        url: Url,
+        /// What happened.
+        why: FetchError,
+    },
+    /// A downloaded file is not the one that was signed for.
+    #[error("refused: {0} is not the file that was signed for: its length or digest differs")]
+    Mismatch(String),
+    /// No trusted root to start from.
+    #[error("there is no trusted root: run `init` with the root.json that came with the index")]
+    NoRoot,
+    /// No URL can be made of it.
+    #[error("`{0}` makes no URL below the repository")]
+    Path(String),
+    /// The folder of trusted roles or of downloads cannot be used.
+    #[error("cannot read or write: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Where a repository is.
+#[derive(Debug)]
+pub struct Source {
+    metadata: Url,
+    fetcher: Fetcher,
+}
+
+/// A URL that names a folder, so that joining a name goes below it.
+fn folder(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url
+}
+
+fn below(base: &Url, path: &str) -> Result<Url, ClientError> {
+    // `./`, as a quoted name may still look like a scheme.
+    match base.join(&format!("./{path}")) {
+        Ok(url) if url.as_str().starts_with(base.as_str()) => Ok(url),
+        _ => Err(ClientError::Path(path.to_owned())),
+    }
+}
+
+impl Source {
+    /// The repository whose role files are below this URL.
+    pub fn new(metadata: Url, fetcher: Fetcher) -> Self {
+        Self { metadata: folder(metadata), fetcher }
+    }
+
+    async fn role(&self, role: &str, version: Option<u64>, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
+        let url = below(&self.metadata, &role_file(role, version))?;
+        self.fetcher.get(&url, bytes_max).await.map_err(|why| ClientError::Fetch { url, why })
+    }
+}
+
+/// An update that succeeded: what it trusts belongs together.
+#[derive(Debug)]
+pub struct Session<'a> {
+    source: &'a Source,
+    store: &'a Store,
+    set: TrustedSet,
+}
+
+impl<'a> Session<'a> {
+    /// Updates root, timestamp, snapshot and targets, in this order (TUF specification §5.3 to §5.6). Each is stored as
+    /// soon as it is trusted.
+    pub async fn start(source: &'a Source, store: &'a Store, now: Time, limits: Limits) -> Result<Self, ClientError> {
+        let root = store.read(Top::Root.name(), limits.root_bytes_max)?.ok_or(ClientError::NoRoot)?;
+        let set = TrustedSet::new(&root, now, limits)?;
+        let mut session = Self { source, store, set };
+        session.roots().await?;
+        session.timestamp().await?;
+        session.snapshot().await?;
+        session.targets(Top::Targets.name(), Top::Root.name()).await?;
+        Ok(session)
+    }
+
+    /// What is trusted.
+    pub fn trusted(&self) -> &TrustedSet {
+        &self.set
+    }
+
+    async fn roots(&mut self) -> Result<(), ClientError> {
+        let Limits { root_bytes_max, root_rotations_max, .. } = *self.set.limits();
+        for _ in 0..root_rotations_max {
+            let next = self.set.root().version.saturating_add(1);
+            let bytes = match self.source.role(Top::Root.name(), Some(next), root_bytes_max).await {
+                Err(ClientError::Fetch { why: FetchError::Missing, .. }) => break,
+                other => other?,
+            };
+            let rotation = self.set.update_root(&bytes)?;
+            self.store.write(Top::Root.name(), &bytes)?;
+            match rotation {
+                Rotation::None => {}
+                Rotation::Online => {
+                    self.store.delete(Top::Timestamp.name())?;
+                    self.store.delete(Top::Snapshot.name())?;
+                }
+            }
+        }
+        Ok(self.set.finish_root()?)
+    }
+
+    async fn timestamp(&mut self) -> Result<(), ClientError> {
+        let (name, bytes_max) = (Top::Timestamp.name(), self.set.limits().timestamp_bytes_max);
+        if let Some(stored) = self.store.read(name, bytes_max)? {
+            // What does not verify (any more) guards nothing.
+            let _ = self.set.load_timestamp(&stored);
+        }
+        let bytes = self.source.role(name, None, bytes_max).await?;
+        match self.set.update_timestamp(&bytes)? {
+            Timestamped::Newer => Ok(self.store.write(name, &bytes)?),
+            Timestamped::Same => Ok(()),
+        }
+    }
+
+    async fn snapshot(&mut self) -> Result<(), ClientError> {
+        let (name, limit) = (Top::Snapshot.name(), self.set.limits().snapshot_bytes_max);
+        if let Some(stored) = self.store.read(name, limit)?
+            && self.set.load_snapshot(&stored).unwrap_or(false)
+        {
+            return Ok(());
+        }
+        let (version, bytes_max) = {
+            let (meta, bytes_max) = self.set.wanted_snapshot()?;
+            (self.versioned(meta.version), bytes_max)
+        };
+        let bytes = self.source.role(name, version, bytes_max).await?;
+        self.set.update_snapshot(&bytes)?;
+        Ok(self.store.write(name, &bytes)?)
+    }
+
+    /// The version in a file's name, where this repository has them there.
+    fn versioned(&self, version: u64) -> Option<u64> {
+        self.set.root().consistent_snapshot.then_some(version)
+    }
+
+    async fn targets(&mut self, role: &str, delegator: &str) -> Result<(), ClientError> {
+        let (version, bytes_max) = {
+            let (meta, bytes_max) = self.set.wanted_targets(role)?;
+            (self.versioned(meta.version), bytes_max)
+        };
+        if let Some(stored) = self.store.read(role, bytes_max)?
+            && self.set.update_targets(role, delegator, &stored).is_ok()
+        {
+            return Ok(());
+        }
+        let bytes = self.source.role(role, version, bytes_max).await?;
+        self.set.update_targets(role, delegator, &bytes)?;
+        Ok(self.store.write(role, &bytes)?)
+    }
+
+    /// What is signed for a path. None if it is proven that the repository has no such target.
+    pub async fn target(&mut self, path: &str) -> Result<Option<TargetFile>, ClientError> {
+        let mut lookup = Lookup::new(path);
+        loop {
+            match lookup.step(&mut self.set)? {
+                Step::Found(file) => return Ok(Some(file)),
+                Step::Absent => return Ok(None),
+                Step::Need { role, delegator } => self.targets(&role, &delegator).await?,
+            }
+        }
+    }
+
+    /// Fetches a target below `base` into `folder`, unless it is there already. It bears its final name only once its
+    /// digest matches. Returns where it is.
+    pub async fn download(
+        &self,
+        path: &str,
+        file: &TargetFile,
+        base: &Url,
+        folder: &Path,
+    ) -> Result<PathBuf, ClientError> {
+        let place = folder.join(local_name(path));
+        if is_there(&place, file)? {
+            return Ok(place);
+        }
+        let digest = if self.set.root().consistent_snapshot { file.hashes.prefix() } else { None };
+        let name = target_file(path, digest.as_deref()).ok_or_else(|| ClientError::Path(path.to_owned()))?;
+        let url = below(&self::folder(base.clone()), &name)?;
+        let mut hasher = file.hashes.hasher();
+        let mut temporary = NamedTempFile::with_prefix_in(".new-", folder)?;
+        let sink = |piece: &[u8]| {
+            hasher.update(piece);
+            temporary.write_all(piece)
+        };
+        let fetched = self.source.fetcher.get_into(&url, file.length, sink).await;
+        let length = fetched.map_err(|why| ClientError::Fetch { url, why })?;
+        if length != file.length || !file.hashes.matches(hasher) {
+            return Err(ClientError::Mismatch(path.to_owned()));
+        }
+        temporary.persist(&place).map_err(|error| error.error)?;
+        Ok(place)
+    }
+}
+
+/// One name in a folder for a whole path; a digest where it would be longer than file systems allow.
+fn local_name(path: &str) -> String {
+    const NAME_BYTES_MAX: usize = 200;
+    let name = quote(path);
+    if name.len() <= NAME_BYTES_MAX && !name.starts_with('.') {
+        return name;
+    }
+    tuf::hash::hex(&tuf::hash::sha256(path.as_bytes()))
+}
+
+fn is_there(place: &Path, file: &TargetFile) -> io::Result<bool> {
+    let mut there = match std::fs::File::open(place) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let (mut hasher, mut buffer, mut length) = (file.hashes.hasher(), vec![0; 64 << 10], 0);
+    loop {
+        let count = there.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(length == file.length && file.hashes.matches(hasher));
+        }
+        length += count as u64;
+        if length > file.length {
+            return Ok(false);
+        }
+        hasher.update(&buffer[..count]);
+    }
+}
