@@ -109,7 +109,7 @@ pub struct Taint {
     pub labels: Labels,
     /// Bit *n*: parameter *n* of the enclosing function.
     pub params: u32,
-    /// Results of these [`Module::calls`]; at most [`Taint::CALLS_MAX`].
+    /// Results of these `Module::calls`; at most [`Taint::CALLS_MAX`].
     pub calls: Option<Rc<[u32]>>,
 }
 
@@ -227,7 +227,7 @@ pub struct Place {
 pub enum Piece {
     /// As it stands.
     Text(Rc<str>),
-    /// A name of another module, filled in by [`super::link`].
+    /// A name of another module, filled in by [`super::link()`].
     Import(Rc<str>),
     /// Not known before it runs.
     Hole,
