@@ -10,6 +10,13 @@ const DEPTH_MAX: usize = 100;
 /// Most attributes looked at in one tag.
 const ATTRIBUTES_MAX: usize = 24;
 
+/// Longest attribute, in bytes; a longer one is dropped.
+const ATTRIBUTE_BYTES_MAX: usize = 4096;
+/// Most characters in one run of text at which the serialiser behind this stops to look (`&` and U+0080 to U+00BF). It
+/// searches the whole rest of the run anew each time, so half a megabyte of `&` took it minutes; a `<wbr>`, which
+/// shows nothing, ends the run.
+const STOPS_MAX: usize = 1000;
+
 /// Elements that hold nothing.
 const VOID: &[&str] = &["br", "hr", "img", "input", "wbr", "col"];
 /// Elements that stand in lines.
@@ -133,12 +140,14 @@ struct Balancer {
     /// How many there are.
     count: usize,
     open: Vec<&'static str>,
+    /// Of this run of text, the characters at which the serialiser stops.
+    stops: usize,
 }
 
 /// The whole pass.
 pub(super) fn balance(html: &str, pictures: bool) -> (String, usize) {
     let out = String::with_capacity(html.len() + html.len() / 8);
-    let mut balancer = Balancer { out, pictures, count: 0, open: Vec::new() };
+    let mut balancer = Balancer { out, pictures, count: 0, open: Vec::new(), stops: 0 };
     let bytes = html.as_bytes();
     let mut at = 0;
     while at < html.len() {
@@ -197,7 +206,20 @@ impl Balancer {
         let between_cells = matches!(parent, "table" | "thead" | "tbody" | "tfoot" | "tr" | "colgroup");
         // A parser would move text between cells out of the table; here it goes, unless it is only space.
         if !between_cells || text.trim().is_empty() {
-            self.out.push_str(&text.replace('\0', "\u{fffd}"));
+            self.run(text);
+        }
+    }
+
+    fn run(&mut self, text: &str) {
+        for c in text.chars() {
+            if matches!(c, '&' | '\u{80}'..='\u{bf}') {
+                self.stops += 1;
+                if self.stops > STOPS_MAX {
+                    self.out.push_str("<wbr>");
+                    self.stops = 1;
+                }
+            }
+            self.out.push(if c == '\0' { '\u{fffd}' } else { c });
         }
     }
 
@@ -271,7 +293,8 @@ impl Balancer {
         }
         self.out.push('<');
         self.out.push_str(name);
-        for (key, value) in &tag.attributes {
+        self.stops = 0;
+        for (key, value) in tag.attributes.iter().filter(|(_, value)| value.len() <= ATTRIBUTE_BYTES_MAX) {
             self.out.push(' ');
             self.out.push_str(key);
             self.out.push_str("=\"");

@@ -437,3 +437,21 @@ const PARTS: &[&str] = &[
     "<summary>",
     "<details>",
 ];
+
+/// Goal: no text makes the serialiser behind the sanitisers quadratic. Method: half a megabyte of each character at
+/// which it stops, as text and in an attribute; without the limits this test runs for an hour.
+#[test]
+fn references_and_latin_signs_without_end_cost_no_more_than_their_length() {
+    for text in ["&".repeat(500_000), "\u{a9}".repeat(250_000), format!("<a title=\"{}\">x</a>", "&".repeat(500_000))] {
+        let rendered = super::render(super::Language::Markdown, &text);
+        assert!(rendered.html(false).len() > 5);
+    }
+}
+
+#[test]
+fn a_run_is_ended_before_the_character_past_the_limit() {
+    let at = super::balance::balance(&"&amp;".repeat(1000), false).0;
+    assert!(!at.contains("<wbr>"));
+    let past = super::balance::balance(&"&amp;".repeat(1001), false).0;
+    assert_eq!(past, format!("{}<wbr>&amp;", "&amp;".repeat(1000)));
+}
