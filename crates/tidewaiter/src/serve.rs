@@ -46,7 +46,10 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     workers::recover(&installation).await.context("recovery failed; nothing was served")?;
     let tls = match &settings.tls {
         None => None,
-        Some((certificate, key)) => Some(web::tls_from_files(certificate, key).map_err(|e| anyhow!(e))?),
+        Some((certificate, key)) => {
+            let tls = web::tls_from_files(certificate, key).map_err(|e| anyhow!(e));
+            Some(tls.context("'server.tls_certificate' and 'server.tls_key' cannot be used")?)
+        }
     };
     let (stop, stopping) = watch::channel(false);
     let control = control::bind(&settings.data)?;
@@ -74,12 +77,24 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
 
 fn log_to_stderr(settings: &Settings) -> Result<()> {
     let filter = EnvFilter::try_new(&settings.log_level).context("'log.level' is no filter")?;
+    check_levels(&settings.log_level)?;
     let json = settings.log_json.unwrap_or_else(|| !std::io::stderr().is_terminal());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json {
         builder.json().init()
     } else {
         builder.with_ansi(std::io::stderr().is_terminal()).init()
+    }
+    Ok(())
+}
+
+/// The filter takes any word for the name of a part of the program, so `verbose` would log nothing at all.
+fn check_levels(filter: &str) -> Result<()> {
+    for one in filter.split(',').map(str::trim) {
+        let level = one.rsplit_once('=').map_or(one, |(_, level)| level);
+        if !["off", "error", "warn", "info", "debug", "trace"].iter().any(|known| level.eq_ignore_ascii_case(known)) {
+            bail!("'log.level' is '{filter}': '{level}' is none of off, error, warn, info, debug, trace");
+        }
     }
     Ok(())
 }

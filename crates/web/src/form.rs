@@ -30,6 +30,11 @@ const FIELD_BYTES_MAX: usize = 1024;
 /// Written and hashed at once.
 const WRITE_BYTES: usize = 256 << 10;
 
+/// A body that came slower than this on average, in bytes a second, after it had [`SLOW_AFTER`] to show more: a client
+/// that sends a byte now and then would keep its place for ever.
+const RATE_MIN: u64 = 1 << 10;
+const SLOW_AFTER: Duration = Duration::from_secs(60);
+
 /// Longest that a refused body is read on.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(120);
 
@@ -43,13 +48,23 @@ struct Silence {
     unparsed: usize,
     pause: Duration,
     since: Pin<Box<tokio::time::Sleep>>,
+    began: tokio::time::Instant,
+    bytes: u64,
 }
 
 impl Draining {
     pub(crate) fn new(body: Body, app: &App) -> Self {
         let pause = Duration::from_secs(app.settings().read_timeout_seconds);
         let since = Box::pin(tokio::time::sleep(pause));
-        Self(Arc::new(Mutex::new(Silence { stream: body.into_data_stream(), unparsed: 0, pause, since })))
+        let began = tokio::time::Instant::now();
+        Self(Arc::new(Mutex::new(Silence {
+            stream: body.into_data_stream(),
+            unparsed: 0,
+            pause,
+            since,
+            began,
+            bytes: 0,
+        })))
     }
 
     /// The parser gave something back: what it holds is bounded again.
@@ -83,6 +98,10 @@ impl Stream for Draining {
         let polled = body.stream.poll_next_unpin(context);
         if let Poll::Ready(Some(Ok(bytes))) = &polled {
             body.unparsed += bytes.len();
+            body.bytes += bytes.len() as u64;
+            if is_too_slow(body.bytes, body.began.elapsed()) {
+                return Poll::Ready(Some(Err(axum::Error::new("the client sends too slowly"))));
+            }
             if body.unparsed > UNPARSED_BYTES_MAX {
                 return Poll::Ready(Some(Err(axum::Error::new(
                     "a part's headers, or what stands before the parts, are too long",
@@ -97,6 +116,10 @@ impl Stream for Draining {
         }
         polled
     }
+}
+
+fn is_too_slow(bytes: u64, within: Duration) -> bool {
+    within > SLOW_AFTER && bytes < RATE_MIN.saturating_mul(within.as_secs())
 }
 
 /// What came of a body.
@@ -262,5 +285,18 @@ impl Fields {
         } else {
             *slot = Some(text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_too_slow_below_the_least_rate_once_it_had_its_time() {
+        let seconds = Duration::from_secs;
+        assert!(!is_too_slow(0, seconds(60)));
+        assert!(!is_too_slow(100 * RATE_MIN, seconds(100)));
+        assert!(is_too_slow(100 * RATE_MIN - 1, seconds(100)));
     }
 }

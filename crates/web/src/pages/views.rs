@@ -379,8 +379,18 @@ struct RuleView {
     anchor: String,
     status: u16,
     public_only: bool,
-    sentence: &'static str,
-    help: &'static str,
+    sentence: Vec<Piece>,
+    help: Vec<Piece>,
+}
+
+/// A part of a sentence of the catalogue, which marks code as Markdown does.
+struct Piece {
+    is_code: bool,
+    text: &'static str,
+}
+
+fn pieces(sentence: &'static str) -> Vec<Piece> {
+    sentence.split('`').enumerate().map(|(number, text)| Piece { is_code: number % 2 == 1, text }).collect()
 }
 
 impl Rules {
@@ -417,8 +427,8 @@ fn rule_view(rule: Rule) -> RuleView {
         anchor: row.id.replace('.', "-"),
         status: row.status,
         public_only: row.public_only,
-        sentence: row.sentence,
-        help: row.help,
+        sentence: pieces(row.sentence),
+        help: pieces(row.help),
     }
 }
 
