@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::inspect::{self, Failure, Finding, Inspection, Profile, Request, Response, Subject};
+use ::inspect::{Failure, Finding, Inspection, Profile, Request, Response, Subject};
 use packaging::Version;
 
 use crate::blobs::layout;
@@ -111,7 +111,7 @@ fn planted(filename: &str) -> Result<Option<Finding>, Failure> {
             confidence,
             why: "A test planted it.".into(),
             tags: vec!["test/planted".into()],
-            ..inspect::of_failure(&Failure::Died)
+            ..::inspect::of_failure(&Failure::Died)
         }))
     }
     #[cfg(not(debug_assertions))]
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn findings_go_where_their_check_stands() {
         let states = States([("s".to_owned(), CheckState::Shadow), ("d".to_owned(), CheckState::Disabled)].into());
-        let finding = |check: &str| Finding { check: check.into(), ..inspect::of_failure(&Failure::Died) };
+        let finding = |check: &str| Finding { check: check.into(), ..::inspect::of_failure(&Failure::Died) };
         let (active, shadow) = states.split(vec![finding("a"), finding("s"), finding("d")]);
         assert_eq!((active, shadow), (vec![finding("a")], vec![finding("s")]));
     }
