@@ -64,12 +64,7 @@ impl Settings {
             listen: values.text("server.listen").parse().context("'server.listen' must be an address and a port")?,
             ledger_url: values.optional("ledger.url"),
             tls,
-            log_json: match values.text("log.format") {
-                "auto" => None,
-                "json" => Some(true),
-                "text" => Some(false),
-                other => bail!("'log.format' = '{other}' is none of auto, text, json"),
-            },
+            log_json: log_json(values)?,
             log_level: values.text("log.level").to_owned(),
             sandbox: SandboxLimits {
                 memory_bytes_max: values.bytes("sandbox.memory"),
@@ -114,6 +109,15 @@ impl Settings {
             },
         })
     }
+}
+
+fn log_json(values: &Values) -> Result<Option<bool>> {
+    Ok(match values.text("log.format") {
+        "auto" => None,
+        "json" => Some(true),
+        "text" => Some(false),
+        other => bail!("'log.format' = '{other}' is none of auto, text, json"),
+    })
 }
 
 fn bins(values: &Values) -> Result<Bins> {

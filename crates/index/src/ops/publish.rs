@@ -330,25 +330,14 @@ impl Publisher {
         let now = self.installation.clock.now_us();
         let store = &self.installation.store;
         let mut tx = if under_lock { store.write().await? } else { store.read().await? };
-        let ready = jobs::ready(&mut tx, JobKind::Publish, self.index_id, now, SET_JOBS_MAX).await?;
-        let mut last_job: BTreeMap<i64, i64> = BTreeMap::new();
-        for job in ready {
-            if last_job.len() < SET_PROJECTS_MAX || last_job.contains_key(&job.project_id) {
-                last_job.insert(job.project_id, job.id);
-            }
-        }
+        let last_job = self.ready_projects(&mut tx, now).await?;
         let due = self.signing.as_mut().and_then(|signing| signing.due(now));
         if last_job.is_empty() && due.is_none() {
             return Ok(Set::Nothing);
         }
         let signing = self.signing.as_mut().ok_or_else(|| Error::Internal("nothing was founded".into()))?;
-        if let Err(error) = signing.must_have_keys(&self.installation) {
-            if last_job.is_empty() {
-                // A rebuild needs no key; what is asked for is said when there is something to publish, and by `status`.
-                tracing::warn!(%error, "the roles are not renewed");
-                return Ok(Set::Nothing);
-            }
-            return Err(error);
+        if !signing.has_keys(&self.installation, !last_job.is_empty())? {
+            return Ok(Set::Nothing);
         }
         let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
         let mut changes = Vec::with_capacity(last_job.len());
@@ -394,6 +383,17 @@ impl Publisher {
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
         self.write(news, record.moves, objects, roles, true).await?;
         Ok(Set::Published)
+    }
+
+    /// The projects of the next set, each with the last job that it does.
+    async fn ready_projects(&self, tx: &mut Tx, now: i64) -> Result<BTreeMap<i64, i64>> {
+        let mut last_job: BTreeMap<i64, i64> = BTreeMap::new();
+        for job in jobs::ready(tx, JobKind::Publish, self.index_id, now, SET_JOBS_MAX).await? {
+            if last_job.len() < SET_PROJECTS_MAX || last_job.contains_key(&job.project_id) {
+                last_job.insert(job.project_id, job.id);
+            }
+        }
+        Ok(last_job)
     }
 
     /// Everything that one set changes in the ledger, and its redo record.

@@ -295,6 +295,7 @@ pub(super) struct Signing {
     timestamp_expires: Time,
     /// When bins were last looked at for those that are due.
     walked: Option<Time>,
+    complained: Option<Time>,
     keys: Arc<KeysAtHand>,
 }
 
@@ -321,7 +322,7 @@ impl Signing {
         let timestamp_expires = in_force.record(Top::Timestamp.name())?.expires;
         let InForce { index_id, index, profile, repository, .. } = in_force;
         let (repository, keys) = (Arc::new(repository), Arc::default());
-        Ok(Self { index_id, index, repository, profile, timestamp_expires, walked: None, keys })
+        Ok(Self { index_id, index, repository, profile, timestamp_expires, walked: None, complained: None, keys })
     }
 
     /// Whether a snapshot and a timestamp are due, and with them these bins, although nothing changed. A timestamp is
@@ -339,23 +340,31 @@ impl Signing {
         (is_old || !bins.is_empty()).then_some(bins)
     }
 
-    /// Whether the keys that sign all day are at hand; looks for them where they are not.
+    /// Whether the keys that sign all day are at hand; looks for them where they are not. Without them nothing is
+    /// renewed, which is said once an hour; a rebuild needs no key.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: which key is missing, and where it is looked for.
-    pub(super) fn must_have_keys(&mut self, installation: &Installation) -> Result<()> {
+    /// [`Error::Unavailable`] where they are `needed`: which key is missing, and where it is looked for.
+    pub(super) fn has_keys(&mut self, installation: &Installation, needed: bool) -> Result<bool> {
         if self.missing_key().is_none() {
-            return Ok(());
+            return Ok(true);
         }
         self.keys = Arc::new(KeysAtHand(installation.signing_keys.load(&self.index)?));
-        match self.missing_key() {
-            None => Ok(()),
-            Some(role) => Err(Error::Unavailable(format!(
-                "nothing can be published in '{}': the key that signs {role} is not in {}; bring it back from a backup,                  or rotate it with `tidewaiter tuf rotate online`",
-                self.index,
-                installation.signing_keys.of(&self.index).display()
-            ))),
+        let Some(role) = self.missing_key() else { return Ok(true) };
+        let why = format!(
+            "nothing can be published in '{}': the key that signs {role} is not in {}; bring it back from a backup",
+            self.index,
+            installation.signing_keys.of(&self.index).display()
+        );
+        if needed {
+            return Err(Error::Unavailable(why));
         }
+        let now = time(installation.clock.now_us());
+        if self.complained.is_none_or(|at| now.seconds() - at.seconds() >= WALK_EVERY) {
+            self.complained = Some(now);
+            tracing::warn!(why);
+        }
+        Ok(false)
     }
 
     fn missing_key(&self) -> Option<&'static str> {
