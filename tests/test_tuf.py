@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import Updater, UpdaterConfig
 
-from harness import JSON, wait_until
+from harness import JSON, binary, run, wait_until
 from packages import sdist, wheel
 from test_durability import FAILPOINTS, assert_sound, attempt, start_armed
 
@@ -328,3 +329,147 @@ def test_random_kills_leave_one_line_of_versions(make_server, client, request, e
         assert all(versions.get(role, version) >= version for role, version in last.items())
         last = versions
     assert_sound(server)
+
+
+def follows(server, stock):
+    """A client that began with the first root still verifies everything."""
+    before = stock.versions()
+    stock.refresh()
+    assert stock.download(page_path("demo")) == served(server, "demo")
+    assert stock.download(file_path("demo", OLD.filename)) == OLD.data
+    after = stock.versions()
+    assert after["root.json"] > before["root.json"]
+    assert after["timestamp.json"] > before["timestamp.json"]
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_rotations_and_a_rebin_are_followed_by_a_client_of_the_first_root(make_server, client, running):
+    server = make_server(tuf_bins=16).start()
+    server.publish(OLD, sdist("other"))
+    stock = client(server)
+
+    def tuf(*arguments):
+        if not running:
+            server.stop()
+        said = server.cli("tuf", *arguments).stdout
+        if not running:
+            server.start()
+        return said
+
+    assert "root becomes version 2" in tuf("rotate", "online")
+    follows(server, stock)
+    assert "root becomes version 3" in tuf("rotate", "root")
+    follows(server, stock)
+    assert "64" in tuf("rebin", "64")
+    follows(server, stock)
+    snapshot = json.loads((stock.folder / "metadata" / "snapshot.json").read_text())["signed"]["meta"]
+    assert len(snapshot) == 64 + 2 and "bin2-3f.json" in snapshot
+    server.publish(NEW)
+    assert "good until" in tuf("renew")
+    follows(server, stock)
+    fresh = client(server)
+    assert fresh.download(file_path("demo", NEW.filename)) == NEW.data
+    assert stock.info(page_path("absent")) is None
+    status = server.cli("tuf", "status").stdout
+    assert "64 succinct bins" in status and "root      version 5" in status, status
+    assert_sound(server)
+
+
+def test_people_take_the_offline_roles_over(make_server, client, tmp_path):
+    """dev to team, 2 of 3: one event, signed by two holders apart, in any order."""
+    server = make_server(tuf_bins=16).start()
+    server.publish(OLD)
+    stock = client(server)
+    holders = []
+    for name in ("ann", "bob", "cid"):
+        key = tmp_path / f"{name}.key"
+        public = tmp_path / f"{name}.pub"
+        public.write_text(server_free("tuf", "key", key).stdout)
+        assert key.stat().st_mode & 0o777 == 0o600
+        holders.append((key, public))
+    named = [part for _, public in holders for part in ("--holder", public)]
+    event = server.cli("tuf", "init", "--profile", "team", *named).stdout
+    copies = []
+    for key, _ in holders[:2]:
+        copy = tmp_path / f"{key.stem}.event"
+        copy.write_text(event)
+        said = server_free("tuf", "sign", copy, "--key", key).stdout
+        assert "root becomes version 2" in said
+        copies.append(copy)
+    stranger = tmp_path / "stranger.key"
+    server_free("tuf", "key", stranger)
+    assert server_free("tuf", "sign", copies[0], "--key", stranger, ok=False).returncode == 1
+    # One of two is not enough, and changes nothing.
+    assert json.loads(server.cli("tuf", "submit", copies[0]).stdout)["tidewaiter-signing-event"] == 1
+    stock.refresh()
+    assert stock.versions()["root.json"] == 1
+    server.cli("tuf", "submit", *copies, "--profile", "team")
+    follows(server, stock)
+    assert "profile team" in server.cli("tuf", "status").stdout
+    # What was done cannot be done again, and the server's own keys are not enough any more.
+    assert server.cli("tuf", "submit", *copies, ok=False).returncode == 1
+    assert json.loads(server.cli("tuf", "rotate", "online").stdout)["parts"]
+    stock.refresh()
+    assert stock.versions()["root.json"] == 2
+    assert_sound(server)
+
+
+def server_free(*arguments, ok=True):
+    done = run([binary(), *arguments])
+    assert not ok or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("failpoint", ["adopt.signed", "adopt.committed", "publish.roles", "publish.timestamp"])
+def test_killed_in_a_rebin(make_server, client, failpoint):
+    server = make_server(tuf_bins=16).start()
+    server.publish(OLD)
+    stock = client(server)
+    server.stop()
+    # Recovery and the publisher's own lease write the site before.
+    server.start(failpoint=f"{failpoint}:{3 if failpoint.startswith('publish.') else 1}")
+    server.cli("tuf", "rebin", "32", ok=False)
+    server.wait_killed()
+    server.start()
+    wait_until(lambda: "32 succinct" in server.cli("tuf", "status", ok=False).stdout, what="the rebin")
+    wait_until(lambda: server.get("/tuf/2.root.json").status == 200, what="the new root")
+    follows(server, stock)
+    server.publish(NEW)
+    stock.refresh()
+    assert stock.download(file_path("demo", NEW.filename)) == NEW.data
+    assert_sound(server)
+
+
+SIGN = """
+import sys
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sys.argv[1]))
+print(key.sign(sys.stdin.buffer.read()).hex())
+"""
+
+
+def test_another_process_signs(make_server, client, tmp_path):
+    """The online key leaves the server's hands: a command signs what it is given."""
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    stock = client(server)
+    server.stop()
+    script = tmp_path / "sign.py"
+    script.write_text(SIGN)
+    place = server.data / "keys" / "main" / "online.key"
+    private = json.loads(place.read_text())["private"]
+    root = json.loads(stock.root)["signed"]
+    public = root["keys"][root["roles"]["timestamp"]["keyids"][0]]
+    key = {"kind": "process", "keytype": "ed25519", "scheme": "ed25519", "public": public["keyval"]["public"]}
+    place.write_text(json.dumps({**key, "command": [sys.executable, str(script), private]}))
+    server.start()
+    server.upload(NEW)
+    wait_until(lambda: NEW.filename in server.filenames("demo"), what="the publication")
+    stock.refresh()
+    assert stock.download(file_path("demo", NEW.filename)) == NEW.data
+    # What it signs is verified before anybody sees it.
+    place.write_text(json.dumps({**key, "command": ["echo", "00" * 64]}))
+    server.stop()
+    server.start()
+    assert "published" not in server.upload(wheel(version="3.0")).text
+    assert "does not verify" in server.log()

@@ -23,6 +23,8 @@ pub const FAILPOINTS: &[&str] = &[
     "list.written",
     "found.signed",
     "found.committed",
+    "adopt.signed",
+    "adopt.committed",
 ];
 
 /// Kills this process when the environment names this place (debug builds only: a release build has no

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod browse;
+pub mod ceremony;
 pub mod checks;
 pub mod indexes;
 mod inspect;

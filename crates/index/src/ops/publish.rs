@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::signing::{self, InForce, Roles, SignedSet, Signing, TargetChange};
-use super::site::{Move, Writing, put_all, sweep, write_site};
+use super::signing::{InForce, Roles, SignedSet, Signing, TargetChange};
+use super::site::{Move, Writing, put_all, write_site};
 use crate::blobs::layout;
 use crate::failpoint;
 use crate::model::{FileKind, IndexName, is_visible};
@@ -34,8 +34,10 @@ use crate::store::files::FileRow;
 use crate::store::jobs::JobKind;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
-use crate::store::{self, Tx, files, indexes, jobs, projects};
+use crate::store::{Tx, files, indexes, jobs, projects};
 use crate::{Error, Installation, News, Publication, Result};
+
+mod roles;
 
 /// Most projects in one set of changes.
 const SET_PROJECTS_MAX: usize = 256;
@@ -50,9 +52,6 @@ const LEASE_LEFT_US: i64 = 10_000_000;
 pub(super) const HEAD_SERIALS: usize = 32;
 /// Longest that a written set waits for its checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-/// How often superseded objects are looked for, and how many are taken away at once.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-const SWEEP_MOST: i64 = 1_000;
 /// The list of projects is written at most this often; with many projects, seldom.
 const LIST_EVERY: Duration = Duration::from_millis(250);
 const LIST_EVERY_LARGE: Duration = Duration::from_secs(5);
@@ -117,6 +116,10 @@ impl Publisher {
     pub(super) async fn run_ready(&mut self) -> Result<bool> {
         if !self.hold_lease().await? {
             return Ok(false);
+        }
+        if let Err(error) = self.adopt_if_pending().await {
+            // What is in force stays in force; people see in `tuf status` that something waits.
+            tracing::error!(%error, "the new offline roles are not taken over");
         }
         let mut overtaken = 0;
         loop {
@@ -302,25 +305,6 @@ impl Publisher {
         self.keep_lease().await?;
         let news = Publication { index: self.index.clone(), serial: index.serial, paths, files: vec![], jobs: vec![] };
         self.write(news, standing, objects, roles, index.serial > index.written_serial).await
-    }
-
-    /// Founds the repository, and writes the roles by which clients begin.
-    async fn found(&mut self) -> Result<()> {
-        let (index_id, fence) = (self.index_id, self.fence);
-        let lease = move |tx: &mut Tx, now_us: i64| {
-            publishing::must_extend_lease(tx, index_id, fence, now_us + LEASE_US);
-        };
-        signing::found(&self.installation, index_id, &self.index, lease).await?;
-        let mut tx = self.installation.store.read().await?;
-        let in_force = InForce::read(&mut tx, index_id, &self.index).await?;
-        drop(tx);
-        if let Some(in_force) = in_force {
-            let (blobs, roles) = (Arc::clone(&self.installation.blobs), in_force.top()?);
-            let work = move || roles.write_files(&blobs).and_then(|()| roles.write_timestamp(&blobs));
-            tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
-            self.signing = Some(Signing::new(in_force)?);
-        }
-        Ok(())
     }
 
     async fn publish_set(&mut self, under_lock: bool) -> Result<Set> {
@@ -527,34 +511,6 @@ impl Publisher {
         tx.commit().await?;
         self.unsynced = None;
         failpoint::reach("publish.checkpointed");
-        Ok(())
-    }
-
-    /// Takes away what was superseded long enough ago.
-    async fn sweep_if_due(&mut self) -> Result<()> {
-        if self.swept.is_some_and(|at| at.elapsed() < SWEEP_EVERY) {
-            return Ok(());
-        }
-        let settings = &self.installation.settings;
-        let kept_us = i64::try_from(settings.superseded_seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        let before = self.installation.clock.now_us().saturating_sub(kept_us);
-        loop {
-            let mut tx = self.installation.store.read().await?;
-            let old = store::signing::superseded(&mut tx, self.index_id, before, SWEEP_MOST).await?;
-            drop(tx);
-            if old.is_empty() {
-                break;
-            }
-            let (blobs, index, paths) = (Arc::clone(&self.installation.blobs), self.index.clone(), old.clone());
-            let work = move || sweep(&blobs, &index, &paths);
-            tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
-            let mut tx = self.installation.store.write().await?;
-            for path in &old {
-                store::signing::forget_superseded(&mut tx, self.index_id, path);
-            }
-            tx.commit().await?;
-        }
-        self.swept = Some(Instant::now());
         Ok(())
     }
 }

@@ -130,11 +130,7 @@ impl InForce {
     /// Every root, the other offline roles, the snapshot and the timestamp.
     pub(super) fn top(&self) -> Result<Roles> {
         let (index, offline) = (&self.index, self.repository.offline());
-        let mut files: Vec<(Key, Vec<u8>)> = self
-            .roots
-            .iter()
-            .map(|(version, body)| (layout::role(index, "root", version.cast_unsigned()), body.clone()))
-            .collect();
+        let mut files: Vec<(Key, Vec<u8>)> = Vec::with_capacity(self.roots.len() + 3);
         let (targets, bins) = offline.versions();
         files.push((layout::role(index, Top::Targets.name(), targets), self.targets.clone()));
         files.push((layout::role(index, BINS, bins), self.bins.clone()));
@@ -142,6 +138,10 @@ impl InForce {
         let body = self.repository.snapshot_body(snapshot.version, snapshot.expires);
         let bytes = snapshot.rebuild(&body).map_err(write_error)?;
         files.push((layout::role(index, &snapshot.role, snapshot.version), bytes));
+        // A new root may name new keys for the timestamp, so they follow one another closely.
+        let root =
+            |(version, body): &(i64, Vec<u8>)| (layout::role(index, "root", version.cast_unsigned()), body.clone());
+        files.extend(self.roots.iter().map(root));
         let record = self.record(Top::Timestamp.name())?;
         let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &BTreeMap::new());
         let bytes = record.rebuild(&body).map_err(write_error)?;
@@ -156,6 +156,30 @@ impl InForce {
         let body = Listed::of(&held)?.body(record.version, record.expires)?;
         let bytes = record.rebuild(&body).map_err(write_error)?;
         Ok((layout::role(&self.index, &record.role, record.version), bytes))
+    }
+
+    /// Every role with its version, expiry and keys, and whether people sign it; the bins as one, by the highest
+    /// version and the first expiry.
+    pub(super) fn roles(&self) -> Vec<(String, u64, Time, RoleKeys, bool)> {
+        let (offline, none) = (self.repository.offline(), RoleKeys::new(Vec::new(), 1));
+        let root = offline.root();
+        let of = |top: Top| root.roles.get(&top).unwrap_or(&none).clone();
+        let (targets, bins) = offline.versions();
+        let versions = [root.version, targets, bins];
+        let keys = [of(Top::Root), of(Top::Targets), offline.holders_of_bins().unwrap_or(&none).clone()];
+        let people = offline.expiries().into_iter().zip(versions).zip(keys);
+        let mut roles: Vec<_> =
+            people.map(|(((role, expires), version), keys)| (role.to_owned(), version, expires, keys, true)).collect();
+        for top in [Top::Snapshot, Top::Timestamp] {
+            if let Some(record) = self.records.get(top.name()) {
+                roles.push((record.role.clone(), record.version, record.expires, of(top), false));
+            }
+        }
+        let lines = (0..self.count()).filter_map(|bin| self.repository.line(bin));
+        let bin = lines
+            .reduce(|one, two| Line { version: one.version.max(two.version), expires: one.expires.min(two.expires) });
+        roles.extend(bin.map(|line| ("bin".to_owned(), line.version, line.expires, offline.bin_keys().clone(), false)));
+        roles
     }
 
     /// How many bins there are.
@@ -314,6 +338,17 @@ impl KeysAtHand {
         let known = role.keyids.iter().filter_map(|keyid| self.0.get(keyid));
         known.take(role.threshold as usize).map(|signer| &**signer).collect()
     }
+
+    /// An online role whose keys are not all at hand.
+    fn missing(&self, offline: &Offline) -> Option<&'static str> {
+        let lacks = |role: &RoleKeys| (self.of(role).len() as u64) < role.threshold;
+        if lacks(offline.bin_keys()) {
+            return Some("the bins");
+        }
+        let roles = &offline.root().roles;
+        let top = [Top::Snapshot, Top::Timestamp].into_iter().find(|top| roles.get(top).is_none_or(lacks));
+        top.map(Top::name)
+    }
 }
 
 impl Signing {
@@ -368,13 +403,7 @@ impl Signing {
     }
 
     fn missing_key(&self) -> Option<&'static str> {
-        let root = self.repository.offline().root();
-        let lacks = |role: &RoleKeys| (self.keys.of(role).len() as u64) < role.threshold;
-        let top = |top: Top| root.roles.get(&top).is_none_or(lacks);
-        if lacks(self.repository.offline().bin_keys()) {
-            return Some("the bins");
-        }
-        [Top::Snapshot, Top::Timestamp].into_iter().find(|one| top(*one)).map(|one| one.name())
+        self.keys.missing(self.repository.offline())
     }
 
     /// Signs a set: these changes, and these bins although nothing in them changed. Nothing is changed by it.
@@ -481,5 +510,7 @@ fn sign_all(
     Ok(Resigned { records, commit })
 }
 
+mod adopting;
 mod founding;
+pub(super) use adopting::{Pending, adopt};
 pub(super) use founding::found;

@@ -201,6 +201,11 @@ impl Offline {
         (self.targets.version, self.bins_role.version)
     }
 
+    /// Who signs `bins`.
+    pub fn holders_of_bins(&self) -> Option<&RoleKeys> {
+        self.targets.delegations.as_ref().and_then(|delegations| delegations.keys_of(BINS))
+    }
+
     /// Who signs for the bins.
     pub fn bin_keys(&self) -> &RoleKeys {
         &self.bin_keys
