@@ -118,6 +118,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// The signed repository: keys, expiry, rotations (PEP 458).
+    Tuf {
+        #[command(subcommand)]
+        command: TufCommand,
+    },
     /// The command line of the public TUF client conformance suite.
     #[command(hide = true)]
     TufClient(TufClient),
@@ -459,4 +464,88 @@ pub(crate) enum JobsCommand {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// People who hold keys.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Holders {
+    /// A file with a holder's public key, as `tuf key` prints it; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) holder: Vec<PathBuf>,
+    /// How many of them must sign.
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) threshold: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TufCommand {
+    /// Choose who holds the keys: dev, both in the data folder, is made by the first start; the others give the offline
+    /// roles to people, and print the event that they sign.
+    Init {
+        #[arg(long, default_value = "dev", value_parser = ["dev", "team", "pep458"])]
+        profile: String,
+        #[command(flatten)]
+        holders: Holders,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Signers, thresholds, days left. Exit 1 when something expires soon.
+    Status {
+        /// One index; all of them when absent.
+        #[arg(long = "in", value_name = "NAME")]
+        index: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Replace the online key, or the holders of the root. Prints an event where people must sign.
+    Rotate {
+        #[arg(value_parser = ["online", "root"])]
+        what: String,
+        #[command(flatten)]
+        holders: Holders,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Divide the targets among another number of bins.
+    Rebin {
+        /// A power of two.
+        #[arg(value_name = "N")]
+        count: u64,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Sign the offline roles for another year.
+    Renew {
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Sign an event. Needs no installation: any machine will do, in any order.
+    Sign {
+        event: PathBuf,
+        /// The key's file.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Bring the signed copies of an event back; it takes effect when nobody's signature is missing.
+    Submit {
+        #[arg(required = true, value_name = "EVENT")]
+        events: Vec<PathBuf>,
+        /// The profile that it makes.
+        #[arg(long, value_parser = ["dev", "team", "pep458"])]
+        profile: Option<String>,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make a holder's key in a new file, and print its public half.
+    Key { file: PathBuf },
 }

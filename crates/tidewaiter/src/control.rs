@@ -15,7 +15,8 @@ use crate::commands::execute;
 use crate::place::control_path;
 
 /// Largest request, in bytes, and how long it may take to come.
-const REQUEST_BYTES_MAX: u64 = 1 << 20;
+/// The largest are signing events: the delegations of 16,384 classic bins, of two versions, take 6 MB.
+const REQUEST_BYTES_MAX: u64 = 64 << 20;
 const REQUEST_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 /// Largest answer, in bytes.
 const MESSAGE_BYTES_MAX: u64 = 64 << 20;
@@ -36,6 +37,15 @@ pub(crate) enum Request {
     Scrub { index: Option<String> },
     Doctor,
     Inspection(Ask),
+    Tuf(TufAsk),
+}
+
+/// What an operator asks about the signed repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum TufAsk {
+    Status { index: Option<String> },
+    Propose { index: String, change: index::ops::ceremony::Change },
+    Submit { index: String, events: Vec<String>, profile: Option<String> },
 }
 
 /// What an operator asks about the inspection.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use index::Installation;
 use index::model::IndexName;
+use index::ops::ceremony;
 use index::store::indexes::IndexRow;
 
 use crate::cache::SiteCache;
@@ -47,7 +49,14 @@ struct Inner {
     descriptions: Descriptions,
     indexes: RwLock<BTreeMap<String, IndexRow>>,
     anonymous_checks: tokio::sync::Semaphore,
+    signing: tokio::sync::Mutex<Option<(Instant, SigningState)>>,
 }
+
+/// Index, role and when it expires, in seconds since the Unix epoch; and what needs a person.
+pub(crate) type SigningState = (Vec<(String, String, i64)>, Vec<String>);
+
+/// How old the answer may be that machines are given about signing: it is asked for often and changes by the hour.
+const SIGNING_AGE_MAX: Duration = Duration::from_secs(10);
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -71,6 +80,7 @@ impl App {
             descriptions,
             indexes: RwLock::default(),
             anonymous_checks: tokio::sync::Semaphore::new(ANONYMOUS_CHECKS_MAX),
+            signing: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -116,6 +126,30 @@ impl App {
             indexes.insert(row.name().as_str().to_owned(), row);
         }
         indexes.get(name.as_str()).cloned().ok_or_else(|| Failure::not_found("There is no such index."))
+    }
+
+    /// When roles expire, and what needs a person. Nothing when the ledger does not answer: whoever asks whether the
+    /// server is ready wants to know about reads.
+    pub(crate) async fn signing(&self) -> SigningState {
+        let mut known = self.0.signing.lock().await;
+        if let Some((at, state)) = &*known
+            && at.elapsed() < SIGNING_AGE_MAX
+        {
+            return state.clone();
+        }
+        let installation = self.installation();
+        let (Ok(all), Ok(warnings)) =
+            (ceremony::status(installation, None).await, ceremony::warnings(installation).await)
+        else {
+            return SigningState::default();
+        };
+        let roles = all.into_iter().flat_map(|status| {
+            let index = status.index.to_string();
+            status.roles.into_iter().map(move |role| (index.clone(), role.role, role.expires.seconds()))
+        });
+        let state = (roles.collect(), warnings);
+        *known = Some((Instant::now(), state.clone()));
+        state
     }
 
     /// Reads the heads that other nodes wrote, so that this node's cache is at most a second old. Runs for ever.

@@ -23,13 +23,19 @@ pub(crate) struct Metrics {
     jobs: Family<Labels, Gauge>,
     open: Gauge<i64, std::sync::atomic::AtomicI64>,
     sandbox: Gauge<i64, std::sync::atomic::AtomicI64>,
+    expires: Family<Labels, Gauge>,
     requests: Counter<u64, AtomicU64>,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("tidewaiter");
-        let (uploads, jobs) = (Family::default(), Family::default());
+        let (uploads, jobs, expires) = (Family::default(), Family::default(), Family::default());
+        registry.register(
+            "tuf_expires_timestamp_seconds",
+            "When a signed role expires, in seconds since the Unix epoch; of the bins, the first",
+            Family::clone(&expires),
+        );
         let (open, sandbox, requests) = (Gauge::default(), Gauge::default(), Counter::default());
         registry.register("verdicts_open", "Verdicts that wait for a person", Gauge::clone(&open));
         registry.register("uploads", "Uploads by outcome", Family::clone(&uploads));
@@ -40,7 +46,7 @@ impl Metrics {
             Gauge::clone(&sandbox),
         );
         registry.register("requests", "Requests answered", Counter::clone(&requests));
-        Self { registry, uploads, jobs, open, sandbox, requests }
+        Self { registry, uploads, jobs, open, sandbox, expires, requests }
     }
 
     pub(crate) fn upload(&self, accepted: bool) {
@@ -64,6 +70,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let confinement = installation.confinement();
     let body = json!({
         "ready": true,
+        "warnings": app.signing().await.1,
         "uploads": installation.uploads_refused().map_or("on", |why| why),
         "sandbox": {
             "strong": confinement.is_strong(),
@@ -96,6 +103,10 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
             metrics.open.set(count);
         }
         Err(error) => tracing::error!(%error, "cannot count the verdicts"),
+    }
+    metrics.expires.clear();
+    for (index, role, expires) in app.signing().await.0 {
+        metrics.expires.get_or_create(&vec![("index", index), ("role", role)]).set(expires);
     }
     let mut text = String::new();
     if encode(&mut text, &metrics.registry).is_err() {

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod browse;
+pub mod ceremony;
 pub mod checks;
 pub mod indexes;
 mod inspect;
@@ -14,6 +15,8 @@ pub mod projects;
 mod publish;
 pub mod rebuild;
 pub mod scrub;
+mod signing;
+mod site;
 #[cfg(test)]
 mod tests;
 pub mod upload;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use index::ops::{verdicts, workers};
+use index::ops::{ceremony, verdicts, workers};
 use index::{Installation, Result};
 
 /// Examines an installation; exit code 1 when something needs a person.
@@ -44,6 +44,10 @@ pub(super) async fn examine(installation: &Arc<Installation>) -> Result<(String,
         } else {
             let _ = writeln!(out, "jobs: {count} {kind} waiting");
         }
+    }
+    for warning in ceremony::warnings(installation).await? {
+        bad = true;
+        let _ = writeln!(out, "signing: {warning}");
     }
     let open = verdicts::open_count(installation).await?;
     if open > 0 {

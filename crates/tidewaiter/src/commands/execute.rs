@@ -10,7 +10,7 @@ use index::{Error, Installation, Result};
 use packaging::NormalizedName;
 use packaging::simple::time_text;
 
-use super::{doctor, inspection};
+use super::{doctor, inspection, tuf};
 use crate::control::{Answer, Request, Which};
 
 const OPERATOR: &str = "operator";
@@ -76,6 +76,7 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
         Request::Scrub { index: only } => run_scrub(installation, only.as_deref()).await,
         Request::Doctor => doctor::examine(installation).await,
         Request::Inspection(ask) => inspection::attempt(installation, ask).await,
+        Request::Tuf(ask) => tuf::attempt(installation, ask).await,
     }
 }
 

@@ -6,6 +6,7 @@ mod execute;
 mod inspect;
 mod inspection;
 mod rebuild;
+mod tuf;
 mod tuf_client;
 
 use std::io::Read;
@@ -44,6 +45,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Verdicts { command } => inspection::verdicts(command).await,
         Command::Checks { command } => inspection::checks(command).await,
         Command::Jobs { command } => inspection::jobs(command).await,
+        Command::Tuf { command } => tuf::run(command).await,
         Command::TufClient(options) => tuf_client::run(options).await,
     }
 }

@@ -196,6 +196,21 @@ impl Offline {
         &self.bins
     }
 
+    /// The versions of `targets` and `bins`.
+    pub fn versions(&self) -> (u64, u64) {
+        (self.targets.version, self.bins_role.version)
+    }
+
+    /// Who signs `bins`.
+    pub fn holders_of_bins(&self) -> Option<&RoleKeys> {
+        self.targets.delegations.as_ref().and_then(|delegations| delegations.keys_of(BINS))
+    }
+
+    /// Who signs for the bins.
+    pub fn bin_keys(&self) -> &RoleKeys {
+        &self.bin_keys
+    }
+
     /// When root, `targets` and `bins` expire, for whoever must raise the alarm in time.
     pub fn expiries(&self) -> [(&'static str, Time); 3] {
         [

@@ -1,0 +1,153 @@
+//! Taking over offline roles that people signed: a rotation, other bins, a renewal. Its own commit under its own serial.
+//!
+//! Where the key or the division of the bins changed, every bin is signed anew; as at the founding, bins are written
+//! before the commit, as nothing names them yet, and the rest follows from the ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tuf::role::Top;
+use tuf::write::{BINS, Issue, Record, Repository};
+
+use super::write_error;
+use super::{InForce, KeysAtHand, Resigned, Signing, commit, lifetimes, role_path, sign_all, targets_of, time};
+use crate::store::signing::{self as rows, TargetRow};
+use crate::store::{Tx, audit};
+use crate::{Error, Installation, Result, failpoint};
+
+/// Offline roles that have all their signatures; those that are absent stay as they are.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Pending {
+    /// Who holds the keys from then on.
+    pub(crate) profile: String,
+    pub(crate) root: Option<String>,
+    pub(crate) targets: Option<String>,
+    pub(crate) bins: Option<String>,
+    /// By how much versions go up, beyond what a thief of the keys may have signed.
+    pub(crate) jump: u64,
+    /// Who brought it, for the audit.
+    pub(crate) actor: String,
+}
+
+impl Pending {
+    /// The repository under these roles.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when they do not follow on what is in force.
+    pub(crate) fn adopt(&self, in_force: &InForce) -> Result<Repository> {
+        let or = |new: &Option<String>, old: &[u8]| new.as_ref().map_or_else(|| old.to_vec(), |new| new.clone().into());
+        let root = in_force.roots.last().map(|(_, body)| body.as_slice()).unwrap_or_default();
+        let (root, targets) = (or(&self.root, root), or(&self.targets, &in_force.targets));
+        let adopted = in_force.repository.adopt(&root, &targets, &or(&self.bins, &in_force.bins), self.jump);
+        adopted.map_err(|error| Error::Conflict(format!("The signed roles do not follow on those in force: {error}.")))
+    }
+}
+
+/// What the commit of an adoption stores.
+pub(crate) struct Adopted {
+    pending: Pending,
+    repository: Repository,
+    records: Vec<Record>,
+    gone: Vec<String>,
+    superseded: Vec<String>,
+}
+
+/// Signs everything anew that must be, under pending roles.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the new online keys are not at hand.
+pub(crate) async fn adopt(
+    installation: &Arc<Installation>,
+    tx: &mut Tx,
+    in_force: &InForce,
+    pending: Pending,
+) -> Result<Adopted> {
+    let repository = pending.adopt(in_force)?;
+    let keys = KeysAtHand(installation.signing_keys.load(&in_force.index)?);
+    if let Some(role) = keys.missing(repository.offline()) {
+        return Err(Error::Unavailable(format!(
+            "the new key that signs {role} is not in {}",
+            installation.signing_keys.of(&in_force.index).display()
+        )));
+    }
+    let unsigned: BTreeSet<u32> = repository.unsigned().collect();
+    let mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
+    for bin in &unsigned {
+        let held = targets_of(tx, in_force.index_id, repository.bins().bits(), *bin).await?;
+        bins.insert(*bin, held.into_iter().map(|row| (row.path.clone(), row)).collect());
+    }
+    let now = time(installation.clock.now_us());
+    let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: BTreeMap::new() };
+    let (of, index, next) = (Arc::clone(installation), in_force.index.clone(), repository.clone());
+    let is_anew = !unsigned.is_empty();
+    let signed = tokio::task::spawn_blocking(move || {
+        if !is_anew {
+            return Ok(Resigned { records: Vec::new(), commit: commit(&next, &keys, &bins, &issue)? });
+        }
+        let signed = sign_all(&next, &keys, bins, &issue, &of.blobs, &index)?;
+        of.blobs.sync()?;
+        Ok::<_, Error>(signed)
+    });
+    let Resigned { mut records, commit } = signed.await.map_err(|e| Error::Internal(e.to_string()))??;
+    failpoint::reach("adopt.signed");
+    records.extend(commit.written().map(|written| written.record.clone()));
+    let names: BTreeSet<String> = records.iter().map(|record| record.role.clone()).collect();
+    let old = &in_force.repository;
+    let top = [Top::Snapshot.name(), Top::Timestamp.name()];
+    let gone: Vec<String> = match is_anew {
+        true => in_force.records.keys().filter(|role| !names.contains(*role)).cloned().collect(),
+        false => Vec::new(),
+    };
+    let replaced = in_force.records.values().filter(|record| {
+        let is_timestamp = record.role == top[1];
+        !is_timestamp && (names.contains(&record.role) || gone.contains(&record.role))
+    });
+    let mut superseded: Vec<String> = replaced.map(|record| role_path(&record.role, record.version)).collect();
+    let ((old_targets, old_bins), (new_targets, new_bins)) =
+        (old.offline().versions(), repository.offline().versions());
+    superseded.extend((old_targets != new_targets).then(|| role_path(Top::Targets.name(), old_targets)));
+    superseded.extend((old_bins != new_bins).then(|| role_path(BINS, old_bins)));
+    Ok(Adopted { pending, repository, records, gone, superseded })
+}
+
+impl Adopted {
+    /// The adoption's part of its transaction.
+    pub(crate) fn store(&self, tx: &mut Tx, index_id: i64, now_us: i64) {
+        let Self { pending, repository, records, gone, superseded } = self;
+        let offline = repository.offline();
+        let (targets, bins) = offline.versions();
+        let parts = [
+            ("root", offline.root().version, &pending.root),
+            (Top::Targets.name(), targets, &pending.targets),
+            (BINS, bins, &pending.bins),
+        ];
+        let mut versions = BTreeMap::new();
+        for (role, version, body) in parts {
+            if let Some(body) = body {
+                rows::insert_offline(tx, index_id, role, version, body.as_bytes());
+                versions.insert(role, version);
+            }
+        }
+        for role in gone {
+            rows::drop_online(tx, index_id, role);
+        }
+        for record in records {
+            rows::set_online(tx, index_id, record);
+        }
+        for path in superseded {
+            rows::supersede(tx, index_id, path, now_us);
+        }
+        rows::taken(tx, index_id, &pending.profile);
+        let detail = json!({ "profile": pending.profile, "roles": versions, "signed_anew": records.len() });
+        audit::note(tx, Some(index_id), now_us, &pending.actor, "tuf.adopt", "root", detail);
+    }
+}
+
+impl Signing {
+    /// The pending roles of an index, if there are any.
+    pub(crate) fn pending(row: &rows::RepositoryRow) -> Result<Option<Pending>> {
+        row.pending.as_deref().map(|text| serde_json::from_str(text).map_err(write_error)).transpose()
+    }
+}
