@@ -78,15 +78,15 @@ impl World {
         Self { answers, base, log, path, folder, store }
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> Arc<Source> {
         let fetcher = Fetcher::new(None, Patience::default()).expect("a fetcher");
         // Without a slash at its end, as people write it.
-        Source::new(self.base.join("metadata").expect("a URL"), fetcher)
+        Arc::new(Source::new(self.base.join("metadata").expect("a URL"), fetcher))
     }
 
     async fn download(&self, path: &str) -> Result<Option<Vec<u8>>, ClientError> {
         let source = self.source();
-        let mut session = Session::start(&source, &self.store, NOW, Limits::default()).await?;
+        let session = Session::start(&source, &self.store, NOW, Limits::default()).await?;
         let Some(file) = session.target(path).await? else { return Ok(None) };
         let base = self.base.join("targets").expect("a URL");
         let place = session.download(path, &file, &base, self.folder.path()).await?;
