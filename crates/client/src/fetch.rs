@@ -105,7 +105,8 @@ pub struct Answer<'a> {
     fetcher: &'a Fetcher,
     connection: Option<(String, Sender)>,
     body: Incoming,
-    started: Instant,
+    /// How long the other side was waited for; not how long the reader took.
+    waited: Duration,
     count: u64,
     bytes_max: u64,
     is_gzip: bool,
@@ -121,13 +122,17 @@ impl Answer<'_> {
     /// The next piece; none at the end, after which the connection serves the next request.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, FetchError> {
         let patience = self.fetcher.patience;
-        while let Some(frame) = timeout(patience.idle(), self.body.frame()).await.map_err(|_| FetchError::Slow)? {
+        loop {
+            let started = Instant::now();
+            let frame = timeout(patience.idle(), self.body.frame()).await.map_err(|_| FetchError::Slow)?;
+            self.waited += started.elapsed();
+            let Some(frame) = frame else { break };
             let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
             self.count += piece.len() as u64;
             if self.count > self.bytes_max {
                 return Err(FetchError::TooLong(self.bytes_max));
             }
-            if patience.is_slow(self.started.elapsed(), self.count) {
+            if patience.is_slow(self.waited, self.count) {
                 return Err(FetchError::Slow);
             }
             return Ok(Some(piece));
@@ -224,7 +229,8 @@ impl Fetcher {
             Some(_) => return Err(FetchError::Broken("it sends an encoding that was not asked for".to_owned())),
         };
         let connection = Some((origin, sender));
-        Ok(Answer { fetcher: self, connection, body: answer.into_body(), started, count: 0, bytes_max, is_gzip })
+        let (body, waited) = (answer.into_body(), started.elapsed());
+        Ok(Answer { fetcher: self, connection, body, waited, count: 0, bytes_max, is_gzip })
     }
 
     fn keep(&self, origin: String, sender: Sender) {

@@ -7,6 +7,7 @@ mod inspect;
 mod inspection;
 mod rebuild;
 mod tuf_client;
+mod verified;
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -45,6 +46,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Checks { command } => inspection::checks(command).await,
         Command::Jobs { command } => inspection::jobs(command).await,
         Command::TufClient(options) => tuf_client::run(options).await,
+        Command::Run(options) => verified::run(options).await,
+        Command::Proxy(options) => verified::proxy(options).await,
+        Command::Verify(options) => verified::verify(options).await,
     }
 }
 
