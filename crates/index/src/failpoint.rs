@@ -9,15 +9,20 @@ pub const FAILPOINTS: &[&str] = &[
     "inspect.judged",
     "inspect.concluded",
     "publish.rendered",
+    "publish.signed",
     "publish.committed",
     "publish.linked",
     "publish.moved",
     "publish.write-once",
+    "publish.roles",
     "publish.pages",
+    "publish.timestamp",
     "publish.head",
     "publish.withdrawn",
     "publish.checkpointed",
     "list.written",
+    "found.signed",
+    "found.committed",
 ];
 
 /// Kills this process when the environment names this place (debug builds only: a release build has no

@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod clock;
 mod error;
 pub mod failpoint;
+pub mod keys;
 pub mod model;
 pub mod ops;
 pub mod policy;
@@ -32,6 +33,7 @@ use policy::verdict::Policy;
 use store::Store;
 use store::jobs::JobKind;
 use token::TokenSecret;
+pub use tuf::write::{BITS_MAX, CLASSIC_BITS_MAX, Shape};
 
 /// When a file is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,15 @@ pub enum Backlog {
     Hold,
     /// It is published, queued for a person, and inspected later.
     Publish,
+}
+
+/// How a repository divides its targets at its founding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bins {
+    /// How the bins are delegated to.
+    pub shape: Shape,
+    /// Of 2^bits bins.
+    pub bits: u32,
 }
 
 /// What an operator can set that the verbs need to know.
@@ -84,6 +95,10 @@ pub struct Settings {
     pub uploads: bool,
     /// Where the world reaches this server, for absolute links; never taken from a request.
     pub public_url: Option<String>,
+    /// How the repository of an index that is made from now on divides its targets.
+    pub bins: Bins,
+    /// How long superseded pages and roles stay for clients that work with an older snapshot, in seconds.
+    pub superseded_seconds: u64,
 }
 
 impl Default for Settings {
@@ -104,6 +119,8 @@ impl Default for Settings {
             allow_weak_sandbox: false,
             uploads: true,
             public_url: None,
+            bins: Bins { shape: Shape::Succinct, bits: 10 },
+            superseded_seconds: 3_600,
         }
     }
 }
@@ -170,6 +187,8 @@ pub struct Installation {
     secret: TokenSecret,
     sandbox: Option<Arc<Sandbox>>,
     confinement: Mutex<Option<Confinement>>,
+    /// Where private keys are.
+    pub signing_keys: keys::KeyFolder,
     /// Who this process is to other nodes; survives restarts on one data folder.
     node: String,
     passes: Arc<Semaphore>,
@@ -213,6 +232,8 @@ pub struct Parts {
     pub secret: TokenSecret,
     /// Where archives are opened; without one, no upload is taken.
     pub sandbox: Option<Arc<Sandbox>>,
+    /// Where private keys are.
+    pub keys: keys::KeyFolder,
     /// This node's name.
     pub node: String,
 }
@@ -220,7 +241,7 @@ pub struct Parts {
 impl Installation {
     /// Puts the parts together and makes the index `main` when there is none.
     pub async fn new(parts: Parts) -> Result<Arc<Self>> {
-        let Parts { store, blobs, clock, entropy, settings, secret, sandbox, node } = parts;
+        let Parts { store, blobs, clock, entropy, settings, secret, sandbox, keys, node } = parts;
         let checks = Arc::new(Semaphore::new(settings.passes_max.max(1)));
         let passes = Arc::new(Semaphore::new(settings.passes_max.max(1) + 1));
         let installation = Arc::new(Self {
@@ -232,6 +253,7 @@ impl Installation {
             secret,
             sandbox,
             confinement: Mutex::new(None),
+            signing_keys: keys,
             node,
             passes,
             checks,

@@ -6,8 +6,10 @@ use std::io::Write;
 
 use packaging::metadata::{self, CoreMetadata, Field};
 use packaging::simple::{self, FileEntry, PageHead, Yanked};
-use packaging::{NormalizedName, ProjectStatus, Version};
+use packaging::{NormalizedName, ProjectStatus, Sha256, Version};
 use serde_json::{Value, json};
+use sha2::Digest;
+use tuf::layout::Target;
 
 use crate::blobs::{Key, layout};
 use crate::model::{FileKind, IndexName};
@@ -155,7 +157,32 @@ pub fn project_pages(view: &ProjectView, releases: &BTreeMap<String, Option<Core
         let body = metadata.as_ref().map(|metadata| legacy_json(view, version, files_of(version), metadata, false));
         pages.push((layout::legacy_release(index, name, version), body));
     }
-    with_gzip(pages)
+    let mut objects = with_gzip(pages);
+    // The page once more under its content: who follows an older snapshot goes on finding the page it names.
+    let page = layout::page(index, name, "json");
+    let signed: Vec<Object> = objects
+        .iter()
+        .find_map(|(key, body)| Some(Sha256::new(sha2::Sha256::digest(body.as_ref().filter(|_| *key == page)?).into())))
+        .map(|sha256| layout::page_target(index, name, &sha256))
+        .into_iter()
+        .flat_map(|target| {
+            let body = |of: &Key| objects.iter().find(|(key, _)| key == of).and_then(|(_, body)| body.clone());
+            [(target.gzip(), body(&page.gzip())), (target, body(&page))]
+        })
+        .collect();
+    objects.extend(signed);
+    objects.push((layout::target_paths(index, name), Some(target_paths(view))));
+    objects
+}
+
+/// Which targets a project has: a convenience that nobody trusts.
+fn target_paths(view: &ProjectView) -> Vec<u8> {
+    let project = view.name.as_str();
+    let files = view.files.iter().map(|file| Target::Distribution { project, filename: &file.filename }.path());
+    let paths: Vec<String> = std::iter::once(Target::Page { project }.path()).chain(files).collect();
+    let mut out = json!({ "targets": paths }).to_string().into_bytes();
+    out.push(b'\n');
+    out
 }
 
 /// Each page and its gzip form. A large page is compressed on a thread of its own: a project of 15,000 files has
@@ -193,7 +220,8 @@ pub fn page_objects(key: Key, body: Vec<u8>) -> Vec<Object> {
     with_gzip(vec![(key, Some(body))])
 }
 
-fn gzip(body: &[u8]) -> Vec<u8> {
+/// The gzip form of a body: the same for the same body.
+pub fn gzip(body: &[u8]) -> Vec<u8> {
     let level =
         if body.len() > GZIP_FAST_OVER_BYTES { flate2::Compression::fast() } else { flate2::Compression::new(6) };
     // No name and no time in the header: the same body gives the same bytes.

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::blobs::Blobs;
 use crate::clock::{Clock, Entropy};
+use crate::keys::KeyFolder;
 use crate::store::Store;
 use crate::token::TokenSecret;
 use crate::{Installation, Parts, Settings};
@@ -46,6 +47,7 @@ pub(crate) async fn installation(engine: &Engine, settings: Settings) -> Arc<Ins
         settings,
         secret: TokenSecret::new([7; 32]),
         sandbox: Some(Arc::new(sandbox)),
+        keys: KeyFolder::new(engine.folder.path().join("keys")),
         node: "node-1".into(),
     };
     let installation = Installation::new(parts).await.expect("an installation");

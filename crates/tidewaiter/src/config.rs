@@ -81,6 +81,24 @@ pub(crate) const ROWS: &[Row] = &[
         "",
         "A PostgreSQL URL, as `postgres://user@host/name`. Without it the ledger is SQLite in the data folder.",
     ),
+    row(
+        "tuf.bins",
+        Kind::Number,
+        "1024",
+        "Among how many bins an index that is made from now on divides its signed targets: a power of two, 2 to 65536 (16384 where they are classic). `tidewaiter tuf rebin` changes it later.",
+    ),
+    row(
+        "tuf.shape",
+        Kind::Text,
+        "succinct",
+        "`succinct`: less than a kilobyte says which bins there are (TAP 15). `classic`: for clients that know TUF 1.0 alone; 180 bytes a bin.",
+    ),
+    row(
+        "tuf.superseded",
+        Kind::Time,
+        "1h",
+        "How long superseded pages and roles stay in the site, for clients and mirrors at work with an older snapshot. Roots stay for ever.",
+    ),
     row("upload.enabled", Kind::Flag, "true", "Whether uploads are taken."),
     row(
         "upload.wait",

@@ -6,6 +6,7 @@
 //! index.db      the ledger, unless it is on PostgreSQL
 //! blobs/        files and pages
 //! secret        32 bytes from which every token's key is derived (0600)
+//! keys/         private keys of the signed repositories, one folder an index (0600)
 //! node          this node's name
 //! ```
 
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use index::blobs::Blobs;
 use index::clock::{Clock, Entropy};
+use index::keys::KeyFolder;
 use index::store::Store;
 use index::token::TokenSecret;
 use index::{Installation, Parts};
@@ -141,6 +143,7 @@ pub(crate) async fn open(settings: &Settings, sandbox: Option<Arc<Sandbox>>) -> 
         settings: settings.index.clone(),
         secret: TokenSecret::new(secret),
         sandbox,
+        keys: KeyFolder::new(data.join("keys")),
         node: packaging::hash::hex(&node[..8]),
     };
     Ok(Installation::new(parts).await?)

@@ -10,7 +10,7 @@ use inspect::{Limits, SandboxLimits};
 use web::WebSettings;
 
 use index::policy::verdict::{POLICY_BYTES_MAX, Policy};
-use index::{Backlog, Gate};
+use index::{BITS_MAX, Backlog, Bins, CLASSIC_BITS_MAX, Gate, Shape};
 
 use crate::cli::Place;
 use crate::config::Values;
@@ -64,12 +64,7 @@ impl Settings {
             listen: values.text("server.listen").parse().context("'server.listen' must be an address and a port")?,
             ledger_url: values.optional("ledger.url"),
             tls,
-            log_json: match values.text("log.format") {
-                "auto" => None,
-                "json" => Some(true),
-                "text" => Some(false),
-                other => bail!("'log.format' = '{other}' is none of auto, text, json"),
-            },
+            log_json: log_json(values)?,
             log_level: values.text("log.level").to_owned(),
             sandbox: SandboxLimits {
                 memory_bytes_max: values.bytes("sandbox.memory"),
@@ -103,6 +98,8 @@ impl Settings {
                 allow_weak_sandbox: values.flag("sandbox.allow_weak"),
                 uploads: values.flag("upload.enabled"),
                 public_url,
+                bins: bins(values)?,
+                superseded_seconds: values.time_ms("tuf.superseded") / 1_000,
             },
             web: WebSettings {
                 page_shared_seconds: values.time_ms("server.page_shared_time") / 1_000,
@@ -112,6 +109,27 @@ impl Settings {
             },
         })
     }
+}
+
+fn log_json(values: &Values) -> Result<Option<bool>> {
+    Ok(match values.text("log.format") {
+        "auto" => None,
+        "json" => Some(true),
+        "text" => Some(false),
+        other => bail!("'log.format' = '{other}' is none of auto, text, json"),
+    })
+}
+
+fn bins(values: &Values) -> Result<Bins> {
+    let (shape, bits_max) = match values.text("tuf.shape") {
+        "succinct" => (Shape::Succinct, BITS_MAX),
+        "classic" => (Shape::Classic, CLASSIC_BITS_MAX),
+        other => bail!("'tuf.shape' = '{other}' is none of succinct, classic"),
+    };
+    let count = values.number("tuf.bins");
+    let bits = count.checked_ilog2().filter(|bits| count.is_power_of_two() && (1..=bits_max).contains(bits));
+    let bits = bits.with_context(|| format!("'tuf.bins' = {count} is no power of two from 2 to {}", 1 << bits_max))?;
+    Ok(Bins { shape, bits })
 }
 
 /// The text of a policy, within its limit.

@@ -11,6 +11,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use index::blobs::layout;
+use index::model::IndexName;
 use packaging::Sha256;
 
 use crate::app::App;
@@ -29,26 +30,45 @@ enum Source {
 
 /// `GET /files/{aa}/{sha256}/{filename}`: visible exactly while the site holds it.
 pub(crate) async fn file(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
-    match find(&app, &site).await {
-        Ok(Some((source, size, etag))) => respond(source, size, etag, request.headers()),
-        Ok(None) => not_found(request.headers()),
-        Err(failure) => failure.answer(request.headers()),
+    let (Some(folder), Some(hex), Some(filename)) = (site.param("aa"), site.param("sha256"), site.param("filename"))
+    else {
+        return not_found(request.headers());
+    };
+    let Ok(sha256) = hex.parse::<Sha256>() else { return not_found(request.headers()) };
+    // One spelling of each URL: a digest in capitals or another folder is no file.
+    if sha256.to_string() != hex || folder != hex[..2] {
+        return not_found(request.headers());
+    }
+    of_site(&app, &site.index, &sha256, &filename, request.headers()).await
+}
+
+/// A file of the site, or the metadata beside it.
+pub(crate) async fn of_site(
+    app: &App,
+    index: &IndexName,
+    sha256: &Sha256,
+    filename: &str,
+    headers: &HeaderMap,
+) -> Response {
+    match find(app, index, sha256, filename).await {
+        Ok(Some((source, size, etag))) => respond(source, size, etag, headers),
+        Ok(None) => not_found(headers),
+        Err(failure) => failure.answer(headers),
     }
 }
 
-async fn find(app: &App, site: &Site) -> Result<Option<(Source, u64, HeaderValue)>, Failure> {
-    let (Some(folder), Some(hex), Some(filename)) = (site.param("aa"), site.param("sha256"), site.param("filename"))
-    else {
-        return Ok(None);
-    };
-    let Ok(sha256) = hex.parse::<Sha256>() else { return Ok(None) };
-    // One spelling of each URL: a digest in capitals or another folder is no file.
-    let plain = filename.strip_suffix(".metadata").unwrap_or(&filename);
-    if sha256.to_string() != hex || folder != hex[..2] || plain.parse::<packaging::DistFilename>().is_err() {
+async fn find(
+    app: &App,
+    index: &IndexName,
+    sha256: &Sha256,
+    filename: &str,
+) -> Result<Option<(Source, u64, HeaderValue)>, Failure> {
+    let plain = filename.strip_suffix(".metadata").unwrap_or(filename);
+    if plain.parse::<packaging::DistFilename>().is_err() {
         return Ok(None);
     }
-    let key = layout::site_file(&site.index, &sha256, &filename);
-    let etag = HeaderValue::try_from(format!("\"{hex}{}\"", if plain == filename { "" } else { "-metadata" }))
+    let key = layout::site_file(index, sha256, filename);
+    let etag = HeaderValue::try_from(format!("\"{sha256}{}\"", if plain == filename { "" } else { "-metadata" }))
         .map_err(|_| Failure::not_found("Not Found"))?;
     if let Some(page) = app.cache().held(&key) {
         return Ok(Some((Source::Memory(page.body.clone()), page.body.len() as u64, etag)));

@@ -17,6 +17,7 @@ mod pages;
 mod routes;
 mod server;
 mod simple;
+mod tuf;
 mod upload;
 
 pub use app::{App, WebSettings};

@@ -13,7 +13,7 @@ use index::model::IndexName;
 
 use crate::app::App;
 use crate::error::Failure;
-use crate::{api, files, inspection, metrics, pages, simple, upload};
+use crate::{api, files, inspection, metrics, pages, simple, tuf, upload};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,10 @@ fn index_routes() -> Vec<Line> {
         ("/pypi/{project}/{version}/json", Anybody, get(simple::legacy_release)),
         ("/pypi/{project}/{version}/json/", Anybody, get(simple::legacy_release)),
         ("/files/{aa}/{sha256}/{filename}", Anybody, get(files::file)),
+        ("/tuf/{role}", Anybody, get(tuf::role)),
+        ("/tuf/paths/{project}", Anybody, get(tuf::paths)),
+        ("/tuf/targets/simple/{hh}/{project}/{page}", Anybody, get(tuf::page)),
+        ("/tuf/targets/p/{hh}/{project}/{file}", Anybody, get(tuf::file)),
         ("/legacy/", Token, post(upload::legacy).get(pages::upload_help)),
         ("/legacy", Anybody, post(upload::add_slash).get(simple::add_slash)),
         ("/api/v1/check", AnybodyOrToken, post(upload::check)),

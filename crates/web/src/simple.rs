@@ -90,7 +90,7 @@ async fn send(app: &App, key: &Key, form: Option<Form>, headers: &HeaderMap) -> 
     }
 }
 
-fn page_response(app: &App, page: &Page, form: Option<Form>, request: &HeaderMap) -> Response {
+pub(crate) fn page_response(app: &App, page: &Page, form: Option<Form>, request: &HeaderMap) -> Response {
     let gzip = page.gzip.as_ref().filter(|_| negotiate::takes_gzip(request));
     let (body, etag) = match gzip {
         Some(gzip) => (gzip, &page.gzip_etag),

@@ -9,6 +9,10 @@
 //! <index>/site/simple/<project>/index.{json,html}[.gz]
 //! <index>/site/pypi/<project>/json[.gz]
 //! <index>/site/pypi/<project>/<version>/json[.gz]
+//! <index>/site/tuf/<version>.<role>.json[.gz]        a signed role
+//! <index>/site/tuf/timestamp.json                    names all of them, written after them
+//! <index>/site/tuf/targets/simple/<hh>/<project>/<sha256>.index.json[.gz]
+//! <index>/site/tuf/paths/<project>.json              the target paths of a project, for clients' convenience
 //! <index>/site/head.json                             written last
 //! ```
 
@@ -16,6 +20,7 @@ use std::fmt;
 
 use packaging::simple::file_path;
 use packaging::{NormalizedName, Sha256};
+use tuf::layout::Target;
 
 use crate::model::IndexName;
 
@@ -37,6 +42,11 @@ impl Key {
     /// Whether this is the list of projects, which no head names.
     pub fn is_list(&self) -> bool {
         self.0.ends_with("/site/simple/index.json") || self.0.ends_with("/site/simple/index.html")
+    }
+
+    /// Whether this object's name holds its hash and nothing takes it away in the same set: a page as a target.
+    pub fn is_page_target(&self) -> bool {
+        self.0.split_once('/').is_some_and(|(_, rest)| rest.starts_with("site/tuf/targets/"))
     }
 
     /// Whether this is a file or its metadata in the public zone, which never change.
@@ -105,6 +115,48 @@ pub fn legacy_project(index: &IndexName, project: &NormalizedName) -> Key {
 /// The older JSON API: a release. `version` is a normalised version, which holds no `/`.
 pub fn legacy_release(index: &IndexName, project: &NormalizedName, version: &str) -> Key {
     Key(format!("{index}/site/pypi/{project}/{version}/json"))
+}
+
+/// The file of a signed role; the timestamp's has no version. Role names of ours need no quoting.
+pub fn role(index: &IndexName, role: &str, version: u64) -> Key {
+    let version = (role != "timestamp").then_some(version);
+    Key(format!("{index}/site/tuf/{}", tuf::layout::role_file(role, version)))
+}
+
+/// An object below `tuf/` by the name of a role's file, `3.bin-07.json`: `None` for what cannot be one.
+pub fn role_file(index: &IndexName, name: &str) -> Option<Key> {
+    let stem = name.strip_suffix(".json")?;
+    let fits = |role: &str| {
+        (1..=64).contains(&role.len())
+            && role.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    let is_role = match stem.split_once('.') {
+        None => stem == "timestamp",
+        Some((version, role)) => version.len() <= 20 && version.bytes().all(|byte| byte.is_ascii_digit()) && fits(role),
+    };
+    is_role.then(|| Key(format!("{index}/site/tuf/{name}")))
+}
+
+/// A project page by its content: write-once, the target that clients of TUF fetch.
+pub fn page_target(index: &IndexName, project: &NormalizedName, sha256: &Sha256) -> Key {
+    let path = Target::Page { project: project.as_str() }.path();
+    Key(format!("{index}/site/{}", superseded_page(&path, &sha256.to_string())))
+}
+
+/// Below the site: the page of a target path by its content.
+pub fn superseded_page(path: &str, sha256: &str) -> String {
+    let folder = path.strip_suffix("index.json").unwrap_or(path);
+    format!("tuf/targets/{folder}{sha256}.index.json")
+}
+
+/// The target paths of a project.
+pub fn target_paths(index: &IndexName, project: &NormalizedName) -> Key {
+    Key(format!("{index}/site/tuf/paths/{project}.json"))
+}
+
+/// An object of the site by its path below it.
+pub fn site_object(index: &IndexName, path: &str) -> Key {
+    Key(format!("{index}/site/{path}"))
 }
 
 /// The head.

@@ -14,6 +14,8 @@ pub mod projects;
 mod publish;
 pub mod rebuild;
 pub mod scrub;
+mod signing;
+mod site;
 #[cfg(test)]
 mod tests;
 pub mod upload;

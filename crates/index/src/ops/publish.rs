@@ -3,10 +3,10 @@
 //! One per index, by a lease whose fence rises with every holder. It takes everything that is ready as one set
 //! of changes.
 //!
-//! 1. One snapshot of the ledger, without the write lock; render with the next serial.
+//! 1. One snapshot of the ledger, without the write lock; render with the next serial, and sign ([`Signing::sign`]).
 //! 2. **Commit 2**: fence, serial and the change counter of every rendered project are checked; published state
 //!    and the redo record are stored. If a project moved meanwhile: again from 1.
-//! 3. Write the site ([`write_site`]): bytes into the site; write-once objects; pages; the lease is checked; the
+//! 3. Write the site ([`write_site`]): bytes into the site; write-once objects and roles; pages; the timestamp; the
 //!    head, last; then bytes that nobody may see any more leave the site.
 //! 4. A checkpoint syncs the site and moves `written_serial`; redo records up to there are no longer needed.
 //!
@@ -19,12 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packaging::simple::{self, ListEntry};
-use packaging::{NormalizedName, ProjectStatus, Sha256};
+use packaging::{NormalizedName, ProjectStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::blobs::{Blobs, layout};
+use super::signing::{self, InForce, Roles, SignedSet, Signing, TargetChange};
+use super::site::{Move, Writing, put_all, sweep, write_site};
+use crate::blobs::layout;
 use crate::failpoint;
 use crate::model::{FileKind, IndexName, is_visible};
 use crate::render::{self, Object, ProjectView};
@@ -32,7 +34,7 @@ use crate::store::files::FileRow;
 use crate::store::jobs::JobKind;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
-use crate::store::{Tx, files, indexes, jobs, projects};
+use crate::store::{self, Tx, files, indexes, jobs, projects};
 use crate::{Error, Installation, News, Publication, Result};
 
 /// Most projects in one set of changes.
@@ -48,6 +50,9 @@ const LEASE_LEFT_US: i64 = 10_000_000;
 pub(super) const HEAD_SERIALS: usize = 32;
 /// Longest that a written set waits for its checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// How often superseded objects are looked for, and how many are taken away at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_MOST: i64 = 1_000;
 /// The list of projects is written at most this often; with many projects, seldom.
 const LIST_EVERY: Duration = Duration::from_millis(250);
 const LIST_EVERY_LARGE: Duration = Duration::from_secs(5);
@@ -62,14 +67,9 @@ struct Record {
     projects: Vec<Rendered>,
     /// Site paths to be written, for the head.
     paths: Vec<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Move {
-    file: i64,
-    sha256: Sha256,
-    filename: String,
-    into_site: bool,
+    /// Bins that were signed.
+    #[serde(default)]
+    bins: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,6 +90,8 @@ pub(super) struct Publisher {
     list_dirty: bool,
     list_written: Option<Instant>,
     unsynced: Option<(i64, Instant)>,
+    signing: Option<Signing>,
+    swept: Option<Instant>,
 }
 
 impl Publisher {
@@ -106,6 +108,8 @@ impl Publisher {
             list_dirty: true,
             list_written: None,
             unsynced: None,
+            signing: None,
+            swept: None,
         }
     }
 
@@ -126,6 +130,7 @@ impl Publisher {
         }
         self.write_list_if_due().await?;
         self.checkpoint_if_due(false).await?;
+        self.sweep_if_due().await?;
         Ok(true)
     }
 
@@ -156,6 +161,7 @@ impl Publisher {
     pub(super) fn forget_lease(&mut self) {
         self.fence = 0;
         self.unsynced = None;
+        self.signing = None;
     }
 
     /// When something must be done although no job comes.
@@ -206,6 +212,9 @@ impl Publisher {
         self.fence = fence;
         self.lease_until_us = now + LEASE_US;
         self.recover().await?;
+        if self.signing.is_none() {
+            self.found().await?;
+        }
         Ok(true)
     }
 
@@ -250,11 +259,12 @@ impl Publisher {
         while self.recent.len() > HEAD_SERIALS {
             self.recent.pop_front();
         }
-        let (mut moves, mut paths) = (Vec::new(), Vec::new());
+        let (mut moves, mut paths, mut bins) = (Vec::new(), Vec::new(), BTreeSet::new());
         let mut rendered: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
         for record in owed {
             paths.extend(record.paths);
             moves.extend(record.moves);
+            bins.extend(record.bins);
             for one in record.projects {
                 rendered.entry(one.project).or_default().extend(one.releases);
             }
@@ -274,6 +284,16 @@ impl Publisher {
             objects.extend(metadata_object(&mut tx, &self.index, &file, file.published).await?);
             standing.push(Move { into_site: file.published, ..one });
         }
+        let mut roles = Roles::default();
+        let in_force = InForce::read(&mut tx, self.index_id, &self.index).await?;
+        if let Some(in_force) = &in_force {
+            roles = in_force.top()?;
+            // Bins that were divided anew since have been signed since.
+            for bin in bins.into_iter().filter(|bin| *bin < in_force.count()) {
+                roles.files.push(in_force.bin(&mut tx, bin).await?);
+            }
+        }
+        self.signing = in_force.map(Signing::new).transpose()?;
         drop(tx);
         if !rendered.is_empty() {
             tracing::info!(index = %self.index, projects = rendered.len(), "finishing publications from before the restart");
@@ -281,7 +301,26 @@ impl Publisher {
         // Rendering may have taken long; nobody else can have taken the lease meanwhile without raising the fence.
         self.keep_lease().await?;
         let news = Publication { index: self.index.clone(), serial: index.serial, paths, files: vec![], jobs: vec![] };
-        self.write(news, standing, objects, index.serial > index.written_serial).await
+        self.write(news, standing, objects, roles, index.serial > index.written_serial).await
+    }
+
+    /// Founds the repository, and writes the roles by which clients begin.
+    async fn found(&mut self) -> Result<()> {
+        let (index_id, fence) = (self.index_id, self.fence);
+        let lease = move |tx: &mut Tx, now_us: i64| {
+            publishing::must_extend_lease(tx, index_id, fence, now_us + LEASE_US);
+        };
+        signing::found(&self.installation, index_id, &self.index, lease).await?;
+        let mut tx = self.installation.store.read().await?;
+        let in_force = InForce::read(&mut tx, index_id, &self.index).await?;
+        drop(tx);
+        if let Some(in_force) = in_force {
+            let (blobs, roles) = (Arc::clone(&self.installation.blobs), in_force.top()?);
+            let work = move || roles.write_files(&blobs).and_then(|()| roles.write_timestamp(&blobs));
+            tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+            self.signing = Some(Signing::new(in_force)?);
+        }
+        Ok(())
     }
 
     async fn publish_set(&mut self, under_lock: bool) -> Result<Set> {
@@ -291,14 +330,13 @@ impl Publisher {
         let now = self.installation.clock.now_us();
         let store = &self.installation.store;
         let mut tx = if under_lock { store.write().await? } else { store.read().await? };
-        let ready = jobs::ready(&mut tx, JobKind::Publish, self.index_id, now, SET_JOBS_MAX).await?;
-        let mut last_job: BTreeMap<i64, i64> = BTreeMap::new();
-        for job in ready {
-            if last_job.len() < SET_PROJECTS_MAX || last_job.contains_key(&job.project_id) {
-                last_job.insert(job.project_id, job.id);
-            }
+        let last_job = self.ready_projects(&mut tx, now).await?;
+        let due = self.signing.as_mut().and_then(|signing| signing.due(now));
+        if last_job.is_empty() && due.is_none() {
+            return Ok(Set::Nothing);
         }
-        if last_job.is_empty() {
+        let signing = self.signing.as_mut().ok_or_else(|| Error::Internal("nothing was founded".into()))?;
+        if !signing.has_keys(&self.installation, !last_job.is_empty())? {
             return Ok(Set::Nothing);
         }
         let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
@@ -307,6 +345,9 @@ impl Publisher {
             changes.push(change_of(&mut tx, &self.index, *project_id, serial).await?);
         }
         failpoint::reach("publish.rendered");
+        let targets = changes.iter_mut().flat_map(|change| std::mem::take(&mut change.targets)).collect();
+        let signed = signing.sign(&mut tx, targets, &due.unwrap_or_default(), now).await?;
+        failpoint::reach("publish.signed");
         // Under the lock the snapshot's own transaction commits, so nothing can have moved.
         let mut tx = if under_lock {
             tx
@@ -317,17 +358,7 @@ impl Publisher {
         // Rendering and the wait for the writer may have taken long: the lease is extended from now.
         let now = self.installation.clock.now_us();
         publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
-        publishing::next_serial(&mut tx, self.index_id, serial);
-        for change in &changes {
-            change.publish(&mut tx, serial);
-        }
-        let record = Record {
-            moves: changes.iter().flat_map(|change| change.moves.clone()).collect(),
-            projects: changes.iter().map(|change| change.rendered.clone()).collect(),
-            paths: changes.iter().flat_map(|change| change.paths(&self.index)).collect(),
-        };
-        let text = serde_json::to_string(&record).map_err(|e| Error::Internal(e.to_string()))?;
-        publishing::insert_commit(&mut tx, self.index_id, serial, now, &text);
+        let record = self.commit_2(&mut tx, serial, now, &changes, &signed)?;
         for (project_id, job_id) in &last_job {
             jobs::done_up_to(&mut tx, JobKind::Publish, self.index_id, *project_id, *job_id);
         }
@@ -343,12 +374,52 @@ impl Publisher {
         self.lease_until_us = now + LEASE_US;
         failpoint::reach("publish.committed");
         self.remember(serial, &changes, record.paths.clone());
-        let moves = record.moves;
+        let roles = signed.roles(&self.index);
+        if let Some(signing) = &mut self.signing {
+            signing.apply(signed)?;
+        }
         let objects = changes.into_iter().flat_map(|change| change.objects).collect();
         let jobs = last_job.into_iter().collect();
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
-        self.write(news, moves, objects, true).await?;
+        self.write(news, record.moves, objects, roles, true).await?;
         Ok(Set::Published)
+    }
+
+    /// The projects of the next set, each with the last job that it does.
+    async fn ready_projects(&self, tx: &mut Tx, now: i64) -> Result<BTreeMap<i64, i64>> {
+        let mut last_job: BTreeMap<i64, i64> = BTreeMap::new();
+        for job in jobs::ready(tx, JobKind::Publish, self.index_id, now, SET_JOBS_MAX).await? {
+            if last_job.len() < SET_PROJECTS_MAX || last_job.contains_key(&job.project_id) {
+                last_job.insert(job.project_id, job.id);
+            }
+        }
+        Ok(last_job)
+    }
+
+    /// Everything that one set changes in the ledger, and its redo record.
+    fn commit_2(
+        &self,
+        tx: &mut Tx,
+        serial: i64,
+        now: i64,
+        changes: &[ProjectChange],
+        signed: &SignedSet,
+    ) -> Result<Record> {
+        publishing::next_serial(tx, self.index_id, serial);
+        for change in changes {
+            change.publish(tx, serial);
+        }
+        signed.store(tx, self.index_id, now);
+        let timestamp = site_path(&self.index, layout::role(&self.index, "timestamp", 0).as_str());
+        let record = Record {
+            moves: changes.iter().flat_map(|change| change.moves.clone()).collect(),
+            projects: changes.iter().map(|change| change.rendered.clone()).collect(),
+            paths: changes.iter().flat_map(|change| change.paths(&self.index)).chain([timestamp]).collect(),
+            bins: signed.bins.clone(),
+        };
+        let text = serde_json::to_string(&record).map_err(|e| Error::Internal(e.to_string()))?;
+        publishing::insert_commit(tx, self.index_id, serial, now, &text);
+        Ok(record)
     }
 
     fn remember(&mut self, serial: i64, changes: &[ProjectChange], paths: Vec<String>) {
@@ -370,13 +441,21 @@ impl Publisher {
     }
 
     /// The site, after commit 2; the same for a publication and for its replay.
-    async fn write(&mut self, news: Publication, moves: Vec<Move>, objects: Vec<Object>, announce: bool) -> Result<()> {
+    async fn write(
+        &mut self,
+        news: Publication,
+        moves: Vec<Move>,
+        objects: Vec<Object>,
+        roles: Roles,
+        announce: bool,
+    ) -> Result<()> {
         let serial = news.serial;
         let files: Vec<i64> = moves.iter().map(|one| one.file).collect();
         let moves = self.still_published(moves).await?;
         let head = render::head_json(serial, self.recent.make_contiguous());
         let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
-        let work = move || write_site(&blobs, &index, &moves, &objects, &head);
+        let writing = Writing { moves, objects, roles, head };
+        let work = move || write_site(&blobs, &index, &writing);
         tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
         self.unsynced = Some((serial, self.unsynced.map_or_else(Instant::now, |(_, since)| since)));
         if announce {
@@ -450,6 +529,34 @@ impl Publisher {
         failpoint::reach("publish.checkpointed");
         Ok(())
     }
+
+    /// Takes away what was superseded long enough ago.
+    async fn sweep_if_due(&mut self) -> Result<()> {
+        if self.swept.is_some_and(|at| at.elapsed() < SWEEP_EVERY) {
+            return Ok(());
+        }
+        let settings = &self.installation.settings;
+        let kept_us = i64::try_from(settings.superseded_seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        let before = self.installation.clock.now_us().saturating_sub(kept_us);
+        loop {
+            let mut tx = self.installation.store.read().await?;
+            let old = store::signing::superseded(&mut tx, self.index_id, before, SWEEP_MOST).await?;
+            drop(tx);
+            if old.is_empty() {
+                break;
+            }
+            let (blobs, index, paths) = (Arc::clone(&self.installation.blobs), self.index.clone(), old.clone());
+            let work = move || sweep(&blobs, &index, &paths);
+            tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+            let mut tx = self.installation.store.write().await?;
+            for path in &old {
+                store::signing::forget_superseded(&mut tx, self.index_id, path);
+            }
+            tx.commit().await?;
+        }
+        self.swept = Some(Instant::now());
+        Ok(())
+    }
 }
 
 enum Set {
@@ -466,6 +573,7 @@ struct ProjectChange {
     moves: Vec<Move>,
     rendered: Rendered,
     objects: Vec<Object>,
+    targets: Vec<TargetChange>,
 }
 
 struct FileChange {
@@ -491,7 +599,9 @@ impl ProjectChange {
     }
 
     fn paths(&self, index: &IndexName) -> Vec<String> {
-        let pages = self.objects.iter().map(|(key, _)| site_path(index, key.as_str()));
+        // Nothing that is write-once changes under anybody's name for it.
+        let pages = self.objects.iter().filter(|(key, _)| !key.is_page_target());
+        let pages = pages.map(|(key, _)| site_path(index, key.as_str()));
         let bytes = self.moves.iter().flat_map(|one| {
             let path = simple::file_path(&one.sha256, &one.filename);
             [format!("{path}.metadata"), path]
@@ -509,6 +619,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
     let mut releases: BTreeSet<String> = BTreeSet::new();
     let (mut changed_files, mut moves, mut objects) = (Vec::new(), Vec::new(), Vec::new());
+    let mut targets = Vec::new();
     for file in files::changed(tx, project_id, status != ProjectStatus::Quarantined).await? {
         let id = file.id;
         let now_visible = is_visible(file.state(), status);
@@ -516,6 +627,8 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         if now_visible != file.published {
             objects.extend(metadata_object(tx, index, &file, now_visible).await?);
             let (sha256, filename) = (file.sha256(), file.filename.clone());
+            let content = now_visible.then_some((&sha256, file.size_bytes));
+            targets.push(TargetChange::file(&row.name(), &filename, content));
             moves.push(Move { file: id, sha256, filename, into_site: now_visible });
         }
         let (entry, legacy_entry) = render::entries(index, &file);
@@ -549,6 +662,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     if published {
         objects.extend(render_project(tx, view, &releases).await?);
     }
+    targets.extend(TargetChange::page(index, &row.name(), &objects));
     Ok(ProjectChange {
         name: row.name(),
         project: PublishedProject {
@@ -564,6 +678,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         moves,
         rendered: Rendered { project: project_id, releases },
         objects,
+        targets,
     })
 }
 
@@ -663,79 +778,6 @@ pub(super) fn list_objects(index: &IndexName, serial: i64, list: &BTreeMap<Strin
     let mut objects = render::page_objects(layout::list(index, "json"), simple::list_json(serial, list.values()));
     objects.extend(render::page_objects(layout::list(index, "html"), simple::list_html(serial, list.values())));
     objects
-}
-
-/// Writes one set into the site. The order is the safety: a page never names bytes that are not there, and the
-/// head never names a page that is not. Every step may be repeated after a crash.
-fn write_site(blobs: &Blobs, index: &IndexName, moves: &[Move], objects: &[Object], head: &[u8]) -> Result<()> {
-    let zones = |one: &Move| {
-        let vault = layout::vault_file(index, &one.sha256, &one.filename);
-        let site = layout::site_file(index, &one.sha256, &one.filename);
-        (vault, site)
-    };
-    for one in moves.iter().filter(|one| one.into_site) {
-        let (vault, site) = zones(one);
-        relocate(blobs, &vault, &site)?;
-    }
-    failpoint::reach("publish.moved");
-    // Objects whose name holds a hash or a version come before whatever names them; signed roles will stand here.
-    let (write_once, pages): (Vec<&Object>, Vec<&Object>) =
-        objects.iter().partition(|(key, _)| key.as_str().ends_with(".metadata"));
-    for (key, body) in &write_once {
-        if let Some(body) = body {
-            blobs.put(key, body)?;
-        }
-    }
-    failpoint::reach("publish.write-once");
-    for (key, body) in &pages {
-        put_or_delete(blobs, key, body.as_deref())?;
-    }
-    failpoint::reach("publish.pages");
-    blobs.put(&layout::head(index), head)?;
-    failpoint::reach("publish.head");
-    // An ordinary removal: nothing names the bytes any more.
-    for (key, body) in &write_once {
-        if body.is_none() {
-            blobs.delete(key)?;
-        }
-    }
-    for one in moves.iter().filter(|one| !one.into_site) {
-        let (vault, site) = zones(one);
-        relocate(blobs, &site, &vault)?;
-    }
-    failpoint::reach("publish.withdrawn");
-    Ok(())
-}
-
-/// Moves bytes. Bytes that are in neither zone are lost already: one lost file must not stop the publication of all
-/// others, so it is said and passed over; `scrub` names it until it is restored.
-fn relocate(blobs: &Blobs, from: &crate::blobs::Key, to: &crate::blobs::Key) -> Result<()> {
-    match blobs.relocate(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            tracing::error!(
-                from = from.as_str(),
-                to = to.as_str(),
-                "the bytes of a file are gone: restore them from a backup"
-            );
-            Ok(())
-        }
-        other => Ok(other?),
-    }
-}
-
-fn put_all(blobs: &Blobs, objects: &[Object]) -> Result<()> {
-    for (key, body) in objects {
-        put_or_delete(blobs, key, body.as_deref())?;
-    }
-    Ok(())
-}
-
-fn put_or_delete(blobs: &Blobs, key: &crate::blobs::Key, body: Option<&[u8]>) -> Result<()> {
-    match body {
-        Some(body) => blobs.put(key, body)?,
-        None => blobs.delete(key)?,
-    }
-    Ok(())
 }
 
 /// Caches first, then those who wait for an upload: whoever hears of a publication finds it.

@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::publish::{HEAD_SERIALS, list_objects, published_list, published_view, render_project, site_path};
 use super::scrub::digest;
+use super::signing::{InForce, Roles};
 use crate::blobs::{Blobs, Key, layout};
 use crate::model::IndexName;
 use crate::render::{self, Object};
 use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
-use crate::store::{files, projects, publishing};
+use crate::store::{self, Tx, files, projects, publishing};
 use crate::{Error, Installation, Result};
 
 /// Files walked at once.
@@ -83,6 +84,7 @@ pub async fn rebuild(
     for object in list_objects(&name, index.serial, &list) {
         compare(blobs, &object, &mut report, &mut expected)?;
     }
+    roles(&mut tx, installation, index, &mut report, &mut expected).await?;
     let head = (layout::head(&name), Some(head_of(&mut tx, index).await?));
     compare(blobs, &head, &mut report, &mut expected)?;
     for key in blobs.list(&layout::site(&name))? {
@@ -94,6 +96,34 @@ pub async fn rebuild(
     }
     blobs.sync()?;
     Ok(report)
+}
+
+/// Every role file, from records and rows: no key is needed. What was superseded and not yet swept stays, as clients
+/// may be at work with it; it is not made again.
+async fn roles(
+    tx: &mut Tx,
+    installation: &Installation,
+    index: &IndexRow,
+    report: &mut Rebuilt,
+    expected: &mut BTreeSet<Key>,
+) -> Result<()> {
+    let (name, blobs) = (index.name(), &installation.blobs);
+    let Some(in_force) = InForce::read(tx, index.id, &name).await? else { return Ok(()) };
+    for bin in 0..in_force.count() {
+        let one = Roles { files: vec![in_force.bin(tx, bin).await?], timestamp: None };
+        for object in one.objects() {
+            compare(blobs, &object, report, expected)?;
+        }
+    }
+    for object in in_force.top()?.objects() {
+        compare(blobs, &object, report, expected)?;
+    }
+    for path in store::signing::superseded(tx, index.id, i64::MAX, i64::MAX).await? {
+        let key = layout::site_object(&name, &path);
+        expected.insert(key.gzip());
+        expected.insert(key);
+    }
+    Ok(())
 }
 
 /// Brings a file's bytes into the zone that its state says. Both zones may hold them after a power cut in a move: the
@@ -124,7 +154,7 @@ fn place(blobs: &Blobs, index: &IndexName, file: &FileRow, report: &mut Rebuilt)
 }
 
 /// The head as the publisher wrote it.
-pub(super) async fn head_of(tx: &mut crate::store::Tx, index: &IndexRow) -> Result<Vec<u8>> {
+pub(super) async fn head_of(tx: &mut Tx, index: &IndexRow) -> Result<Vec<u8>> {
     #[derive(serde::Deserialize)]
     struct Paths {
         paths: Vec<String>,

@@ -9,6 +9,7 @@ use sha2::Digest;
 
 use super::publish::{published_view, render_project};
 use super::rebuild::head_of;
+use super::signing::{InForce, Roles};
 use crate::blobs::{Blobs, Key, layout};
 use crate::model::IndexName;
 use crate::store::files::FileRow;
@@ -128,7 +129,32 @@ async fn pages(
         head = differing_head(installation, index.id).await?;
     }
     wrong.extend(head.map(|key| format!("{key}: differs from what the ledger says")));
+    let mut roles = differing_roles(installation, index).await?;
+    while !roles.is_empty() && patience.again(installation, index.id).await? {
+        roles = differing_roles(installation, index).await?;
+    }
+    wrong.extend(roles.iter().map(|key| format!("{key}: differs from what the ledger says")));
     Ok(())
+}
+
+/// The keys of role files that are not what the ledger's records and rows give.
+async fn differing_roles(installation: &Arc<Installation>, index: &IndexRow) -> Result<Vec<Key>> {
+    let mut tx = installation.store.read().await?;
+    let Some(in_force) = InForce::read(&mut tx, index.id, &index.name()).await? else { return Ok(Vec::new()) };
+    let mut differing = Vec::new();
+    let mut look = |roles: Roles| -> Result<()> {
+        for (key, body) in roles.objects() {
+            if installation.blobs.get(&key)? != body {
+                differing.push(key);
+            }
+        }
+        Ok(())
+    };
+    look(in_force.top()?)?;
+    for bin in 0..in_force.count() {
+        look(Roles { files: vec![in_force.bin(&mut tx, bin).await?], timestamp: None })?;
+    }
+    Ok(differing)
 }
 
 /// The head, if it is not the one that the ledger's last commits give.

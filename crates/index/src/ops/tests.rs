@@ -16,6 +16,9 @@ use crate::store::indexes::IndexRow;
 use crate::testing::{Engine, engines, installation};
 use crate::{Error, Installation, Settings};
 
+/// Few, as every installation of a test signs them all.
+const BINS: crate::Bins = crate::Bins { shape: crate::Shape::Succinct, bits: 4 };
+
 /// A story's stage: an installation whose uploads do not wait, `main`, and the token of an account.
 pub(super) struct Stage {
     pub(super) installation: Arc<Installation>,
@@ -26,7 +29,7 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) async fn on(engine: Engine, settings: Settings) -> Self {
-        let installation = installation(&engine, Settings { upload_wait_ms: 0, ..settings }).await;
+        let installation = installation(&engine, Settings { upload_wait_ms: 0, bins: BINS, ..settings }).await;
         accounts::create(&installation, "ann", "ann@example.org", None, None, "test").await.expect("an account");
         let main = IndexName::main();
         let token = accounts::create_token(&installation, &main, "ann", &[], None, "test").await.expect("a token");

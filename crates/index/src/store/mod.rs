@@ -11,6 +11,7 @@ mod migrations;
 pub mod notices;
 pub mod projects;
 pub mod publishing;
+pub mod signing;
 pub mod uploads;
 pub mod verdicts;
 pub mod walks;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::db::{Backend, Tx, args};
-use super::{accounts, audit, files, indexes, jobs, notices, projects, publishing, uploads, verdicts, walks};
+use super::{accounts, audit, files, indexes, jobs, notices, projects, publishing, signing, uploads, verdicts, walks};
 use crate::model::{FileKind, FileState, IndexName, ProjectRole};
 use crate::testing::{Engine, NOW_US, engines};
 
@@ -18,6 +18,7 @@ fn statements() -> Vec<&'static str> {
         notices::ALL,
         projects::ALL,
         publishing::ALL,
+        signing::ALL,
         uploads::ALL,
         verdicts::ALL,
         walks::ALL,

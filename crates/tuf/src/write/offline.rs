@@ -196,6 +196,16 @@ impl Offline {
         &self.bins
     }
 
+    /// The versions of `targets` and `bins`.
+    pub fn versions(&self) -> (u64, u64) {
+        (self.targets.version, self.bins_role.version)
+    }
+
+    /// Who signs for the bins.
+    pub fn bin_keys(&self) -> &RoleKeys {
+        &self.bin_keys
+    }
+
     /// When root, `targets` and `bins` expire, for whoever must raise the alarm in time.
     pub fn expiries(&self) -> [(&'static str, Time); 3] {
         [

@@ -153,6 +153,11 @@ impl Repository {
         self.lines.get(bin as usize).copied()
     }
 
+    /// The version of the snapshot; 0 before the first.
+    pub fn snapshot_version(&self) -> u64 {
+        self.snapshot_version
+    }
+
     /// Bins that must be part of the next commit.
     pub fn unsigned(&self) -> impl Iterator<Item = u32> {
         self.unsigned.iter().copied()

@@ -17,6 +17,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "crates/index/src/store/migrations/0002_inspection.sql",
         "382019dfbb52d0bd3d61bc27b8e08b834728825941b13daa2977b4186c0733b7",
     ),
+    (
+        "crates/index/src/store/migrations/0003_signing.sql",
+        "226fd3e90bd6e70e05e15dd0b5e7b5e69bd8dc21f3b15a7914c42bef55dd605a",
+    ),
 ];
 
 pub(super) fn migrations(tree: &Tree) -> Result<Vec<Found>> {

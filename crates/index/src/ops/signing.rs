@@ -1,0 +1,485 @@
+//! What the publisher signs: targets to bins, bins to a snapshot, a snapshot to a timestamp (PEP 458).
+//!
+//! A set of changes is one commit of roles. The publisher signs it before commit 2 ([`Signing::sign`]), commit 2 stores
+//! the records ([`SignedSet::store`]), and the files follow ([`Roles`]). A replay, a rebuild and a scrub make the same
+//! files from the ledger alone ([`InForce`]), without a key. `tuf::write` is the engine; nothing here knows the formats.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use packaging::{NormalizedName, Sha256};
+use tuf::layout::Target;
+use tuf::role::{RoleKeys, Top};
+use tuf::write::{BINS, Commit, Custom, Issue, Lifetimes, Line, Offline, Online, Repository, Row, Standing, body};
+use tuf::{Signer, Time};
+
+use crate::blobs::{Blobs, Key, layout};
+use crate::keys::Keys;
+use crate::model::IndexName;
+use crate::render::{self, Object};
+use crate::store::Tx;
+use crate::store::signing::{self as rows, SLOT_BITS, TargetRow};
+use crate::{Error, Installation, Result};
+
+/// Role files over this many bytes have a gzip form.
+const GZIP_OVER_BYTES: usize = 4 << 10;
+/// How often bins are looked at for those to be signed again, in seconds.
+const WALK_EVERY: i64 = 3_600;
+const DAY: i64 = 86_400;
+
+/// Who holds the keys of a repository, as `repositories.profile` has it.
+pub(super) fn lifetimes(profile: &str) -> Lifetimes {
+    let bin = if profile == "pep458" { DAY } else { 14 * DAY };
+    Lifetimes { timestamp: DAY, snapshot: DAY, bin }
+}
+
+/// The time of a clock's microseconds.
+pub(super) fn time(now_us: i64) -> Time {
+    Time::from_seconds(now_us.div_euclid(1_000_000))
+}
+
+pub(super) fn write_error(error: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("signing: {error}"))
+}
+
+/// Role files, ready to be written.
+#[derive(Debug, Default)]
+pub(super) struct Roles {
+    /// Those whose names hold a version.
+    pub(super) files: Vec<(Key, Vec<u8>)>,
+    /// The one that names them.
+    pub(super) timestamp: Option<(Key, Vec<u8>)>,
+}
+
+impl Roles {
+    /// Writes what is write-once.
+    pub(super) fn write_files(&self, blobs: &Blobs) -> Result<()> {
+        self.files.iter().try_for_each(|(key, bytes)| put(blobs, key, bytes))
+    }
+
+    /// Writes the timestamp, after everything that it leads to.
+    pub(super) fn write_timestamp(&self, blobs: &Blobs) -> Result<()> {
+        self.timestamp.iter().try_for_each(|(key, bytes)| put(blobs, key, bytes))
+    }
+
+    /// Everything as objects of the site, with gzip forms.
+    pub(super) fn objects(self) -> impl Iterator<Item = Object> {
+        self.files.into_iter().chain(self.timestamp).flat_map(|(key, bytes)| {
+            let gzip = compressed(&bytes).map(|gzip| (key.gzip(), Some(gzip)));
+            gzip.into_iter().chain([(key, Some(bytes))])
+        })
+    }
+}
+
+fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
+    (bytes.len() > GZIP_OVER_BYTES).then(|| render::gzip(bytes))
+}
+
+fn put(blobs: &Blobs, key: &Key, bytes: &[u8]) -> Result<()> {
+    if let Some(gzip) = compressed(bytes) {
+        blobs.put(&key.gzip(), &gzip)?;
+    }
+    Ok(blobs.put(key, bytes)?)
+}
+
+/// What the ledger says is in force: enough to make every role file again.
+#[derive(Debug)]
+pub(super) struct InForce {
+    index_id: i64,
+    index: IndexName,
+    pub(super) profile: String,
+    pub(super) repository: Repository,
+    records: BTreeMap<String, tuf::write::Record>,
+    roots: Vec<(i64, Vec<u8>)>,
+    targets: Vec<u8>,
+    bins: Vec<u8>,
+}
+
+impl InForce {
+    /// Reads it; `None` for an index that was not founded yet.
+    pub(super) async fn read(tx: &mut Tx, index_id: i64, index: &IndexName) -> Result<Option<Self>> {
+        let Some(row) = rows::repository(tx, index_id).await? else { return Ok(None) };
+        let lost = |what: &str| Error::Internal(format!("the ledger has lost {what} of '{index}'"));
+        let roots = rows::roots(tx, index_id).await?;
+        let (_, root) = roots.last().ok_or_else(|| lost("the root"))?;
+        let targets =
+            rows::offline(tx, index_id, Top::Targets.name()).await?.ok_or_else(|| lost("the role targets"))?;
+        let bins = rows::offline(tx, index_id, BINS).await?.ok_or_else(|| lost("the role bins"))?;
+        let offline = Offline::read(root, &targets, &bins).map_err(write_error)?;
+        let records: BTreeMap<_, _> =
+            rows::online(tx, index_id).await?.into_iter().map(|record| (record.role.clone(), record)).collect();
+        let lines = offline.bins().names().into_iter().map(|name| {
+            let record = records.get(&name).ok_or_else(|| lost(&name))?;
+            Ok(Line { version: record.version, expires: record.expires })
+        });
+        let version = |top: Top| records.get(top.name()).map(|record| record.version).ok_or_else(|| lost(top.name()));
+        let standing = Standing {
+            bins: lines.collect::<Result<_>>()?,
+            snapshot: version(Top::Snapshot)?,
+            timestamp: version(Top::Timestamp)?,
+        };
+        let repository = Repository::resume(offline, standing).map_err(write_error)?;
+        let (index, profile) = (index.clone(), row.profile);
+        Ok(Some(Self { index_id, index, profile, repository, records, roots, targets, bins }))
+    }
+
+    fn record(&self, role: &str) -> Result<&tuf::write::Record> {
+        self.records.get(role).ok_or_else(|| Error::Internal(format!("no record of {role}")))
+    }
+
+    /// Every root, the other offline roles, the snapshot and the timestamp.
+    pub(super) fn top(&self) -> Result<Roles> {
+        let (index, offline) = (&self.index, self.repository.offline());
+        let mut files: Vec<(Key, Vec<u8>)> = self
+            .roots
+            .iter()
+            .map(|(version, body)| (layout::role(index, "root", version.cast_unsigned()), body.clone()))
+            .collect();
+        let (targets, bins) = offline.versions();
+        files.push((layout::role(index, Top::Targets.name(), targets), self.targets.clone()));
+        files.push((layout::role(index, BINS, bins), self.bins.clone()));
+        let snapshot = self.record(Top::Snapshot.name())?;
+        let body = self.repository.snapshot_body(snapshot.version, snapshot.expires);
+        let bytes = snapshot.rebuild(&body).map_err(write_error)?;
+        files.push((layout::role(index, &snapshot.role, snapshot.version), bytes));
+        let record = self.record(Top::Timestamp.name())?;
+        let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &BTreeMap::new());
+        let bytes = record.rebuild(&body).map_err(write_error)?;
+        Ok(Roles { files, timestamp: Some((layout::role(index, &record.role, record.version), bytes)) })
+    }
+
+    /// The file of one bin.
+    pub(super) async fn bin(&self, tx: &mut Tx, bin: u32) -> Result<(Key, Vec<u8>)> {
+        let record = self.record(&self.repository.bins().name(bin))?;
+        let held = targets_of(tx, self.index_id, self.repository.bins().bits(), bin).await?;
+        let held = held.into_iter().map(|row| (row.path.clone(), row)).collect();
+        let body = Listed::of(&held)?.body(record.version, record.expires)?;
+        let bytes = record.rebuild(&body).map_err(write_error)?;
+        Ok((layout::role(&self.index, &record.role, record.version), bytes))
+    }
+
+    /// How many bins there are.
+    pub(super) fn count(&self) -> u32 {
+        self.repository.bins().count()
+    }
+}
+
+async fn targets_of(tx: &mut Tx, index_id: i64, bits: u32, bin: u32) -> Result<Vec<TargetRow>> {
+    let width = 1_i64 << (SLOT_BITS - bits);
+    rows::targets(tx, index_id, i64::from(bin) * width, (i64::from(bin) + 1) * width).await
+}
+
+/// Targets with what the engine wants to borrow.
+struct Listed<'a>(Vec<(&'a TargetRow, tuf::hash::Sha256, Option<Custom>)>);
+
+impl<'a> Listed<'a> {
+    fn of(held: &'a BTreeMap<String, TargetRow>) -> Result<Self> {
+        let broken = |row: &TargetRow| Error::Internal(format!("the ledger's target {} cannot be read", row.path));
+        let listed = held.values().map(|row| {
+            let sha256: Sha256 = row.sha256.parse().map_err(|_| broken(row))?;
+            let custom = row.custom.as_deref().map(Custom::read).transpose().map_err(|_| broken(row))?;
+            Ok((row, *sha256.as_bytes(), custom))
+        });
+        Ok(Self(listed.collect::<Result<_>>()?))
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        self.0
+            .iter()
+            .map(|(row, sha256, custom)| Row {
+                path: &row.path,
+                length: row.length.cast_unsigned(),
+                sha256,
+                custom: custom.as_ref(),
+            })
+            .collect()
+    }
+
+    fn body(&self, version: u64, expires: Time) -> Result<Vec<u8>> {
+        body::bin(version, expires, &self.rows()).map_err(write_error)
+    }
+}
+
+/// What becomes of one target.
+#[derive(Debug, Clone)]
+pub(super) enum TargetChange {
+    /// It is published with this content.
+    Put(TargetRow),
+    /// It is withdrawn.
+    Drop(String),
+}
+
+impl TargetChange {
+    /// A distribution file that enters the site or leaves it.
+    pub(super) fn file(project: &NormalizedName, filename: &str, content: Option<(&Sha256, i64)>) -> Self {
+        let path = Target::Distribution { project: project.as_str(), filename }.path();
+        match content {
+            Some((sha256, length)) => Self::Put(TargetRow { path, length, sha256: sha256.to_string(), custom: None }),
+            None => Self::Drop(path),
+        }
+    }
+
+    /// The page among a project's objects: exactly the bytes that are served.
+    pub(super) fn page(index: &IndexName, project: &NormalizedName, objects: &[Object]) -> Option<Self> {
+        let page = layout::page(index, project, "json");
+        let path = Target::Page { project: project.as_str() }.path();
+        let (_, body) = objects.iter().find(|(key, _)| *key == page)?;
+        Some(match body {
+            None => Self::Drop(path),
+            Some(body) => {
+                let sha256 = tuf::hash::hex(&tuf::hash::sha256(body));
+                Self::Put(TargetRow { path, length: body.len() as i64, sha256, custom: None })
+            }
+        })
+    }
+
+    fn path(&self) -> &str {
+        match self {
+            Self::Put(row) => &row.path,
+            Self::Drop(path) => path,
+        }
+    }
+}
+
+/// One set, signed but not yet committed.
+#[derive(Debug)]
+pub(super) struct SignedSet {
+    commit: Commit,
+    changes: Vec<TargetChange>,
+    /// Objects that nothing names after it.
+    superseded: Vec<String>,
+    /// The bins that it signed, for the redo record.
+    pub(super) bins: Vec<u32>,
+}
+
+impl SignedSet {
+    /// Commit 2's part.
+    pub(super) fn store(&self, tx: &mut Tx, index_id: i64, now_us: i64) {
+        for change in &self.changes {
+            match change {
+                TargetChange::Put(row) => rows::set_target(tx, index_id, row),
+                TargetChange::Drop(path) => rows::drop_target(tx, index_id, path),
+            }
+        }
+        for written in self.commit.written() {
+            rows::set_online(tx, index_id, &written.record);
+        }
+        for path in &self.superseded {
+            rows::supersede(tx, index_id, path, now_us);
+        }
+    }
+
+    /// The files.
+    pub(super) fn roles(&self, index: &IndexName) -> Roles {
+        let file = |written: &tuf::write::Written| {
+            (layout::role(index, &written.record.role, written.record.version), written.bytes.clone())
+        };
+        let bins = self.commit.bins.iter().map(|bin| file(&bin.written));
+        let files = bins.chain([file(&self.commit.snapshot)]).collect();
+        Roles { files, timestamp: Some(file(&self.commit.timestamp)) }
+    }
+}
+
+/// Where a role's version stands below the site.
+fn role_path(role: &str, version: u64) -> String {
+    format!("tuf/{}", tuf::layout::role_file(role, Some(version)))
+}
+
+/// The publisher's memory of one repository: versions and expiries, no targets.
+#[derive(Debug)]
+pub(super) struct Signing {
+    index_id: i64,
+    index: IndexName,
+    repository: Arc<Repository>,
+    pub(super) profile: String,
+    timestamp_expires: Time,
+    /// When bins were last looked at for those that are due.
+    walked: Option<Time>,
+    complained: Option<Time>,
+    keys: Arc<KeysAtHand>,
+}
+
+/// Keys, and nothing that prints them.
+#[derive(Default)]
+struct KeysAtHand(Keys);
+
+impl std::fmt::Debug for KeysAtHand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl KeysAtHand {
+    fn of(&self, role: &RoleKeys) -> Vec<&dyn Signer> {
+        let known = role.keyids.iter().filter_map(|keyid| self.0.get(keyid));
+        known.take(role.threshold as usize).map(|signer| &**signer).collect()
+    }
+}
+
+impl Signing {
+    /// From what is in force.
+    pub(super) fn new(in_force: InForce) -> Result<Self> {
+        let timestamp_expires = in_force.record(Top::Timestamp.name())?.expires;
+        let InForce { index_id, index, profile, repository, .. } = in_force;
+        let (repository, keys) = (Arc::new(repository), Arc::default());
+        Ok(Self { index_id, index, repository, profile, timestamp_expires, walked: None, complained: None, keys })
+    }
+
+    /// Whether a snapshot and a timestamp are due, and with them these bins, although nothing changed. A timestamp is
+    /// renewed when half of its life is over; bins when theirs is, spread evenly.
+    pub(super) fn due(&mut self, now_us: i64) -> Option<Vec<u32>> {
+        let (now, lifetimes) = (time(now_us), lifetimes(&self.profile));
+        let elapsed = self.walked.map(|at| now.seconds() - at.seconds());
+        let bins = if elapsed.is_none_or(|elapsed| elapsed >= WALK_EVERY) {
+            self.walked = Some(now);
+            self.repository.due(now, lifetimes.bin, elapsed.unwrap_or(0))
+        } else {
+            Vec::new()
+        };
+        let is_old = self.timestamp_expires <= now.plus(lifetimes.timestamp / 2);
+        (is_old || !bins.is_empty()).then_some(bins)
+    }
+
+    /// Whether the keys that sign all day are at hand; looks for them where they are not. Without them nothing is
+    /// renewed, which is said once an hour; a rebuild needs no key.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where they are `needed`: which key is missing, and where it is looked for.
+    pub(super) fn has_keys(&mut self, installation: &Installation, needed: bool) -> Result<bool> {
+        if self.missing_key().is_none() {
+            return Ok(true);
+        }
+        self.keys = Arc::new(KeysAtHand(installation.signing_keys.load(&self.index)?));
+        let Some(role) = self.missing_key() else { return Ok(true) };
+        let why = format!(
+            "nothing can be published in '{}': the key that signs {role} is not in {}; bring it back from a backup",
+            self.index,
+            installation.signing_keys.of(&self.index).display()
+        );
+        if needed {
+            return Err(Error::Unavailable(why));
+        }
+        let now = time(installation.clock.now_us());
+        if self.complained.is_none_or(|at| now.seconds() - at.seconds() >= WALK_EVERY) {
+            self.complained = Some(now);
+            tracing::warn!(why);
+        }
+        Ok(false)
+    }
+
+    fn missing_key(&self) -> Option<&'static str> {
+        let root = self.repository.offline().root();
+        let lacks = |role: &RoleKeys| (self.keys.of(role).len() as u64) < role.threshold;
+        let top = |top: Top| root.roles.get(&top).is_none_or(lacks);
+        if lacks(self.repository.offline().bin_keys()) {
+            return Some("the bins");
+        }
+        [Top::Snapshot, Top::Timestamp].into_iter().find(|one| top(*one)).map(|one| one.name())
+    }
+
+    /// Signs a set: these changes, and these bins although nothing in them changed. Nothing is changed by it.
+    pub(super) async fn sign(
+        &self,
+        tx: &mut Tx,
+        changes: Vec<TargetChange>,
+        renew: &[u32],
+        now_us: i64,
+    ) -> Result<SignedSet> {
+        let shape = self.repository.bins();
+        let mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
+        let touched: BTreeSet<u32> =
+            changes.iter().map(|change| shape.of(change.path())).chain(renew.iter().copied()).collect();
+        for bin in touched {
+            let held = targets_of(tx, self.index_id, shape.bits(), bin).await?;
+            bins.insert(bin, held.into_iter().map(|row| (row.path.clone(), row)).collect());
+        }
+        let mut superseded = self.superseded(bins.keys().copied());
+        for change in &changes {
+            let Some(bin) = bins.get_mut(&shape.of(change.path())) else { continue };
+            let (old, new) = match change {
+                TargetChange::Put(row) => (bin.insert(row.path.clone(), row.clone()), Some(&row.sha256)),
+                TargetChange::Drop(path) => (bin.remove(path), None),
+            };
+            let gone = old.filter(|old| old.path.starts_with("simple/") && Some(&old.sha256) != new);
+            superseded.extend(gone.map(|old| layout::superseded_page(&old.path, &old.sha256)));
+        }
+        let (repository, keys) = (Arc::clone(&self.repository), Arc::clone(&self.keys));
+        let lifetimes = lifetimes(&self.profile);
+        let issue = Issue { now: time(now_us), lifetimes, extra: BTreeMap::new() };
+        let numbers = bins.keys().copied().collect();
+        let commit = tokio::task::spawn_blocking(move || commit(&repository, &keys, &bins, &issue));
+        let commit = commit.await.map_err(|e| Error::Internal(e.to_string()))??;
+        Ok(SignedSet { commit, changes, superseded, bins: numbers })
+    }
+
+    /// The files of these bins and of the snapshot, which a commit supersedes.
+    fn superseded(&self, bins: impl Iterator<Item = u32>) -> Vec<String> {
+        let repository = &self.repository;
+        let old = bins.filter_map(|bin| Some((repository.bins().name(bin), repository.line(bin)?.version)));
+        let all = old.chain([(Top::Snapshot.name().to_owned(), repository.snapshot_version())]);
+        all.filter(|(_, version)| *version > 0).map(|(role, version)| role_path(&role, version)).collect()
+    }
+
+    /// Goes on from a set that commit 2 took.
+    pub(super) fn apply(&mut self, set: SignedSet) -> Result<()> {
+        self.timestamp_expires = set.commit.timestamp.record.expires;
+        Arc::make_mut(&mut self.repository).apply(set.commit).map_err(write_error)
+    }
+}
+
+/// Signs bins, snapshot and timestamp.
+fn commit(
+    repository: &Repository,
+    keys: &KeysAtHand,
+    bins: &BTreeMap<u32, BTreeMap<String, TargetRow>>,
+    issue: &Issue,
+) -> Result<Commit> {
+    let listed = bins.iter().map(|(bin, held)| Ok((*bin, Listed::of(held)?))).collect::<Result<Vec<_>>>()?;
+    let listed: Vec<(u32, Vec<Row<'_>>)> = listed.iter().map(|(bin, listed)| (*bin, listed.rows())).collect();
+    with_online(repository, keys, |online| {
+        repository.commit(listed.iter().map(|(bin, rows)| (*bin, &rows[..])), issue, online)
+    })
+}
+
+fn with_online<T>(
+    repository: &Repository,
+    keys: &KeysAtHand,
+    work: impl FnOnce(&Online<'_>) -> std::result::Result<T, tuf::write::WriteError>,
+) -> Result<T> {
+    let (offline, none) = (repository.offline(), RoleKeys::new(Vec::new(), 1));
+    let of = |top: Top| keys.of(offline.root().roles.get(&top).unwrap_or(&none));
+    let (timestamp, snapshot, bins) = (of(Top::Timestamp), of(Top::Snapshot), keys.of(offline.bin_keys()));
+    work(&Online { timestamp: &timestamp, snapshot: &snapshot, bins: &bins }).map_err(write_error)
+}
+
+/// Every bin signed anew, its file written as soon as it is signed, so that only one is in memory at a time. The files
+/// are write-once and nothing names them before the commit.
+struct Resigned {
+    records: Vec<tuf::write::Record>,
+    commit: Commit,
+}
+
+fn sign_all(
+    repository: &Repository,
+    keys: &KeysAtHand,
+    mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>>,
+    issue: &Issue,
+    blobs: &Blobs,
+    index: &IndexName,
+) -> Result<Resigned> {
+    let (mut records, mut lines) = (Vec::new(), Vec::new());
+    for bin in 0..repository.bins().count() {
+        let held = bins.remove(&bin).unwrap_or_default();
+        let listed = Listed::of(&held)?;
+        let signed =
+            with_online(repository, keys, |online| repository.sign_bin(bin, &listed.rows(), issue, online))?.written;
+        put(blobs, &layout::role(index, &signed.record.role, signed.record.version), &signed.bytes)?;
+        lines.push((bin, Line { version: signed.record.version, expires: signed.record.expires }));
+        records.push(signed.record);
+    }
+    let commit = with_online(repository, keys, |online| repository.commit_signed(&lines, issue, online))?;
+    Ok(Resigned { records, commit })
+}
+
+mod founding;
+pub(super) use founding::found;

@@ -1,0 +1,142 @@
+//! The founding of an index's repository: keys, version 1 of every role, and every page and file that is published
+//! already. Its own commit, before the first set of changes; no serial, as no page changes.
+//!
+//! Bins and pages are written before the commit: nothing names them until there is a timestamp. Root and timestamp
+//! follow from the ledger after it, as after a crash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::json;
+use tuf::Signer;
+use tuf::layout::Target;
+use tuf::role::Top;
+use tuf::write::{BINS, Bins, Bodies, Founding, Holders, Issue, Offline, Repository};
+
+use super::super::publish::{published_view, render_project};
+use super::{KeysAtHand, Resigned, lifetimes, sign_all, time, write_error};
+use crate::blobs::layout;
+use crate::keys::Keys;
+use crate::model::IndexName;
+use crate::store::signing::{self as rows, TargetRow};
+use crate::store::{Tx, audit, projects};
+use crate::{Error, Installation, Result, failpoint};
+
+/// How long people's signatures are good for, in days.
+const OFFLINE_DAYS: i64 = 365;
+
+/// The three offline roles of a `dev` repository, signed.
+struct Offlines {
+    root: Vec<u8>,
+    targets: Vec<u8>,
+    bins: Vec<u8>,
+    keys: KeysAtHand,
+}
+
+/// Founds the repository of an index with the `dev` profile: one key for the offline roles and one for the online ones,
+/// both in the data folder. `lease` is put off in the founding's transaction: it must still be held.
+pub(crate) async fn found(
+    installation: &Arc<Installation>,
+    index_id: i64,
+    index: &IndexName,
+    lease: impl FnOnce(&mut Tx, i64),
+) -> Result<()> {
+    let now_us = installation.clock.now_us();
+    let (of, name) = (Arc::clone(installation), index.clone());
+    let made = tokio::task::spawn_blocking(move || dev(&of, &name, now_us));
+    let offlines = made.await.map_err(|e| Error::Internal(e.to_string()))??;
+    let offline = Offline::read(&offlines.root, &offlines.targets, &offlines.bins).map_err(write_error)?;
+    let repository = Repository::found(offline);
+    let shape = repository.bins().clone();
+    let mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
+    let mut take = |row: TargetRow| {
+        bins.entry(shape.of(&row.path)).or_default().insert(row.path.clone(), row);
+    };
+    let projects = import(installation, index_id, index, &mut take).await?;
+    let targets: Vec<TargetRow> = bins.values().flat_map(|held| held.values().cloned()).collect();
+    let Offlines { root, targets: top, bins: all, keys } = offlines;
+    let (of, name) = (Arc::clone(installation), index.clone());
+    let signed = tokio::task::spawn_blocking(move || {
+        let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra: BTreeMap::new() };
+        let signed = sign_all(&repository, &keys, bins, &issue, &of.blobs, &name)?;
+        // No redo record: what the commit relies on is on disk before it.
+        of.blobs.sync()?;
+        Ok::<_, Error>(signed)
+    });
+    let Resigned { records, commit } = signed.await.map_err(|e| Error::Internal(e.to_string()))??;
+    failpoint::reach("found.signed");
+    let mut tx = installation.store.write().await?;
+    lease(&mut tx, installation.clock.now_us());
+    rows::found(&mut tx, index_id, "dev", now_us);
+    for (role, body) in [("root", &root), (Top::Targets.name(), &top), (BINS, &all)] {
+        rows::insert_offline(&mut tx, index_id, role, 1, body);
+    }
+    for record in records.iter().chain(commit.written().map(|written| &written.record)) {
+        rows::set_online(&mut tx, index_id, record);
+    }
+    for target in &targets {
+        rows::set_target(&mut tx, index_id, target);
+    }
+    let detail = json!({ "profile": "dev", "projects": projects, "targets": targets.len() });
+    audit::note(&mut tx, Some(index_id), now_us, "publisher", "tuf.found", index.as_str(), detail);
+    tx.commit().await?;
+    failpoint::reach("found.committed");
+    tracing::info!(%index, projects, targets = targets.len(), "the index is signed from now on");
+    Ok(())
+}
+
+fn dev(installation: &Installation, index: &IndexName, now_us: i64) -> Result<Offlines> {
+    let folder = &installation.signing_keys;
+    let offline = folder.make(index, "offline", &installation.entropy)?;
+    let online = folder.make(index, "online", &installation.entropy)?;
+    let one = |signer: &Arc<dyn Signer>| Holders { keys: vec![signer.public_key().clone()], threshold: 1 };
+    let crate::Bins { shape, bits } = installation.settings.bins;
+    let issued = time(now_us);
+    let founding = Founding {
+        root: one(&offline),
+        targets: one(&offline),
+        bins: one(&offline),
+        snapshot: one(&online),
+        timestamp: one(&online),
+        bin: one(&online),
+        shape: Bins::new(shape, bits, 1).map_err(|error| Error::Invalid(error.to_string()))?,
+        issued,
+        expires: issued.plus_days(OFFLINE_DAYS),
+    };
+    let Bodies { root, targets, bins } = founding.bodies();
+    let sign = |body: &tuf::write::Body| body.sign(&[&*offline]).map(|written| written.bytes).map_err(write_error);
+    let (root, targets, bins) = (sign(&root)?, sign(&targets)?, sign(&bins)?);
+    let keys: Keys = [&offline, &online].map(|signer| (signer.keyid().to_owned(), Arc::clone(signer))).into();
+    Ok(Offlines { root, targets, bins, keys: KeysAtHand(keys) })
+}
+
+/// Everything that is published becomes a target; pages are written under their content. Returns how many projects.
+async fn import(
+    installation: &Arc<Installation>,
+    index_id: i64,
+    index: &IndexName,
+    take: &mut (dyn FnMut(TargetRow) + Send),
+) -> Result<usize> {
+    let mut tx = installation.store.read().await?;
+    let listed = projects::published(&mut tx, index_id).await?;
+    for one in &listed {
+        let row = projects::by_id(&mut tx, one.id).await?;
+        let view = published_view(&mut tx, index, &row).await?;
+        let name = row.name();
+        for file in &view.files {
+            let path = Target::Distribution { project: name.as_str(), filename: &file.filename }.path();
+            take(TargetRow { path, length: file.size_bytes, sha256: file.sha256.clone(), custom: None });
+        }
+        let objects = render_project(&mut tx, view, &BTreeSet::new()).await?;
+        if let Some(super::TargetChange::Put(page)) = super::TargetChange::page(index, &name, &objects) {
+            take(page);
+        }
+        let paths = layout::target_paths(index, &name);
+        for (key, body) in objects.iter().filter(|(key, _)| key.is_page_target() || *key == paths) {
+            if let Some(body) = body {
+                installation.blobs.put(key, body)?;
+            }
+        }
+    }
+    Ok(listed.len())
+}

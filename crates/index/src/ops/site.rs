@@ -1,0 +1,115 @@
+//! Writing the site, after commit 2.
+
+use packaging::Sha256;
+use serde::{Deserialize, Serialize};
+
+use super::signing::Roles;
+use crate::blobs::{Blobs, Key, layout};
+use crate::model::IndexName;
+use crate::render::Object;
+use crate::{Result, failpoint};
+
+/// A file that changes zones.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Move {
+    pub(super) file: i64,
+    pub(super) sha256: Sha256,
+    pub(super) filename: String,
+    pub(super) into_site: bool,
+}
+
+/// Everything that one set writes.
+pub(super) struct Writing {
+    pub(super) moves: Vec<Move>,
+    pub(super) objects: Vec<Object>,
+    pub(super) roles: Roles,
+    pub(super) head: Vec<u8>,
+}
+
+/// Writes one set into the site. The order is the safety: a page never names bytes that are not there, and the
+/// timestamp names no role, and the head no page, that is not. Every step may be repeated after a crash.
+pub(super) fn write_site(blobs: &Blobs, index: &IndexName, writing: &Writing) -> Result<()> {
+    let Writing { moves, objects, roles, head } = writing;
+    let zones = |one: &Move| {
+        let vault = layout::vault_file(index, &one.sha256, &one.filename);
+        let site = layout::site_file(index, &one.sha256, &one.filename);
+        (vault, site)
+    };
+    for one in moves.iter().filter(|one| one.into_site) {
+        let (vault, site) = zones(one);
+        relocate(blobs, &vault, &site)?;
+    }
+    failpoint::reach("publish.moved");
+    // Objects whose name holds a hash or a version come before whatever names them.
+    let (write_once, pages): (Vec<&Object>, Vec<&Object>) =
+        objects.iter().partition(|(key, _)| key.as_str().ends_with(".metadata") || key.is_page_target());
+    for (key, body) in &write_once {
+        if let Some(body) = body {
+            blobs.put(key, body)?;
+        }
+    }
+    failpoint::reach("publish.write-once");
+    roles.write_files(blobs)?;
+    failpoint::reach("publish.roles");
+    for (key, body) in &pages {
+        put_or_delete(blobs, key, body.as_deref())?;
+    }
+    failpoint::reach("publish.pages");
+    roles.write_timestamp(blobs)?;
+    failpoint::reach("publish.timestamp");
+    blobs.put(&layout::head(index), head)?;
+    failpoint::reach("publish.head");
+    // An ordinary removal: nothing names the bytes any more.
+    for (key, body) in &write_once {
+        if body.is_none() {
+            blobs.delete(key)?;
+        }
+    }
+    for one in moves.iter().filter(|one| !one.into_site) {
+        let (vault, site) = zones(one);
+        relocate(blobs, &site, &vault)?;
+    }
+    failpoint::reach("publish.withdrawn");
+    Ok(())
+}
+
+/// Moves bytes. Bytes that are in neither zone are lost already: one lost file must not stop the publication of all
+/// others, so it is said and passed over; `scrub` names it until it is restored.
+fn relocate(blobs: &Blobs, from: &Key, to: &Key) -> Result<()> {
+    match blobs.relocate(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            tracing::error!(
+                from = from.as_str(),
+                to = to.as_str(),
+                "the bytes of a file are gone: restore them from a backup"
+            );
+            Ok(())
+        }
+        other => Ok(other?),
+    }
+}
+
+pub(super) fn put_all(blobs: &Blobs, objects: &[Object]) -> Result<()> {
+    for (key, body) in objects {
+        put_or_delete(blobs, key, body.as_deref())?;
+    }
+    Ok(())
+}
+
+fn put_or_delete(blobs: &Blobs, key: &Key, body: Option<&[u8]>) -> Result<()> {
+    match body {
+        Some(body) => blobs.put(key, body)?,
+        None => blobs.delete(key)?,
+    }
+    Ok(())
+}
+
+/// Takes away superseded objects and their gzip forms.
+pub(super) fn sweep(blobs: &Blobs, index: &IndexName, paths: &[String]) -> Result<()> {
+    for path in paths {
+        let key = layout::site_object(index, path);
+        blobs.delete(&key.gzip())?;
+        blobs.delete(&key)?;
+    }
+    Ok(())
+}
