@@ -1,5 +1,6 @@
 //! `run`, `proxy`, `verify`: an index of which only what is signed can be had.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use ::index::clock::Clock;
 use anyhow::{Context, Result, bail};
 use client::verified::base;
-use client::{Fetcher, Index, Options, Patience, Policy, Proxy};
+use client::{Fetcher, Index, Kind, Options, Patience, Policy, Proxy, Refusal};
 use packaging::hash::Sha256;
 use tokio::net::TcpListener;
 use tuf::hash::Hasher;
@@ -114,16 +115,19 @@ async fn open(trust: &Trust) -> Result<Arc<Index>> {
     Ok(index)
 }
 
-/// Says what was refused. Returns whether anything was.
-fn tell(index: &Index) -> bool {
+/// Says what was refused, each once, and what was absent if that may be why something failed. Returns whether anything
+/// was refused.
+fn tell(index: &Index, has_failed: bool) -> bool {
     let (refusals, warnings) = index.notices();
     for warning in warnings {
         eprintln!("tidewaiter: warning: {warning}");
     }
-    for refusal in &refusals {
-        eprintln!("tidewaiter: {refusal}");
+    let is_told = |refusal: &&Refusal| has_failed || refusal.kind != Kind::Absent;
+    let lines: BTreeSet<String> = refusals.iter().filter(is_told).map(Refusal::to_string).collect();
+    for line in lines {
+        eprintln!("tidewaiter: {line}");
     }
-    refusals.iter().any(|refusal| refusal.kind != client::Kind::Absent)
+    refusals.iter().any(|refusal| refusal.kind != Kind::Absent)
 }
 
 pub(super) async fn proxy(options: ProxyOptions) -> Result<ExitCode> {
@@ -136,7 +140,7 @@ pub(super) async fn proxy(options: ProxyOptions) -> Result<ExitCode> {
         ended = Proxy::new(Arc::clone(&index)).serve(listener) => match ended? {},
         stopped = tokio::signal::ctrl_c() => stopped?,
     }
-    tell(&index);
+    tell(&index, false);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -161,8 +165,8 @@ pub(super) async fn run(options: RunOptions) -> Result<ExitCode> {
     let serving = tokio::spawn(Proxy::new(Arc::clone(&index)).serve(listener));
     let status = wait(child).await;
     serving.abort();
-    let was_refused = tell(&index);
     let status = status.with_context(|| format!("cannot run {program}"))?;
+    let was_refused = tell(&index, !status.success());
     Ok(if status.success() && was_refused { ExitCode::FAILURE } else { code(status) })
 }
 
@@ -236,7 +240,7 @@ pub(super) async fn verify(options: VerifyOptions) -> Result<ExitCode> {
             }
         }
     }
-    tell(&index);
+    tell(&index, false);
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
