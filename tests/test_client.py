@@ -551,10 +551,25 @@ def test_the_real_index(world, server, tool):
 def test_the_real_index_beside_main(world, server):
     server = server()
     server.cli("index", "create", "team")
-    server.publish(wheel("demo", "3.0"), index="team")
+    server.publish(wheel("demo", "3.0"), index="team", token=server.new_token("admin", "--in", "team"))
     world.root.write_bytes(server.get("/i/team/tuf/1.root.json").body)
     target = world.folder / "target"
     command = [binary(), "run", "--index", f"{server.url}/i/team/simple/", "--root", world.root, "--state", world.folder / "state"]
     command += ["--", *world.clients.pips["current"], "install", "--target", target, "demo"]
     done = run(command, env=world.clients.env())
     assert done.returncode == 0 and installed(target) == {"demo": "3.0"}, done.stderr
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_releases_that_were_there_and_are_not(world, tool):
+    """Signed, as by a thief of the online key; only memory tells."""
+    world.installs(tool, world.host(), "demo", expected={"demo": "2.0"})
+    world.index.projects["demo"][-1]["yanked"] = True
+    world.index.commit()
+    refuse = {"options": ["--on-regression", "refuse"]}
+    says = ["its newest release was 2.0 and is now 1.0"]
+    world.refuses(tool, world.host(), "demo", says=says, **refuse)
+    world.refuses(tool, world.host(), "demo", says=says, **refuse)
+    done = world.installs(tool, world.host(), "demo", expected={"demo": "1.0"})
+    assert says[0] in done.stderr
+    world.installs(tool, world.host(), "demo", expected={"demo": "1.0"}, **refuse)

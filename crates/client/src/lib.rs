@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod download;
 pub mod fetch;
+pub mod guard;
 pub mod page;
 pub mod proxy;
 pub mod refusal;
@@ -13,6 +14,7 @@ pub mod verified;
 
 pub use cache::Cache;
 pub use fetch::{FetchError, Fetcher, Patience};
+pub use guard::OnRegression;
 pub use proxy::Proxy;
 pub use refusal::{Kind, Refusal};
 pub use session::{ClientError, Session, Source};

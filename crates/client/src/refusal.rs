@@ -49,6 +49,8 @@ const CLOCK: &str = "either the clock of this machine is wrong, or whoever answe
 const RETRY: &str = "see whether the --index is up and reachable, try again later or use another --index";
 const CAP: &str =
     "no signed file is that large: whoever answers at this --index sends endless data, use another --index";
+const LESS: &str = "ask the project or the index's operator whether this is meant; if it is, run once with \
+    --on-regression warn";
 const ROOT: &str = "give the root.json that the operator of the index hands out: --root root.json";
 const STATE: &str = "see whether the --state folder is writable and has room";
 const NONE: &str = "check the spelling; the index proves by signature that it has nothing of this name";
@@ -67,6 +69,11 @@ impl Refusal {
     /// A state that is older than the policy takes.
     pub fn stale(cause: impl Into<String>) -> Self {
         Self { kind: Kind::Refused, what: "timestamp".to_owned(), cause: cause.into(), remedy: CLOCK }
+    }
+
+    /// A page that is signed and offers much less than it did.
+    pub fn regression(what: &str, cause: String) -> Self {
+        Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: LESS }
     }
 
     /// From a session.

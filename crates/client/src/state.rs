@@ -79,4 +79,9 @@ impl State {
         }
         Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the trusted roles"))
     }
+
+    /// What is remembered of projects' pages: a store of its own, as a project may be called like a role.
+    pub fn pages(&self) -> io::Result<Store> {
+        Store::open(&self.folder.join("pages"))
+    }
 }

@@ -19,6 +19,7 @@ use url::Url;
 use crate::cache::Cache;
 use crate::download::{Download, Piece};
 use crate::fetch::{FetchError, Fetcher};
+use crate::guard::{OnRegression, Seen};
 use crate::page::Page;
 use crate::refusal::{Kind, Refusal};
 use crate::session::{ClientError, Session, Source, below, folder};
@@ -29,6 +30,9 @@ pub const PAGE_BYTES_MAX: u64 = 64 << 20;
 
 /// The length of core metadata, in bytes.
 pub const METADATA_BYTES_MAX: u64 = 8 << 20;
+
+/// The length of what is remembered of a page, in bytes: 15,000 releases take less.
+const SEEN_BYTES_MAX: usize = 1 << 20;
 
 /// How many pages stay in memory.
 const PAGES_MAX: usize = 256;
@@ -50,11 +54,19 @@ pub struct Policy {
     pub refresh_ms: u64,
     /// Only what is stored is used.
     pub is_offline: bool,
+    /// What is done about a page that offers much less than it did.
+    pub on_regression: OnRegression,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { warn_age_s: 3_600, refuse_age_s: 86_400, refresh_ms: 5_000, is_offline: false }
+        Self {
+            warn_age_s: 3_600,
+            refuse_age_s: 86_400,
+            refresh_ms: 5_000,
+            is_offline: false,
+            on_regression: OnRegression::default(),
+        }
     }
 }
 
@@ -294,12 +306,35 @@ impl Index {
         let bytes = self.bytes(what, &url, &sha256, Some(file.length), PAGE_BYTES_MAX).await?;
         let page = Page::read(&bytes, project, &self.base);
         let page = Arc::new(page.map_err(|error| Refusal::mismatch(what, format!("refused: {error}")))?);
+        self.guard(what, project, &page)?;
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if pages.len() >= PAGES_MAX {
             pages.clear();
         }
         pages.insert(key, Arc::clone(&page));
         Ok(page)
+    }
+
+    /// Holds a page against what was seen of it before. What is refused is not remembered: it is refused again.
+    fn guard(&self, what: &str, project: &NormalizedName, page: &Page) -> Result<(), Refusal> {
+        if self.policy.on_regression == OnRegression::Off {
+            return Ok(());
+        }
+        let io = |error: std::io::Error| Refusal::io(what, &error);
+        let (store, now) = (self.state.pages().map_err(io)?, Seen::new(&page.files));
+        let before = store.read(project.as_str(), SEEN_BYTES_MAX).map_err(io)?;
+        let before: Option<Seen> = before.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if before.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        if let Some(lost) = before.and_then(|before| now.lost(&before)) {
+            if self.policy.on_regression == OnRegression::Refuse {
+                return Err(Refusal::regression(what, format!("refused: {lost}")));
+            }
+            self.warn(format!("{what}: {lost}"));
+        }
+        let bytes = serde_json::to_vec(&now).map_err(|error| io(error.into()))?;
+        store.write(project.as_str(), &bytes).map_err(io)
     }
 
     fn target_url(&self, what: &str, path: &str, sha256: &Sha256) -> Result<Url, Refusal> {

@@ -195,6 +195,9 @@ pub(crate) struct Trust {
     /// Warn when its last word is older.
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub(crate) warn_age: String,
+    /// What to do if a project's newest release, or many at once, are yanked or gone since they were seen.
+    #[arg(long, value_enum, default_value = "warn")]
+    pub(crate) on_regression: Regression,
     /// How long to wait for an answer or its next piece.
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) patience: u64,
@@ -204,6 +207,16 @@ pub(crate) struct Trust {
     /// How much to keep of verified files, in MB.
     #[arg(long, value_name = "MB", default_value = "10000")]
     pub(crate) cache_mb: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Regression {
+    /// Nothing: nor is anything remembered.
+    Off,
+    /// Say it at the end.
+    Warn,
+    /// Refuse the project.
+    Refuse,
 }
 
 impl Trust {

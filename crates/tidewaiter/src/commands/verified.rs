@@ -10,13 +10,13 @@ use std::sync::Arc;
 use ::index::clock::Clock;
 use anyhow::{Context, Result, bail};
 use client::verified::base;
-use client::{Fetcher, Index, Kind, Options, Patience, Policy, Proxy, Refusal};
+use client::{Fetcher, Index, Kind, OnRegression, Options, Patience, Policy, Proxy, Refusal};
 use packaging::hash::Sha256;
 use tokio::net::TcpListener;
 use tuf::hash::Hasher;
 use tuf::{Limits, Time};
 
-use crate::cli::{ProxyOptions, RunOptions, Trust, VerifyOptions};
+use crate::cli::{ProxyOptions, Regression, RunOptions, Trust, VerifyOptions};
 use crate::config;
 
 /// What the child may not choose: it would leave the verified index.
@@ -85,6 +85,11 @@ async fn open(trust: &Trust) -> Result<Arc<Index>> {
         warn_age_s: seconds(&trust.warn_age, "--warn-age")?,
         refuse_age_s: seconds(&trust.max_age, "--max-age")?,
         is_offline: trust.offline,
+        on_regression: match trust.on_regression {
+            Regression::Off => OnRegression::Off,
+            Regression::Warn => OnRegression::Warn,
+            Regression::Refuse => OnRegression::Refuse,
+        },
         ..Policy::default()
     };
     let patience =
