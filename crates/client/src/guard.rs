@@ -24,7 +24,7 @@ pub enum OnRegression {
     Refuse,
 }
 
-/// What a page offered when it was last seen: releases that are not yanked, in canonical form.
+/// What a page offered when it was last seen: releases that are not yanked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     offered: Vec<String>,
@@ -38,7 +38,7 @@ impl Seen {
         let mut versions: Vec<Version> = offered.filter_map(|(name, _)| version(name)).collect();
         versions.sort();
         versions.dedup();
-        Self { offered: versions.iter().map(Version::canonical).collect() }
+        Self { offered: versions.iter().map(Version::to_string).collect() }
     }
 
     /// What this page lost against an earlier one that should give a person pause: its newest release, or three releases
