@@ -1,10 +1,12 @@
 //! HTTP GET within limits: of bytes, of patience, of places. Nothing that arrives here is trusted.
 
+use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -15,7 +17,6 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
@@ -75,6 +76,9 @@ pub enum FetchError {
     /// No connection, or one that broke.
     #[error("cannot be reached: {0}")]
     Broken(String),
+    /// Nothing is fetched, as the user wants it.
+    #[error("is not fetched: offline")]
+    Offline,
     /// What arrived was not taken.
     #[error("{0}")]
     Sink(#[from] std::io::Error),
@@ -86,11 +90,60 @@ fn broken(error: impl std::fmt::Display) -> FetchError {
 
 type Sender = SendRequest<Empty<Bytes>>;
 
-/// Fetches. Keeps one connection open for the next request to the same place.
+/// How many connections are kept open for next requests: an installer asks for so much at once.
+const IDLE_CONNECTIONS_MAX: usize = 16;
+
+/// Fetches. Keeps connections open for next requests to the same place.
 pub struct Fetcher {
     tls: Option<TlsConnector>,
     patience: Patience,
-    idle: Mutex<Option<(String, Sender)>>,
+    idle: Mutex<Vec<(String, Sender)>>,
+}
+
+/// An answer of status 200, to be read piece by piece.
+pub struct Answer<'a> {
+    fetcher: &'a Fetcher,
+    connection: Option<(String, Sender)>,
+    body: Incoming,
+    /// How long the other side was waited for; not how long the reader took.
+    waited: Duration,
+    count: u64,
+    bytes_max: u64,
+    is_gzip: bool,
+}
+
+impl std::fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl Answer<'_> {
+    /// The next piece; none at the end, after which the connection serves the next request.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let patience = self.fetcher.patience;
+        loop {
+            let started = Instant::now();
+            let frame = timeout(patience.idle(), self.body.frame()).await.map_err(|_| FetchError::Slow)?;
+            self.waited += started.elapsed();
+            let Some(frame) = frame else { break };
+            let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
+            self.count += piece.len() as u64;
+            if self.count > self.bytes_max {
+                return Err(FetchError::TooLong(self.bytes_max));
+            }
+            if patience.is_slow(self.waited, self.count) {
+                return Err(FetchError::Slow);
+            }
+            return Ok(Some(piece));
+        }
+        if let Some((origin, mut sender)) = self.connection.take()
+            && matches!(timeout(patience.idle(), sender.ready()).await, Ok(Ok(())))
+        {
+            self.fetcher.keep(origin, sender);
+        }
+        Ok(None)
+    }
 }
 
 impl std::fmt::Debug for Fetcher {
@@ -120,18 +173,26 @@ impl Fetcher {
             let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
             TlsConnector::from(Arc::new(config))
         });
-        Ok(Self { tls, patience, idle: Mutex::new(None) })
+        Ok(Self { tls, patience, idle: Mutex::new(Vec::new()) })
     }
 
-    /// The whole answer, of at most `bytes_max` bytes.
+    /// The whole answer, of at most `bytes_max` bytes, unpacked where it comes packed.
     pub async fn get(&self, url: &Url, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+        let mut answer = self.open(url, bytes_max as u64, "gzip").await?;
         let mut bytes = Vec::new();
-        self.get_into(url, bytes_max as u64, |piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })
-        .await?;
-        Ok(bytes)
+        while let Some(piece) = answer.piece().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        if !answer.is_gzip {
+            return Ok(bytes);
+        }
+        let mut unpacked = Vec::new();
+        let mut reader = MultiGzDecoder::new(&bytes[..]).take(bytes_max as u64 + 1);
+        reader.read_to_end(&mut unpacked).map_err(broken)?;
+        if unpacked.len() > bytes_max {
+            return Err(FetchError::TooLong(bytes_max as u64));
+        }
+        Ok(unpacked)
     }
 
     /// The answer piece by piece, at most `bytes_max` bytes in all. Returns how many there were.
@@ -141,51 +202,67 @@ impl Fetcher {
         bytes_max: u64,
         mut sink: impl FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<u64, FetchError> {
+        let mut answer = self.open(url, bytes_max, "identity").await?;
+        while let Some(piece) = answer.piece().await? {
+            sink(&piece)?;
+        }
+        Ok(answer.count)
+    }
+
+    /// The answer, as it is, to be read piece by piece, at most `bytes_max` bytes in all.
+    pub async fn stream(&self, url: &Url, bytes_max: u64) -> Result<Answer<'_>, FetchError> {
+        self.open(url, bytes_max, "identity").await
+    }
+
+    async fn open(&self, url: &Url, bytes_max: u64, coding: &'static str) -> Result<Answer<'_>, FetchError> {
         let started = Instant::now();
-        let (origin, mut sender, answer) = self.send(url).await?;
+        let (origin, sender, answer) = self.send(url, coding).await?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => return Err(FetchError::Missing),
             other => return Err(FetchError::Status(other.as_u16())),
         }
-        // Asked for as it is; another coding would be read past the limits.
-        if answer.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-            return Err(FetchError::Broken("it sends an encoding that was not asked for".to_owned()));
-        }
-        let mut body = answer.into_body();
-        let mut count = 0_u64;
-        while let Some(frame) = timeout(self.patience.idle(), body.frame()).await.map_err(|_| FetchError::Slow)? {
-            let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
-            count += piece.len() as u64;
-            if count > bytes_max {
-                return Err(FetchError::TooLong(bytes_max));
-            }
-            if self.patience.is_slow(started.elapsed(), count) {
-                return Err(FetchError::Slow);
-            }
-            sink(&piece)?;
-        }
-        if matches!(timeout(self.patience.idle(), sender.ready()).await, Ok(Ok(()))) {
-            *self.idle.lock().await = Some((origin, sender));
-        }
-        Ok(count)
+        // A coding that was not asked for would be read past the limits.
+        let is_gzip = match answer.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
+            None | Some(b"identity") => false,
+            Some(b"gzip") if coding == "gzip" => true,
+            Some(_) => return Err(FetchError::Broken("it sends an encoding that was not asked for".to_owned())),
+        };
+        let connection = Some((origin, sender));
+        let (body, waited) = (answer.into_body(), started.elapsed());
+        Ok(Answer { fetcher: self, connection, body, waited, count: 0, bytes_max, is_gzip })
     }
 
-    async fn send(&self, url: &Url) -> Result<(String, Sender, Response<Incoming>), FetchError> {
+    fn keep(&self, origin: String, sender: Sender) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_CONNECTIONS_MAX {
+            idle.push((origin, sender));
+        }
+    }
+
+    fn kept(&self, origin: &str) -> Option<Sender> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(_, sender)| !sender.is_closed());
+        let at = idle.iter().position(|(kept, _)| kept == origin)?;
+        Some(idle.swap_remove(at).1)
+    }
+
+    async fn send(&self, url: &Url, coding: &'static str) -> Result<(String, Sender, Response<Incoming>), FetchError> {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(FetchError::Url);
         };
         let origin = format!("{}://{host}:{port}", url.scheme());
-        let kept = self.idle.lock().await.take().filter(|(kept, _)| *kept == origin);
-        if let Some((_, mut sender)) = kept {
+        if let Some(mut sender) = self.kept(&origin) {
             // The other side may have closed it in the meantime; then a new one is made.
-            if let Ok(answer) = self.ask(&mut sender, url).await {
-                return Ok((origin, sender, answer));
+            match self.ask(&mut sender, url, coding).await {
+                Ok(answer) => return Ok((origin, sender, answer)),
+                Err(FetchError::Slow) => return Err(FetchError::Slow),
+                Err(_) => {}
             }
         }
         let mut sender =
             timeout(self.patience.idle(), self.connect(url, host, port)).await.map_err(|_| FetchError::Slow)??;
-        let answer = self.ask(&mut sender, url).await?;
+        let answer = self.ask(&mut sender, url, coding).await?;
         Ok((origin, sender, answer))
     }
 
@@ -206,7 +283,12 @@ impl Fetcher {
         handshake(tls.connect(name, stream).await.map_err(broken)?).await
     }
 
-    async fn ask(&self, sender: &mut Sender, url: &Url) -> Result<Response<Incoming>, FetchError> {
+    async fn ask(
+        &self,
+        sender: &mut Sender,
+        url: &Url,
+        coding: &'static str,
+    ) -> Result<Response<Incoming>, FetchError> {
         let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         let host = match (url.host_str(), url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
@@ -216,7 +298,7 @@ impl Fetcher {
         let request = Request::get(target)
             .header(HOST, host)
             .header(USER_AGENT, concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT_ENCODING, "identity")
+            .header(ACCEPT_ENCODING, coding)
             .body(Empty::new())
             .map_err(broken)?;
         let answered = async {

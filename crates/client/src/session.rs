@@ -1,7 +1,9 @@
 //! One session: one update of what is trusted, then any number of lookups and downloads in the same snapshot.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tempfile::NamedTempFile;
 use tuf::layout::{quote, role_file, target_file};
@@ -45,10 +47,11 @@ pub enum ClientError {
 pub struct Source {
     metadata: Url,
     fetcher: Fetcher,
+    is_offline: bool,
 }
 
 /// A URL that names a folder, so that joining a name goes below it.
-fn folder(mut url: Url) -> Url {
+pub(crate) fn folder(mut url: Url) -> Url {
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
         url.set_path(&path);
@@ -56,7 +59,7 @@ fn folder(mut url: Url) -> Url {
     url
 }
 
-fn below(base: &Url, path: &str) -> Result<Url, ClientError> {
+pub(crate) fn below(base: &Url, path: &str) -> Result<Url, ClientError> {
     // `./`, as a quoted name may still look like a scheme.
     match base.join(&format!("./{path}")) {
         Ok(url) if url.as_str().starts_with(base.as_str()) => Ok(url),
@@ -67,51 +70,87 @@ fn below(base: &Url, path: &str) -> Result<Url, ClientError> {
 impl Source {
     /// The repository whose role files are below this URL.
     pub fn new(metadata: Url, fetcher: Fetcher) -> Self {
-        Self { metadata: folder(metadata), fetcher }
+        Self { metadata: folder(metadata), fetcher, is_offline: false }
+    }
+
+    /// The same, of which only what is stored is used.
+    pub fn offline(self) -> Self {
+        Self { is_offline: true, ..self }
+    }
+
+    /// What fetches.
+    pub(crate) fn fetcher(&self) -> Result<&Fetcher, FetchError> {
+        if self.is_offline { Err(FetchError::Offline) } else { Ok(&self.fetcher) }
+    }
+
+    /// A file below the repository's role files.
+    pub(crate) async fn get(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
+        let url = below(&self.metadata, path)?;
+        let fetched = match self.fetcher() {
+            Ok(fetcher) => fetcher.get(&url, bytes_max).await,
+            Err(error) => Err(error),
+        };
+        fetched.map_err(|why| ClientError::Fetch { url, why })
     }
 
     async fn role(&self, role: &str, version: Option<u64>, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
-        let url = below(&self.metadata, &role_file(role, version))?;
-        self.fetcher.get(&url, bytes_max).await.map_err(|why| ClientError::Fetch { url, why })
+        self.get(&role_file(role, version), bytes_max).await
     }
 }
 
 /// An update that succeeded: what it trusts belongs together.
+///
+/// Many may look up paths in it at once; each role is fetched by one of them.
 #[derive(Debug)]
-pub struct Session<'a> {
-    source: &'a Source,
-    store: &'a Store,
-    set: TrustedSet,
+pub struct Session {
+    source: Arc<Source>,
+    store: Store,
+    set: Mutex<TrustedSet>,
+    /// Who fetches a role holds its lock.
+    flights: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-impl<'a> Session<'a> {
+impl Session {
     /// Updates root, timestamp, snapshot and targets, in this order (TUF specification §5.3 to §5.6). Each is stored as
     /// soon as it is trusted.
-    pub async fn start(source: &'a Source, store: &'a Store, now: Time, limits: Limits) -> Result<Self, ClientError> {
-        let root = store.read(Top::Root.name(), limits.root_bytes_max)?.ok_or(ClientError::NoRoot)?;
-        let set = TrustedSet::new(&root, now, limits)?;
-        let mut session = Self { source, store, set };
-        session.roots().await?;
-        session.timestamp().await?;
-        session.snapshot().await?;
-        session.targets(Top::Targets.name(), Top::Root.name()).await?;
+    pub async fn start(source: &Arc<Source>, store: &Store, now: Time, limits: Limits) -> Result<Self, ClientError> {
+        let session = Self::head(source, store, now, limits).await?;
+        session.complete().await?;
         Ok(session)
     }
 
-    /// What is trusted.
-    pub fn trusted(&self) -> &TrustedSet {
-        &self.set
+    /// The first half of [`Self::start`]: root and timestamp. Where they are what another session has, that one is as
+    /// good, and nothing more need be read.
+    pub async fn head(source: &Arc<Source>, store: &Store, now: Time, limits: Limits) -> Result<Self, ClientError> {
+        let root = store.read(Top::Root.name(), limits.root_bytes_max)?.ok_or(ClientError::NoRoot)?;
+        let set = Mutex::new(TrustedSet::new(&root, now, limits)?);
+        let (source, store) = (Arc::clone(source), store.clone());
+        let session = Self { source, store, set, flights: Mutex::default() };
+        session.roots().await?;
+        session.timestamp().await?;
+        Ok(session)
     }
 
-    async fn roots(&mut self) -> Result<(), ClientError> {
-        let Limits { root_bytes_max, root_rotations_max, .. } = *self.set.limits();
+    /// The second half: snapshot and targets.
+    pub async fn complete(&self) -> Result<(), ClientError> {
+        self.snapshot().await?;
+        self.targets(Top::Targets.name(), Top::Root.name()).await
+    }
+
+    /// What is trusted. To be let go of before anything is waited for.
+    pub fn trusted(&self) -> MutexGuard<'_, TrustedSet> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn roots(&self) -> Result<(), ClientError> {
+        let Limits { root_bytes_max, root_rotations_max, .. } = *self.trusted().limits();
         for _ in 0..root_rotations_max {
-            let next = self.set.root().version.saturating_add(1);
+            let next = self.trusted().root().version.saturating_add(1);
             let bytes = match self.source.role(Top::Root.name(), Some(next), root_bytes_max).await {
-                Err(ClientError::Fetch { why: FetchError::Missing, .. }) => break,
+                Err(ClientError::Fetch { why: FetchError::Missing | FetchError::Offline, .. }) => break,
                 other => other?,
             };
-            let rotation = self.set.update_root(&bytes)?;
+            let rotation = self.trusted().update_root(&bytes)?;
             self.store.write(Top::Root.name(), &bytes)?;
             match rotation {
                 Rotation::None => {}
@@ -121,66 +160,85 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        Ok(self.set.finish_root()?)
+        Ok(self.trusted().finish_root()?)
     }
 
-    async fn timestamp(&mut self) -> Result<(), ClientError> {
-        let (name, bytes_max) = (Top::Timestamp.name(), self.set.limits().timestamp_bytes_max);
-        if let Some(stored) = self.store.read(name, bytes_max)? {
+    async fn timestamp(&self) -> Result<(), ClientError> {
+        let (name, bytes_max) = (Top::Timestamp.name(), self.trusted().limits().timestamp_bytes_max);
+        let stored = self.store.read(name, bytes_max)?;
+        if let Some(stored) = &stored {
             // What does not verify (any more) guards nothing.
-            let _ = self.set.load_timestamp(&stored);
+            let _ = self.trusted().load_timestamp(stored);
         }
-        let bytes = self.source.role(name, None, bytes_max).await?;
-        match self.set.update_timestamp(&bytes)? {
+        let bytes = match (self.source.role(name, None, bytes_max).await, stored) {
+            (Err(ClientError::Fetch { why: FetchError::Offline, .. }), Some(stored)) => stored,
+            (other, _) => other?,
+        };
+        let came = self.trusted().update_timestamp(&bytes)?;
+        match came {
             Timestamped::Newer => Ok(self.store.write(name, &bytes)?),
             Timestamped::Same => Ok(()),
         }
     }
 
-    async fn snapshot(&mut self) -> Result<(), ClientError> {
-        let (name, limit) = (Top::Snapshot.name(), self.set.limits().snapshot_bytes_max);
+    async fn snapshot(&self) -> Result<(), ClientError> {
+        let (name, limit) = (Top::Snapshot.name(), self.trusted().limits().snapshot_bytes_max);
         if let Some(stored) = self.store.read(name, limit)?
-            && self.set.load_snapshot(&stored).unwrap_or(false)
+            && self.trusted().load_snapshot(&stored).unwrap_or(false)
         {
             return Ok(());
         }
         let (version, bytes_max) = {
-            let (meta, bytes_max) = self.set.wanted_snapshot()?;
-            (self.versioned(meta.version), bytes_max)
+            let set = self.trusted();
+            let (meta, bytes_max) = set.wanted_snapshot()?;
+            (versioned(&set, meta.version), bytes_max)
         };
         let bytes = self.source.role(name, version, bytes_max).await?;
-        self.set.update_snapshot(&bytes)?;
+        self.trusted().update_snapshot(&bytes)?;
         Ok(self.store.write(name, &bytes)?)
     }
 
-    /// The version in a file's name, where this repository has them there.
-    fn versioned(&self, version: u64) -> Option<u64> {
-        self.set.root().consistent_snapshot.then_some(version)
-    }
-
-    async fn targets(&mut self, role: &str, delegator: &str) -> Result<(), ClientError> {
+    async fn targets(&self, role: &str, delegator: &str) -> Result<(), ClientError> {
         let (version, bytes_max) = {
-            let (meta, bytes_max) = self.set.wanted_targets(role)?;
-            (self.versioned(meta.version), bytes_max)
+            let set = self.trusted();
+            let (meta, bytes_max) = set.wanted_targets(role)?;
+            (versioned(&set, meta.version), bytes_max)
         };
         if let Some(stored) = self.store.read(role, bytes_max)?
-            && self.set.update_targets(role, delegator, &stored).is_ok()
+            && self.trusted().update_targets(role, delegator, &stored).is_ok()
         {
             return Ok(());
         }
         let bytes = self.source.role(role, version, bytes_max).await?;
-        self.set.update_targets(role, delegator, &bytes)?;
+        self.trusted().update_targets(role, delegator, &bytes)?;
         Ok(self.store.write(role, &bytes)?)
     }
 
+    fn flight(&self, role: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(flights.entry(role.to_owned()).or_default())
+    }
+
     /// What is signed for a path. None if it is proven that the repository has no such target.
-    pub async fn target(&mut self, path: &str) -> Result<Option<TargetFile>, ClientError> {
+    pub async fn target(&self, path: &str) -> Result<Option<TargetFile>, ClientError> {
         let mut lookup = Lookup::new(path);
         loop {
-            match lookup.step(&mut self.set)? {
+            let step = lookup.step(&mut self.trusted())?;
+            match step {
                 Step::Found(file) => return Ok(Some(file)),
                 Step::Absent => return Ok(None),
-                Step::Need { role, delegator } => self.targets(&role, &delegator).await?,
+                Step::Need { role, delegator } => {
+                    let flight = self.flight(&role);
+                    let _ours = flight.lock().await;
+                    // Somebody else may have fetched it while this one waited.
+                    let again = lookup.step(&mut self.trusted())?;
+                    match again {
+                        Step::Need { role: now, .. } if now == role => self.targets(&role, &delegator).await?,
+                        Step::Need { .. } => {}
+                        Step::Found(file) => return Ok(Some(file)),
+                        Step::Absent => return Ok(None),
+                    }
+                }
             }
         }
     }
@@ -198,7 +256,7 @@ impl<'a> Session<'a> {
         if is_there(&place, file)? {
             return Ok(place);
         }
-        let digest = if self.set.root().consistent_snapshot { file.hashes.prefix() } else { None };
+        let digest = if self.trusted().root().consistent_snapshot { file.hashes.prefix() } else { None };
         let name = target_file(path, digest.as_deref()).ok_or_else(|| ClientError::Path(path.to_owned()))?;
         let url = below(&self::folder(base.clone()), &name)?;
         let mut hasher = file.hashes.hasher();
@@ -207,7 +265,10 @@ impl<'a> Session<'a> {
             hasher.update(piece);
             temporary.write_all(piece)
         };
-        let fetched = self.source.fetcher.get_into(&url, file.length, sink).await;
+        let fetched = match self.source.fetcher() {
+            Ok(fetcher) => fetcher.get_into(&url, file.length, sink).await,
+            Err(error) => Err(error),
+        };
         let length = fetched.map_err(|why| ClientError::Fetch { url, why })?;
         if length != file.length || !file.hashes.matches(hasher) {
             return Err(ClientError::Mismatch(path.to_owned()));
@@ -215,6 +276,11 @@ impl<'a> Session<'a> {
         temporary.persist(&place).map_err(|error| error.error)?;
         Ok(place)
     }
+}
+
+/// The version in a file's name, where this repository has them there.
+fn versioned(set: &TrustedSet, version: u64) -> Option<u64> {
+    set.root().consistent_snapshot.then_some(version)
 }
 
 /// One name in a folder for a whole path; a digest where it would be longer than file systems allow.

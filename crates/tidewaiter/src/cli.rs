@@ -123,6 +123,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TufCommand,
     },
+    /// Run pip or uv so that they install from this index only what it signed.
+    Run(RunOptions),
+    /// Serve a signed index to installers on this machine, verified.
+    Proxy(ProxyOptions),
+    /// Say whether the index signs for these files, under their names.
+    Verify(VerifyOptions),
     /// The command line of the public TUF client conformance suite.
     #[command(hide = true)]
     TufClient(TufClient),
@@ -171,6 +177,94 @@ pub(crate) enum FailOn {
     Review,
     Hold,
     Malicious,
+}
+
+/// Which index, and what is believed of it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Trust {
+    /// The index, or any mirror of it.
+    #[arg(long, value_name = "BASE_URL")]
+    pub(crate) index: String,
+    /// The root.json that its operator hands out. Without it the first one seen is trusted, and its fingerprint shown.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
+    /// Where trusted roles and verified files are kept [default: tidewaiter in the user's state folder].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Use only what is kept there; what is too old is still refused.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Refuse an index whose last word is older.
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    pub(crate) max_age: String,
+    /// Warn when its last word is older.
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) warn_age: String,
+    /// What to do if a project's newest release, or many at once, are yanked or gone since they were seen.
+    #[arg(long, value_enum, default_value = "warn")]
+    pub(crate) on_regression: Regression,
+    /// How long to wait for an answer or its next piece.
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) patience: u64,
+    /// The certificates to trust (PEM) instead of the machine's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificates: Option<PathBuf>,
+    /// How much to keep of verified files, in MB.
+    #[arg(long, value_name = "MB", default_value = "10000")]
+    pub(crate) cache_mb: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Regression {
+    /// Nothing: nor is anything remembered.
+    Off,
+    /// Say it at the end.
+    Warn,
+    /// Refuse the project.
+    Refuse,
+}
+
+impl Trust {
+    /// In milliseconds.
+    pub(crate) fn patience_ms(&self) -> u64 {
+        self.patience.saturating_mul(1_000)
+    }
+}
+
+/// An installer under verification.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+    /// Let the installer reach other hosts, for URLs and repositories that requirements name. Nothing verifies those.
+    #[arg(long)]
+    pub(crate) allow_other_hosts: bool,
+    /// Verify nothing. It is written to unverified.log in the state folder.
+    #[arg(long)]
+    pub(crate) unsafely_disable_package_verification: bool,
+    /// The installer and its arguments, after `--`.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+/// A proxy for installers.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyOptions {
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4443")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// Files to verify.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyOptions {
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+    /// Wheels and sdists under their own names.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// A TUF client over any repository. The options stand before the verb, as the suite has them.

@@ -1,6 +1,7 @@
 //! Fetching within limits.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -82,4 +83,29 @@ async fn places_that_cannot_be_fetched() {
     }
     let missing = std::path::Path::new("/nonexistent/certificates.pem");
     assert!(Fetcher::new(Some(missing), PATIENCE).is_err(), "a file that was named must be there");
+}
+
+fn packed(content: &[u8]) -> Answer {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(content).expect("memory");
+    let bytes = packer.finish().expect("memory");
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bytes.len());
+    Answer::raw([head.as_bytes(), &bytes].concat())
+}
+
+#[tokio::test]
+async fn packed_answers_are_unpacked_within_the_same_limit() {
+    let content = vec![b'x'; 100_000];
+    assert_eq!(get(packed(&content), 100_000).await.expect("just so long"), content);
+    assert!(matches!(get(packed(&content), 99_999).await, Err(FetchError::TooLong(99_999))));
+    let mut broken = packed(b"some text");
+    broken.0[0].1.truncate(70);
+    broken.0[0].1.extend([0; 100]);
+    assert!(matches!(get(broken, 100).await, Err(FetchError::Broken(_))));
+    // What is to be streamed comes as it is.
+    let answers = Arc::new(Mutex::new(BTreeMap::from([("/a".to_owned(), packed(b"1"))])));
+    let (base, _) = serve(answers).await;
+    let fetcher = Fetcher::new(None, PATIENCE).expect("a fetcher");
+    let outcome = fetcher.stream(&base.join("a").expect("a URL"), 100).await;
+    assert!(matches!(outcome, Err(FetchError::Broken(_))));
 }

@@ -3,3 +3,4 @@
 mod fetching;
 mod server;
 mod sessions;
+mod verified;

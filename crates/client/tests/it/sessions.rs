@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::server::{Answer, Answers, Log, serve};
 
-const NOW: Time = Time::from_seconds(1_800_000_000);
+pub(crate) const NOW: Time = Time::from_seconds(1_800_000_000);
 const CONTENT: &[u8] = b"a page\n";
 
 /// A repository of two bins with one page, served below `/metadata/` and `/targets/`.
@@ -28,7 +28,7 @@ struct World {
     store: Store,
 }
 
-fn files(path: &str) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(path: &str, content: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let key = Ed25519Signer::from_seed(&[1; 32]).expect("a seed");
     let one = Holders { keys: vec![key.public_key().clone()], threshold: 1 };
     let founding = Founding {
@@ -47,8 +47,8 @@ fn files(path: &str) -> BTreeMap<String, Vec<u8>> {
     let [root, targets, bins] = &signed;
     let offline = Offline::read(&root.bytes, &targets.bytes, &bins.bytes).expect("our own roles");
     let repository = Repository::found(offline);
-    let digest = sha256(CONTENT);
-    let rows = [Row { path, length: CONTENT.len() as u64, sha256: &digest, custom: None }];
+    let digest = sha256(content);
+    let rows = [Row { path, length: content.len() as u64, sha256: &digest, custom: None }];
     let bin = repository.bins().of(path);
     let lifetimes = Lifetimes { timestamp: 86_400, snapshot: 86_400, bin: 86_400 };
     let issue = Issue { now: NOW, lifetimes, extra: BTreeMap::new() };
@@ -61,13 +61,13 @@ fn files(path: &str) -> BTreeMap<String, Vec<u8>> {
         (format!("/metadata/{}", role_file(&written.record.role, version)), written.bytes.clone())
     });
     let target = target_file(path, Some(&hex(&digest))).expect("a path");
-    all.chain([(format!("/targets/{target}"), CONTENT.to_vec())]).collect()
+    all.chain([(format!("/targets/{target}"), content.to_vec())]).collect()
 }
 
 impl World {
     async fn new() -> Self {
         let path = Target::Page { project: "demo" }.path();
-        let files = files(&path);
+        let files = files(&path, CONTENT);
         let root = files["/metadata/1.root.json"].clone();
         let served = files.into_iter().map(|(name, bytes)| (name, Answer::ok(&bytes))).collect();
         let answers = Arc::new(Mutex::new(served));
@@ -78,15 +78,15 @@ impl World {
         Self { answers, base, log, path, folder, store }
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> Arc<Source> {
         let fetcher = Fetcher::new(None, Patience::default()).expect("a fetcher");
         // Without a slash at its end, as people write it.
-        Source::new(self.base.join("metadata").expect("a URL"), fetcher)
+        Arc::new(Source::new(self.base.join("metadata").expect("a URL"), fetcher))
     }
 
     async fn download(&self, path: &str) -> Result<Option<Vec<u8>>, ClientError> {
         let source = self.source();
-        let mut session = Session::start(&source, &self.store, NOW, Limits::default()).await?;
+        let session = Session::start(&source, &self.store, NOW, Limits::default()).await?;
         let Some(file) = session.target(path).await? else { return Ok(None) };
         let base = self.base.join("targets").expect("a URL");
         let place = session.download(path, &file, &base, self.folder.path()).await?;

@@ -8,6 +8,7 @@ mod inspection;
 mod rebuild;
 mod tuf;
 mod tuf_client;
+mod verified;
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -47,6 +48,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Jobs { command } => inspection::jobs(command).await,
         Command::Tuf { command } => tuf::run(command).await,
         Command::TufClient(options) => tuf_client::run(options).await,
+        Command::Run(options) => verified::run(options).await,
+        Command::Proxy(options) => verified::proxy(options).await,
+        Command::Verify(options) => verified::verify(options).await,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use client::{Fetcher, Patience, Session, Source, Store};
@@ -28,8 +29,9 @@ pub(super) async fn run(options: TufClient) -> Result<ExitCode> {
         let text = text.with_context(|| format!("{option} is missing"))?;
         Url::parse(&text).with_context(|| format!("{option} {text} is no URL"))
     };
-    let source = Source::new(url(metadata_url, "--metadata-url")?, Fetcher::new(None, Patience::default())?);
-    let mut session = Session::start(&source, &store, now, limits).await?;
+    let fetcher = Fetcher::new(None, Patience::default())?;
+    let source = Arc::new(Source::new(url(metadata_url, "--metadata-url")?, fetcher));
+    let session = Session::start(&source, &store, now, limits).await?;
     if let TufClientVerb::Download = verb {
         let base = url(target_base_url, "--target-base-url")?;
         let folder = target_dir.context("--target-dir is missing")?;

@@ -1,0 +1,492 @@
+//! A whole index, of which only what is signed can be had: pages, files, metadata.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use packaging::hash::Sha256;
+use packaging::name::NormalizedName;
+use tokio::sync::mpsc;
+use tuf::json::Value;
+use tuf::layout::{Target, target_file};
+use tuf::{Limits, Time};
+use url::Url;
+
+use crate::cache::Cache;
+use crate::download::{Download, Piece};
+use crate::fetch::{FetchError, Fetcher};
+use crate::guard::{OnRegression, Seen};
+use crate::page::Page;
+use crate::refusal::{Kind, Refusal};
+use crate::session::{ClientError, Session, Source, below, folder};
+use crate::state::State;
+
+/// The length of a page, in bytes, whatever was signed: 15,000 files take 10 MB.
+pub const PAGE_BYTES_MAX: u64 = 64 << 20;
+
+/// The length of core metadata, in bytes.
+pub const METADATA_BYTES_MAX: u64 = 8 << 20;
+
+/// The length of what is remembered of a page, in bytes: 15,000 releases take less.
+const SEEN_BYTES_MAX: usize = 1 << 20;
+
+/// How many pages stay in memory.
+const PAGES_MAX: usize = 256;
+
+/// How many refusals and warnings are remembered.
+const NOTICES_MAX: usize = 100;
+
+/// Where the clock is.
+pub type Now = Arc<dyn Fn() -> Time + Send + Sync>;
+
+/// How old a state may be, and whether a newer one is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// From this age of the timestamp on a warning is given, in seconds.
+    pub warn_age_s: i64,
+    /// From this age on nothing is served, in seconds.
+    pub refuse_age_s: i64,
+    /// How long a session serves before the index is asked for news, in milliseconds.
+    pub refresh_ms: u64,
+    /// Only what is stored is used.
+    pub is_offline: bool,
+    /// What is done about a page that offers much less than it did.
+    pub on_regression: OnRegression,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            warn_age_s: 3_600,
+            refuse_age_s: 86_400,
+            refresh_ms: 5_000,
+            is_offline: false,
+            on_regression: OnRegression::default(),
+        }
+    }
+}
+
+/// What to open.
+pub struct Options {
+    /// The index, such as `https://packages.example.org/`: any host that answers for it.
+    pub index: Url,
+    /// The root to trust; without one, the first that is seen.
+    pub root: Option<Vec<u8>>,
+    /// The folder of what is kept between runs.
+    pub state: PathBuf,
+    /// How old a state may be.
+    pub policy: Policy,
+    /// What fetches.
+    pub fetcher: Fetcher,
+    /// The clock.
+    pub now: Now,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+struct Current {
+    session: Arc<Session>,
+    since: Instant,
+}
+
+#[derive(Default)]
+struct Sessions {
+    current: Option<Current>,
+    /// When the last update failed, and why: who waited for it need not fail again.
+    failed: Option<(Instant, Refusal)>,
+}
+
+/// An index.
+pub struct Index {
+    base: Url,
+    source: Arc<Source>,
+    state: State,
+    cache: Cache,
+    policy: Policy,
+    now: Now,
+    sessions: tokio::sync::Mutex<Sessions>,
+    pages: Mutex<BTreeMap<(String, Sha256), Arc<Page>>>,
+    notices: Mutex<BTreeMap<String, Refusal>>,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// The base of an index, whether or not people wrote `/simple/` at its end as they do for installers.
+pub fn base(index: &str) -> Result<Url, url::ParseError> {
+    let trimmed = index.trim_end_matches('/');
+    Url::from_str(trimmed.strip_suffix("/simple").unwrap_or(trimmed)).map(folder)
+}
+
+impl Index {
+    /// Opens an index: the state on disk, and for the first time its first root.
+    pub async fn open(options: Options) -> Result<Arc<Self>, Refusal> {
+        let Options { index, root, state, policy, fetcher, now } = options;
+        let base = folder(index);
+        let metadata = below(&base, "tuf/").map_err(|error| Refusal::new("index", &error))?;
+        let source = Source::new(metadata, fetcher);
+        let source = Arc::new(if policy.is_offline { source.offline() } else { source });
+        let opened = State::open(&state, &base, root.as_deref(), &source, now(), Limits::default()).await;
+        let cache = Cache::open(&state.join("files")).map_err(|error| Refusal::io("cache", &error))?;
+        Ok(Arc::new(Self {
+            base,
+            source,
+            state: opened.map_err(|error| Refusal::new("root", &error))?,
+            cache,
+            policy,
+            now,
+            sessions: tokio::sync::Mutex::default(),
+            pages: Mutex::default(),
+            notices: Mutex::default(),
+            warnings: Mutex::default(),
+        }))
+    }
+
+    /// What is kept between runs.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The cache of verified bytes.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// What was refused and did not come right later, and what the user should know besides.
+    pub fn notices(&self) -> (Vec<Refusal>, Vec<String>) {
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        (notices.values().cloned().collect(), warnings.clone())
+    }
+
+    /// Something of this name came of a request.
+    pub(crate) fn note(&self, what: &str, refusal: Option<&Refusal>) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        match refusal {
+            None => {
+                notices.remove(what);
+            }
+            Some(refusal) if notices.len() < NOTICES_MAX => {
+                notices.insert(what.to_owned(), refusal.clone());
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn warn(&self, text: String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.len() < NOTICES_MAX && !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// A session that is as new as the policy wants it. Of many who need one at once, one asks.
+    async fn session(&self) -> Result<Arc<Session>, Refusal> {
+        let asked = Instant::now();
+        let mut sessions = self.sessions.lock().await;
+        if let Some(current) = &sessions.current
+            && current.since.elapsed() < Duration::from_millis(self.policy.refresh_ms)
+        {
+            return Ok(Arc::clone(&current.session));
+        }
+        if let Some((when, refusal)) = &sessions.failed
+            && *when > asked
+        {
+            return Err(refusal.clone());
+        }
+        match self.update(sessions.current.take()).await {
+            Ok(session) => {
+                sessions.current = Some(Current { session: Arc::clone(&session), since: Instant::now() });
+                Ok(session)
+            }
+            Err(refusal) => {
+                sessions.failed = Some((Instant::now(), refusal.clone()));
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn update(&self, current: Option<Current>) -> Result<Arc<Session>, Refusal> {
+        let what = "update";
+        let _held = self.state.hold().await.map_err(|error| Refusal::io(what, &error))?;
+        let refuse = |error: ClientError| Refusal::new(what, &error);
+        let head = Session::head(&self.source, &self.state.store, (self.now)(), Limits::default());
+        let head = head.await.map_err(refuse)?;
+        self.age(&head)?;
+        if let Some(Current { session, .. }) = current
+            && is_same(&session, &head, (self.now)())
+        {
+            return Ok(session);
+        }
+        head.complete().await.map_err(refuse)?;
+        Ok(Arc::new(head))
+    }
+
+    /// How long ago the timestamp was issued: what a mirror that hides news cannot make younger.
+    fn age(&self, session: &Session) -> Result<(), Refusal> {
+        let issued = match session.trusted().timestamp().and_then(|role| role.extra.get("x-issued").cloned()) {
+            Some(Value::Text(text)) => text.parse::<Time>().ok(),
+            _ => None,
+        };
+        let Some(issued) = issued else {
+            // Another maker's repository: its expiry is all there is.
+            return Ok(());
+        };
+        let age = (self.now)().seconds().saturating_sub(issued.seconds());
+        let Policy { warn_age_s, refuse_age_s, .. } = self.policy;
+        if age > refuse_age_s {
+            return Err(Refusal::stale(format!(
+                "refused: the index's last word is of {issued}, {} h ago; at most {} h are allowed (--max-age)",
+                age / 3_600,
+                refuse_age_s / 3_600
+            )));
+        }
+        if age > warn_age_s {
+            self.warn(format!("timestamp: the index's last word is of {issued}, {} min ago", age / 60));
+        }
+        Ok(())
+    }
+
+    async fn forget(&self) {
+        self.sessions.lock().await.current = None;
+    }
+
+    /// What is signed for a path.
+    async fn target(&self, what: &str, path: &str) -> Result<Option<tuf::TargetFile>, Refusal> {
+        let session = self.session().await?;
+        let missing = match session.target(path).await {
+            Ok(found) => return Ok(found),
+            Err(error @ ClientError::Fetch { why: FetchError::Missing, .. }) => error,
+            Err(error) => return Err(Refusal::new(what, &error)),
+        };
+        // A session that the index no longer keeps; a new one has other versions (PEP 458: try the newest snapshot).
+        let session_again = {
+            self.forget().await;
+            self.session().await?
+        };
+        if Arc::ptr_eq(&session, &session_again) {
+            return Err(Refusal::new(what, &missing));
+        }
+        session_again.target(path).await.map_err(|error| Refusal::new(what, &error))
+    }
+
+    /// The page of a project. [`Kind::Absent`] if it is proven that there is none.
+    pub async fn page(&self, project: &NormalizedName) -> Result<Arc<Page>, Refusal> {
+        let what = format!("page of {project}");
+        let page = self.page_of(&what, project).await;
+        self.note(&what, page.as_ref().err());
+        page
+    }
+
+    async fn page_of(&self, what: &str, project: &NormalizedName) -> Result<Arc<Page>, Refusal> {
+        let path = Target::Page { project: project.as_str() }.path();
+        let Some(file) = self.target(what, &path).await? else {
+            return Err(Refusal::absent(what, "there is no such project"));
+        };
+        let Some(sha256) = file.hashes.sha256.map(Sha256::new) else {
+            return Err(Refusal::mismatch(what, "refused: it is signed without a SHA-256"));
+        };
+        let key = (project.as_str().to_owned(), sha256);
+        if let Some(page) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(page));
+        }
+        let url = self.target_url(what, &path, &sha256)?;
+        let bytes = self.bytes(what, &url, &sha256, Some(file.length), PAGE_BYTES_MAX).await?;
+        let page = Page::read(&bytes, project, &self.base);
+        let page = Arc::new(page.map_err(|error| Refusal::mismatch(what, format!("refused: {error}")))?);
+        self.guard(what, project, &page)?;
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if pages.len() >= PAGES_MAX {
+            pages.clear();
+        }
+        pages.insert(key, Arc::clone(&page));
+        Ok(page)
+    }
+
+    /// Holds a page against what was seen of it before. What is refused is not remembered: it is refused again.
+    fn guard(&self, what: &str, project: &NormalizedName, page: &Page) -> Result<(), Refusal> {
+        if self.policy.on_regression == OnRegression::Off {
+            return Ok(());
+        }
+        let io = |error: std::io::Error| Refusal::io(what, &error);
+        let (store, now) = (self.state.pages().map_err(io)?, Seen::new(&page.files));
+        let before = store.read(project.as_str(), SEEN_BYTES_MAX).map_err(io)?;
+        let before: Option<Seen> = before.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if before.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        if let Some(lost) = before.and_then(|before| now.lost(&before)) {
+            if self.policy.on_regression == OnRegression::Refuse {
+                return Err(Refusal::regression(what, format!("refused: {lost}")));
+            }
+            self.warn(format!("{what}: {lost}"));
+        }
+        let bytes = serde_json::to_vec(&now).map_err(|error| io(error.into()))?;
+        store.write(project.as_str(), &bytes).map_err(io)
+    }
+
+    fn target_url(&self, what: &str, path: &str, sha256: &Sha256) -> Result<Url, Refusal> {
+        let bad = || ClientError::Path(path.to_owned());
+        let name = target_file(path, Some(&sha256.to_string())).ok_or_else(bad);
+        let url = name.and_then(|name| below(&self.base, &format!("tuf/targets/{name}")));
+        url.map_err(|error| Refusal::new(what, &error))
+    }
+
+    /// What has a digest, from the cache or from a URL, whole.
+    async fn bytes(
+        &self,
+        what: &str,
+        url: &Url,
+        sha256: &Sha256,
+        length: Option<u64>,
+        bytes_max: u64,
+    ) -> Result<Bytes, Refusal> {
+        let io = |error: std::io::Error| Refusal::io(what, &error);
+        if let Some(bytes) = self.cache.bytes(sha256, bytes_max).map_err(io)? {
+            return Ok(bytes.into());
+        }
+        if length.is_some_and(|length| length > bytes_max) {
+            return Err(Refusal::fetch(what, &FetchError::TooLong(bytes_max)));
+        }
+        let fetcher = self.source.fetcher().map_err(|why| Refusal::fetch(what, &why))?;
+        let mut bytes = Vec::new();
+        let sink = |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        };
+        let fetched = fetcher.get_into(url, length.unwrap_or(bytes_max), sink).await;
+        let count = fetched.map_err(|why| Refusal::fetch(what, &why))?;
+        if length.is_some_and(|length| length != count) || tuf::hash::sha256(&bytes) != *sha256.as_bytes() {
+            return Err(Refusal::mismatch(what, "refused: its length or digest is not the one that was signed for"));
+        }
+        let mut gathered = self.cache.gather().map_err(io)?;
+        gathered.write_all(&bytes).map_err(io)?;
+        self.cache.keep(gathered, sha256).map_err(io)?;
+        Ok(bytes.into())
+    }
+
+    /// The core metadata of a file on a verified page.
+    pub async fn metadata(&self, file: &Wanted) -> Result<Bytes, Refusal> {
+        let what = format!("{}.metadata", file.filename);
+        let Some(core_metadata) = file.core_metadata else {
+            return Err(Refusal::absent(what, "the signed page names no metadata for it"));
+        };
+        let sha256 = file.sha256.to_string();
+        let path = format!("files/{}/{sha256}/{what}", &sha256[..2]);
+        let url = below(&self.base, &path).map_err(|error| Refusal::new(&what, &error))?;
+        let bytes = self.bytes(&what, &url, &core_metadata, None, METADATA_BYTES_MAX).await;
+        self.note(&what, bytes.as_ref().err());
+        bytes
+    }
+
+    /// A file on the verified page of its project: by name and digest, as we told the installer.
+    pub async fn wanted(&self, sha256: &Sha256, filename: &str) -> Result<Wanted, Refusal> {
+        let gone = || Refusal::absent(filename, "the index no longer signs for this file; it may have been withdrawn");
+        let name: packaging::filename::DistFilename = filename.parse().map_err(|_| gone())?;
+        let project = name.project();
+        let page = self.page(&project).await?;
+        let file = page.files.get(filename).filter(|file| file.sha256 == *sha256);
+        let Some(file) = file else {
+            let refusal = gone();
+            self.note(filename, Some(&refusal));
+            return Err(refusal);
+        };
+        let path = Target::Distribution { project: project.as_str(), filename }.path();
+        let url = self.target_url(filename, &path, sha256)?;
+        let (size, core_metadata) = (file.size, file.core_metadata);
+        Ok(Wanted { filename: filename.to_owned(), sha256: *sha256, size, core_metadata, url })
+    }
+
+    /// The bytes of a file, in pieces, of which the last ones come once all are verified. Ends early, with a refusal,
+    /// if they are not what was signed for.
+    pub fn download(self: &Arc<Self>, file: Wanted) -> mpsc::Receiver<Piece> {
+        let (pipe, pieces) = mpsc::channel(Download::PIECES_AHEAD_MAX);
+        let index = Arc::clone(self);
+        tokio::spawn(async move {
+            let what = file.filename.clone();
+            let done = index.copy(file, &pipe).await;
+            index.note(&what, done.as_ref().err());
+            if let Err(refusal) = done {
+                // Whoever went away needs no answer.
+                let _ = pipe.send(Err(refusal)).await;
+            }
+        });
+        pieces
+    }
+
+    async fn copy(&self, file: Wanted, pipe: &mpsc::Sender<Piece>) -> Result<(), Refusal> {
+        let what = &file.filename;
+        let io = |error: std::io::Error| Refusal::io(what, &error);
+        let fetcher = self.source.fetcher().map_err(|why| Refusal::fetch(what, &why))?;
+        let mut answer = fetcher.stream(&file.url, file.size).await.map_err(|why| Refusal::fetch(what, &why))?;
+        let mut download = Download::new(file.size, self.cache.gather().map_err(io)?);
+        while let Some(piece) = answer.piece().await.map_err(|why| Refusal::fetch(what, &why))? {
+            for piece in download.push(piece).map_err(io)? {
+                if pipe.send(Ok(piece)).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        let Some((gathered, tail)) = download.finish(&file.sha256) else {
+            return Err(Refusal::mismatch(what, "refused: its length or digest is not the one that was signed for"));
+        };
+        self.cache.keep(gathered, &file.sha256).map_err(io)?;
+        for piece in tail {
+            if pipe.send(Ok(piece)).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether these bytes are the ones that the index signs for under this file name.
+    pub async fn verify(&self, filename: &str, sha256: &Sha256, length: u64) -> Result<(), Refusal> {
+        let absent = || Refusal::absent(filename, "the index signs for no file of this name");
+        let name: packaging::filename::DistFilename = filename.parse().map_err(|_| absent())?;
+        let project = name.project();
+        let path = Target::Distribution { project: project.as_str(), filename }.path();
+        let Some(file) = self.target(filename, &path).await? else { return Err(absent()) };
+        if file.length != length || file.hashes.sha256 != Some(*sha256.as_bytes()) {
+            return Err(Refusal {
+                kind: Kind::Refused,
+                what: filename.to_owned(),
+                cause: "refused: its length or digest is not the one that was signed for".to_owned(),
+                remedy: "do not install this file; fetch it again from the index",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A file to be downloaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub filename: String,
+    /// Its digest, from the verified page.
+    pub sha256: Sha256,
+    /// Its length in bytes, from there too.
+    pub size: u64,
+    /// The digest of its core metadata.
+    pub core_metadata: Option<Sha256>,
+    url: Url,
+}
+
+/// Whether two sessions trust the same, and the first one's roles are still good.
+fn is_same(old: &Session, new: &Session, now: Time) -> bool {
+    let (old, new) = (old.trusted(), new.trusted());
+    let is_fresh = old.snapshot().is_some_and(|snapshot| snapshot.expires > now);
+    is_fresh && old.root() == new.root() && old.timestamp() == new.timestamp()
+}

@@ -1,0 +1,283 @@
+//! `run`, `proxy`, `verify`: an index of which only what is signed can be had.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus};
+use std::sync::Arc;
+
+use ::index::clock::Clock;
+use anyhow::{Context, Result, bail};
+use client::verified::base;
+use client::{Fetcher, Index, Kind, OnRegression, Options, Patience, Policy, Proxy, Refusal};
+use packaging::hash::Sha256;
+use tokio::net::TcpListener;
+use tuf::hash::Hasher;
+use tuf::{Limits, Time};
+
+use crate::cli::{ProxyOptions, Regression, RunOptions, Trust, VerifyOptions};
+use crate::config;
+
+/// What the child may not choose: it would leave the verified index.
+const INDEX_OPTIONS: [&str; 7] =
+    ["--index-url", "--extra-index-url", "--find-links", "--index", "--default-index", "--no-index", "--proxy"];
+
+/// What an environment may say of other places to install from, or of ways around the proxy.
+const PLACES: [&str; 24] = [
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_NO_INDEX",
+    "PIP_PROXY",
+    "PIP_CERT",
+    "PIP_CLIENT_CERT",
+    "PIP_TRUSTED_HOST",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "UV_INDEX",
+    "UV_DEFAULT_INDEX",
+    "UV_FIND_LINKS",
+    "UV_NO_INDEX",
+    "UV_OFFLINE",
+    "UV_CONFIG_FILE",
+    "UV_INSECURE_HOST",
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+];
+
+/// What the program says where the user switched verification off.
+const UNSAFE: &str = "verification is switched off by --unsafely-disable-package-verification: nothing of what is \
+    installed now is verified";
+
+fn state_folder(given: &Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(folder) = given {
+        return Ok(folder.clone());
+    }
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local").join("state")));
+    Ok(folder.context("there is no home folder: say where to keep the trusted root, --state DIR")?.join("tidewaiter"))
+}
+
+fn seconds(text: &str, option: &str) -> Result<i64> {
+    let ms =
+        config::parse_time_ms(text).with_context(|| format!("{option} {text}: write a time such as 24h or 30m"))?;
+    Ok(i64::try_from(ms / 1_000).unwrap_or(i64::MAX))
+}
+
+async fn open(trust: &Trust) -> Result<Arc<Index>> {
+    let limits = Limits::default();
+    let root = match &trust.root {
+        None => None,
+        Some(path) => {
+            let mut bytes = Vec::new();
+            let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            file.take(limits.root_bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+            Some(bytes)
+        }
+    };
+    let policy = Policy {
+        warn_age_s: seconds(&trust.warn_age, "--warn-age")?,
+        refuse_age_s: seconds(&trust.max_age, "--max-age")?,
+        is_offline: trust.offline,
+        on_regression: match trust.on_regression {
+            Regression::Off => OnRegression::Off,
+            Regression::Warn => OnRegression::Warn,
+            Regression::Refuse => OnRegression::Refuse,
+        },
+        ..Policy::default()
+    };
+    let patience =
+        Patience { idle_ms_max: trust.patience_ms(), slow_after_ms: trust.patience_ms(), ..Patience::default() };
+    let state = state_folder(&trust.state)?;
+    fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
+    let clock = Clock::system();
+    let options = Options {
+        index: base(&trust.index).with_context(|| format!("--index {} is no URL", trust.index))?,
+        root,
+        state,
+        policy,
+        fetcher: Fetcher::new(trust.certificates.as_deref(), patience)?,
+        now: Arc::new(move || Time::from_seconds(clock.now_us().div_euclid(1_000_000))),
+    };
+    let index = Index::open(options).await?;
+    if index.state().is_first_use {
+        eprintln!(
+            "tidewaiter: the root of {} is trusted from now on, on first use: SHA-256 {}; compare it with what its \
+             operator tells you, or give --root root.json",
+            trust.index,
+            index.state().fingerprint
+        );
+    }
+    if let Err(error) = index.cache().prune(trust.cache_mb.saturating_mul(1_000_000)) {
+        eprintln!("tidewaiter: cannot make room in the cache: {error}");
+    }
+    Ok(index)
+}
+
+/// Says what was refused, each once, and what was absent if that may be why something failed. Returns whether anything
+/// was refused.
+fn tell(index: &Index, has_failed: bool) -> bool {
+    let (refusals, warnings) = index.notices();
+    for warning in warnings {
+        eprintln!("tidewaiter: warning: {warning}");
+    }
+    let is_told = |refusal: &&Refusal| has_failed || refusal.kind != Kind::Absent;
+    let lines: BTreeSet<String> = refusals.iter().filter(is_told).map(Refusal::to_string).collect();
+    for line in lines {
+        eprintln!("tidewaiter: {line}");
+    }
+    refusals.iter().any(|refusal| refusal.kind != Kind::Absent)
+}
+
+pub(super) async fn proxy(options: ProxyOptions) -> Result<ExitCode> {
+    let ProxyOptions { trust, listen } = options;
+    let index = open(&trust).await?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen at {listen}"))?;
+    super::print(&format!("Tidewaiter verifies at http://{}/simple/\n", listener.local_addr()?))?;
+    std::io::stdout().flush()?;
+    tokio::select! {
+        ended = Proxy::new(Arc::clone(&index)).serve(listener) => match ended? {},
+        stopped = tokio::signal::ctrl_c() => stopped?,
+    }
+    tell(&index, false);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn run(options: RunOptions) -> Result<ExitCode> {
+    let RunOptions { trust, allow_other_hosts, unsafely_disable_package_verification, command } = options;
+    let [program, arguments @ ..] = &command[..] else { bail!("there is nothing to run") };
+    let mut child = Command::new(program);
+    child.args(arguments);
+    if unsafely_disable_package_verification {
+        log_unsafe(&trust, &command)?;
+        let url = base(&trust.index)?.join("simple/")?;
+        child.env("PIP_INDEX_URL", url.as_str()).env("UV_DEFAULT_INDEX", url.as_str());
+        return Ok(code(wait(child).await?));
+    }
+    stays(&command)?;
+    let index = open(&trust).await?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on this machine")?;
+    let host = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
+    // The root's fingerprint in the path: an installer's own cache never takes one index for another.
+    let url = format!("{host}/{}/simple/", &index.state().fingerprint[..16]);
+    environment(&mut child, &url, (!allow_other_hosts).then_some(&host));
+    let serving = tokio::spawn(Proxy::new(Arc::clone(&index)).serve(listener));
+    let status = wait(child).await;
+    serving.abort();
+    let status = status.with_context(|| format!("cannot run {program}"))?;
+    let was_refused = tell(&index, !status.success());
+    Ok(if status.success() && was_refused { ExitCode::FAILURE } else { code(status) })
+}
+
+/// The environment in which pip and uv know one index: ours.
+fn environment(child: &mut Command, url: &str, guard: Option<&String>) {
+    for name in PLACES {
+        child.env_remove(name);
+    }
+    // Configuration files may name further indexes, and pip reads an empty variable as none.
+    child.env("PIP_CONFIG_FILE", if cfg!(windows) { "nul" } else { "/dev/null" });
+    child.env("UV_NO_CONFIG", "1");
+    child.env("PIP_INDEX_URL", url).env("UV_DEFAULT_INDEX", url);
+    child.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    if let Some(host) = guard {
+        // Every other host is asked for through us, and refused by name.
+        for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+            child.env(name, host);
+        }
+    }
+}
+
+/// The command must not name other places itself: it would be verified nowhere.
+fn stays(command: &[String]) -> Result<()> {
+    let is_pip = |word: &str| Path::new(word).file_name().is_some_and(|name| name.to_string_lossy().starts_with("pip"));
+    let takes_short = command.iter().any(|word| is_pip(word));
+    for word in command {
+        let name = word.split('=').next().unwrap_or(word);
+        let is_short =
+            takes_short && ["-i", "-f"].iter().any(|short| word.starts_with(short) && !word.starts_with("--"));
+        if INDEX_OPTIONS.contains(&name) || is_short {
+            bail!("the command says {word}: under `run` there is one place to install from, the --index");
+        }
+    }
+    Ok(())
+}
+
+fn log_unsafe(trust: &Trust, command: &[String]) -> Result<()> {
+    eprintln!("tidewaiter: warning: {UNSAFE}");
+    let folder = state_folder(&trust.state)?;
+    fs::create_dir_all(&folder)?;
+    let mut log = File::options().create(true).append(true).open(folder.join("unverified.log"))?;
+    let now = Time::from_seconds(Clock::system().now_us().div_euclid(1_000_000));
+    writeln!(log, "{now} {} {command:?}", trust.index)?;
+    Ok(())
+}
+
+async fn wait(mut child: Command) -> Result<ExitStatus> {
+    // The terminal sends an interrupt to both; the child decides, and what was refused is still told.
+    tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
+    Ok(tokio::task::spawn_blocking(move || child.status()).await??)
+}
+
+fn code(status: ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+pub(super) async fn verify(options: VerifyOptions) -> Result<ExitCode> {
+    let VerifyOptions { trust, files } = options;
+    let index = open(&trust).await?;
+    let mut is_good = true;
+    for path in &files {
+        let name = path.file_name().and_then(|name| name.to_str()).context("a file without a name")?;
+        let (sha256, length) = digest(path).with_context(|| format!("cannot read {}", path.display()))?;
+        match index.verify(name, &sha256, length).await {
+            Ok(()) => super::print(&format!("{}: signed\n", path.display())).map(drop)?,
+            Err(refusal) => {
+                is_good = false;
+                eprintln!("tidewaiter: {refusal}");
+            }
+        }
+    }
+    tell(&index, false);
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn digest(path: &Path) -> std::io::Result<(Sha256, u64)> {
+    let (mut file, mut hasher, mut buffer, mut length) = (File::open(path)?, Hasher::new(false), vec![0; 64 << 10], 0);
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            return Ok((Sha256::new(hasher.finish().0), length));
+        }
+        length += count as u64;
+        hasher.update(&buffer[..count]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_name_other_places_are_not_run() {
+        let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
+        for text in ["pip install demo", "python -m pip install -r x.txt", "uv pip install demo", "uv sync -v"] {
+            assert!(stays(&words(text)).is_ok(), "{text}");
+        }
+        for text in [
+            "pip install -i x demo",
+            "pip3 install -fx demo",
+            "uv pip install --index=x y",
+            "pip install --extra-index-url x y",
+        ] {
+            assert!(stays(&words(text)).is_err(), "{text}");
+        }
+    }
+}

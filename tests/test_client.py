@@ -1,0 +1,575 @@
+"""`tidewaiter run`, `proxy`, `verify`: unmodified installers refuse what is not signed, whoever serves it."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.parse
+import zipfile
+from io import BytesIO
+
+import pytest
+
+from clients import TOOLS, installed
+from harness import JSON, binary, clean_env, die_with_parent, run, wait_until
+from packages import wheel
+from signed_index import DAY, Host, Key, SignedIndex, bin_of, file_path, hashed, page_path, sha256
+
+
+def metadata_of(package):
+    with zipfile.ZipFile(BytesIO(package.data)) as archive:
+        return archive.read(next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")))
+
+
+def release(index, package):
+    index.publish(package, metadata_of(package) if package.is_wheel else None)
+    return package
+
+
+class World:
+    """An index of demo 1.0 (older state) and demo 2.0 (newer one), and one installer before it."""
+
+    def __init__(self, folder, clients):
+        self.folder, self.clients = folder, clients
+        self.index = SignedIndex()
+        self.old = release(self.index, wheel("demo", "1.0"))
+        release(self.index, wheel("other", "1.0"))
+        self.index.commit()
+        self.older = dict(self.index.files)
+        self.new = release(self.index, wheel("demo", "2.0"))
+        self.index.commit()
+        self.root = folder / "root.json"
+        self.root.write_bytes(self.index.root)
+        self.hosts = []
+
+    def host(self, files=None):
+        host = Host(self.index.files if files is None else files)
+        self.hosts.append(host)
+        return host
+
+    def close(self):
+        for host in self.hosts:
+            host.close()
+
+    def tidewaiter(self, verb, host, *arguments, options=(), state="state"):
+        command = [binary(), verb, "--index", host.url, "--root", self.root, "--state", self.folder / state]
+        return run([*command, "--patience", "2", *options, *arguments], env=self.clients.env())
+
+    def install(self, tool, host, *requirements, **more):
+        """Runs an installer under verification. Returns what ran and the folder it installed into."""
+        target = self.clients.fresh("target")
+        kind, _, version = tool.partition("-")
+        if kind == "pip":
+            command = [*self.clients.pips[version], "install", "--no-cache-dir", "--target", target]
+        else:
+            command = [self.clients.uvs[version], "pip", "install", "--python", sys.executable, "--target", target]
+            command += ["--no-cache"]
+        return self.tidewaiter("run", host, "--", *command, *requirements, **more), target
+
+    def installs(self, tool, host, *requirements, expected, **more):
+        done, target = self.install(tool, host, *requirements, **more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert installed(target) == expected
+        return done
+
+    def refuses(self, tool, host, *requirements, says, **more):
+        done, target = self.install(tool, host, *requirements, **more)
+        text = done.stdout + done.stderr
+        assert done.returncode != 0, text
+        assert not list(target.rglob("*.py")) and not installed(target), text
+        assert any(line.startswith("tidewaiter: ") for line in done.stderr.splitlines()), text
+        assert any(one in done.stderr for one in says), text
+        return done
+
+
+@pytest.fixture
+def world(tmp_path, clients):
+    world = World(tmp_path, clients)
+    yield world
+    world.close()
+
+
+# The attacks. Each takes the world and the host whose files are of the mirror's state, and alters what it sends. What
+# it returns is what must be said.
+
+SIGNED_FOR = "not the one that was signed for"
+NOT_THE_FILE = "not the file that was signed for"
+
+
+def altering(host, matches, change):
+    host.alter = lambda path, data: change(data) if data is not None and matches(path) else data
+
+
+def tampered_file(world, host):
+    altering(host, lambda path: path.endswith(".whl"), lambda data: data[:-1] + bytes([data[-1] ^ 1]))
+    return [SIGNED_FOR]
+
+
+def tampered_metadata(world, host):
+    altering(host, lambda path: path.endswith(".metadata"), lambda data: data + b"Requires-Dist: evil\n")
+    return [SIGNED_FOR, "longer than"]
+
+
+def page_without(change):
+    def attack(world, host):
+        def forge(data):
+            page = json.loads(data)
+            change(page)
+            return json.dumps(page).encode()
+
+        altering(host, lambda path: path.endswith("index.json"), forge)
+        return [SIGNED_FOR, "longer than"]
+
+    return attack
+
+
+def yank(page):
+    page["files"][-1]["yanked"] = True
+
+
+def quarantine(page):
+    page["project-status"] = {"status": "quarantined"}
+
+
+def drop_newest(page):
+    del page["files"][-1]
+
+
+def other_digest(page):
+    page["files"][-1]["hashes"]["sha256"] = "0" * 64
+
+
+def hidden_project_missing(world, host):
+    altering(host, lambda path: "/simple/" in path, lambda data: None)
+    return ["page of demo"]
+
+
+def hidden_project_in_bin(world, host):
+    """The bin as it was before the project: signed, and of another version."""
+    empty = SignedIndex()
+    empty.holder, empty.online = world.index.holder, world.index.online
+    empty.commit()
+    name = bin_of(page_path("demo"))
+    altering(host, lambda path: path.endswith(f".{name}.json"), lambda data: empty.files[f"/tuf/1.{name}.json"])
+    return [f"{name}: is version 1 where", f"{name}: not enough", f"refused: {name}"]
+
+
+def hidden_bin(world, host):
+    name = bin_of(page_path("demo"))
+    altering(host, lambda path: path.endswith(f".{name}.json"), lambda data: None)
+    return ["is not there"]
+
+
+def rollback(role):
+    """One role of the state before, in an answer that is otherwise of a state that the client has not seen."""
+
+    def attack(world, host):
+        files = world.index.files
+        if role == "timestamp":
+            altering(host, lambda path: path == "/tuf/timestamp.json", lambda data: world.older["/tuf/timestamp.json"])
+            return ["timestamp goes back"]
+        if role == "root":
+            host.files["/tuf/2.root.json"] = files["/tuf/1.root.json"]
+            return ["root: is version 1 where 2"]
+        is_stale = host.files == world.older
+        if role in ("targets", "bins"):
+            world.index.offline_roles()
+        release(world.index, wheel("demo", "3.0"))
+        world.index.commit()
+        if not is_stale:
+            host.files = dict(files)
+        name = bin_of(page_path("demo")) if role == "bin" else role
+        version = world.index.versions[name]
+        host.files[f"/tuf/{version}.{name}.json"] = files[f"/tuf/{version - 1}.{name}.json"]
+        return [NOT_THE_FILE, f"{name}: is version {version - 1} where {version}"]
+
+    return attack
+
+
+def freeze(world, host):
+    """The last good word, kept up for more than a day by one who holds no key."""
+    world.index.stamp(issued=world.index.now - DAY - 60, lifetime_days=7)
+    host.files["/tuf/timestamp.json"] = world.index.files["/tuf/timestamp.json"]
+    host.files.update({path: data for path, data in world.index.files.items() if path not in host.files})
+    return ["at most 24 h are allowed"]
+
+
+def expired(world, host):
+    world.index.stamp(lifetime_days=-1)
+    host.files["/tuf/timestamp.json"] = world.index.files["/tuf/timestamp.json"]
+    return ["timestamp: expired"]
+
+
+def mix_and_match(world, host):
+    """The page of one state, the bin of another."""
+    old = next(data for path, data in world.older.items() if path.endswith("index.json") and b'"demo"' in data)
+    altering(host, lambda path: "/demo/" in path and path.endswith("index.json"), lambda data: old)
+    return [SIGNED_FOR, "longer than"]
+
+
+def wrong_length(world, host):
+    altering(host, lambda path: path.endswith(".whl"), lambda data: data[:-3])
+    return [SIGNED_FOR, "cannot be reached"]
+
+
+def longer(world, host):
+    altering(host, lambda path: path.endswith(".whl"), lambda data: data + b"more")
+    return ["longer than"]
+
+
+def endless(pattern):
+    def attack(world, host):
+        def send(handler):
+            handler.send_response(200)
+            handler.end_headers()
+            while True:
+                handler.wfile.write(b"[" * 65536)
+
+        host.alter = lambda path, data: send if path.endswith(pattern) else data
+        return ["is longer than"]
+
+    return attack
+
+
+def slow(pattern):
+    def attack(world, host):
+        def send(handler):
+            handler.send_response(200)
+            handler.send_header("Content-Length", "100000")
+            handler.end_headers()
+            for _ in range(100):
+                handler.wfile.write(b"x")
+                handler.wfile.flush()
+                time.sleep(0.3)
+
+        host.alter = lambda path, data: send if path.endswith(pattern) else data
+        return ["answers too slowly"]
+
+    return attack
+
+
+def redirect(world, host):
+    def send(handler):
+        handler.send_response(302)
+        handler.send_header("Location", "/tuf/targets/elsewhere")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    host.alter = lambda path, data: send if path.endswith(".whl") else data
+    return ["answers 302"]
+
+
+def other_keys(world, host):
+    """Everything signed anew, by keys of the attacker's own."""
+    own = SignedIndex()
+    release(own, wheel("demo", "9.0"))
+    host.files = dict(own.commit().commit().commit().files)
+    return ["timestamp: "]
+
+
+ATTACKS = {
+    "tampered-file": tampered_file,
+    "tampered-metadata": tampered_metadata,
+    "tampered-page": page_without(other_digest),
+    "forged-yank": page_without(yank),
+    "forged-status": page_without(quarantine),
+    "hidden-release": page_without(drop_newest),
+    "hidden-project": hidden_project_missing,
+    "hidden-project-bin": hidden_project_in_bin,
+    "hidden-bin": hidden_bin,
+    "rollback-root": rollback("root"),
+    "rollback-timestamp": rollback("timestamp"),
+    "rollback-snapshot": rollback("snapshot"),
+    "rollback-targets": rollback("targets"),
+    "rollback-bins": rollback("bins"),
+    "rollback-bin": rollback("bin"),
+    "freeze": freeze,
+    "expired": expired,
+    "mix-and-match": mix_and_match,
+    "wrong-length": wrong_length,
+    "longer": longer,
+    "endless-role": endless("timestamp.json"),
+    "endless-page": endless("index.json"),
+    "endless-file": endless(".whl"),
+    "slow-role": slow("timestamp.json"),
+    "slow-file": slow(".whl"),
+    "redirect": redirect,
+    "other-keys": other_keys,
+}
+
+
+@pytest.mark.parametrize("mirror", ["mirror", "stale-mirror"])
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_attacks_are_refused(world, tool, mirror, attack):
+    """The client has seen the newer state at an honest host; then it comes to the attacker's."""
+    world.installs(tool, world.host(), "other", expected={"other": "1.0"})
+    host = world.host(world.older if mirror == "stale-mirror" else None)
+    says = ATTACKS[attack](world, host)
+    if mirror == "stale-mirror":
+        says = [*says, "goes back", "too slowly", "is longer than"]
+    if attack == "tampered-metadata" and tool == "pip-old" and mirror == "mirror":
+        # It never asks for metadata on JSON pages: there is nothing to refuse.
+        world.installs(tool, host, "demo", expected={"demo": "2.0"})
+        assert not [path for path in host.asked if path.endswith(".metadata")]
+        return
+    world.refuses(tool, host, "demo", says=says)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_honest_mirror_serves(world, tool):
+    done = world.installs(tool, world.host(), "demo", "other", expected={"demo": "2.0", "other": "1.0"})
+    assert "tidewaiter:" not in done.stderr
+    # The second time, files come from what was verified before.
+    again = world.host()
+    world.installs(tool, again, "demo", expected={"demo": "2.0"})
+    assert again.asked == ["/tuf/2.root.json", "/tuf/timestamp.json"]
+    world.installs(tool, world.host({}), "demo", expected={"demo": "2.0"}, options=["--offline"])
+    done, target = world.install(tool, world.host({}), "demo", options=["--offline"], state="nothing")
+    assert done.returncode != 0 and not installed(target)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_withdrawn_file_that_a_mirror_serves_on(world, tool):
+    gone = world.index.projects["demo"].pop()
+    world.index.commit()
+    host = world.host()
+    assert hashed(file_path("demo", gone["filename"]), world.new.sha256) in host.files, "the mirror still has it"
+    done, target = world.install(tool, host, "demo==2.0")
+    assert done.returncode != 0 and not installed(target)
+    assert "demo==2.0" in done.stdout + done.stderr
+    world.installs(tool, host, "demo", expected={"demo": "1.0"})
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_stolen_online_key_and_recovery(world, tool):
+    world.installs(tool, world.host(), "demo", expected={"demo": "2.0"})
+    # The thief runs far ahead, so that what is good would look old for ever.
+    thief, good = world.index, dict(world.index.files)
+    kept = [list(thief.projects["demo"]), dict(thief.versions), dict(thief.bins)]
+    thief.versions.update(snapshot=1_000_000, timestamp=1_000_000)
+    release(thief, wheel("demo", "6.6"))
+    evil = dict(thief.commit().files)
+    world.installs(tool, world.host(evil), "demo", expected={"demo": "6.6"})
+    # Recovery: another online key under a new root; versions start where they were.
+    thief.projects["demo"], thief.versions, thief.bins = kept
+    thief.files, thief.online = good, Key()
+    thief.offline_roles()
+    thief.commit()
+    world.installs(tool, world.host(), "demo", expected={"demo": "2.0"})
+    # Whoever has seen the new root believes the thief no more.
+    world.refuses(tool, world.host(evil), "demo", says=["timestamp: "])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_absent_project_is_proven_absent(world, tool):
+    done, target = world.install(tool, world.host(), "nothing-here")
+    assert done.returncode != 0 and not installed(target)
+    assert "page of nothing-here: there is no such project" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_installer_cannot_leave(world, tool):
+    """Another index in a requirements file, or a URL: both are asked for through us, and refused by name."""
+    host = world.host()
+    for text in ["--extra-index-url http://elsewhere.invalid/simple/\nmore-of-it\n", "x @ http://elsewhere.invalid/x-1-py3-none-any.whl\n"]:
+        path = world.folder / "requirements.txt"
+        path.write_text(text)
+        world.refuses(tool, host, "-r", path, says=["elsewhere.invalid"])
+    done = world.tidewaiter("run", host, "--", "pip", "install", "--index-url", host.url, "demo")
+    assert done.returncode == 1 and "one place to install from" in done.stderr
+
+
+def test_first_use_shows_a_fingerprint_and_remembers_it(world):
+    host, state = world.host(), world.folder / "first"
+    command = [binary(), "run", "--index", host.url, "--state", state, "--", sys.executable, "-c", "exit(7)"]
+    first = run(command)
+    assert first.returncode == 7 and sha256(world.index.root) in first.stderr
+    assert run(command).stderr == ""
+    host.files = dict(SignedIndex().commit().files)
+    path = world.folder / "x.whl"
+    path.write_bytes(b"")
+    done = run([binary(), "verify", "--index", host.url, "--state", state, path.rename(path.parent / world.new.filename)])
+    assert done.returncode == 1 and "timestamp: " in done.stderr, done.stderr
+
+
+def test_verification_can_be_switched_off_and_that_is_written_down(world):
+    options = ["--unsafely-disable-package-verification"]
+    done = world.tidewaiter("run", world.host(), "--", sys.executable, "-c", "print('ran')", options=options)
+    assert done.returncode == 0 and "ran" in done.stdout and "nothing of what is installed" in done.stderr
+    assert "print('ran')" in (world.folder / "state" / "unverified.log").read_text()
+
+
+def test_verify(world):
+    good = world.new.write(world.folder / "good")
+    bad = world.folder / "bad" / world.new.filename
+    bad.parent.mkdir()
+    bad.write_bytes(world.new.data[:-1] + b"x")
+    other = wheel("demo", "7.0").write(world.folder / "good")
+    done = world.tidewaiter("verify", world.host(), good)
+    assert (done.returncode, done.stdout) == (0, f"{good}: signed\n"), done.stderr
+    done = world.tidewaiter("verify", world.host(), good, bad, other)
+    assert done.returncode == 1 and done.stdout == f"{good}: signed\n"
+    assert f"{world.new.filename}: refused" in done.stderr and "signs for no file of this name" in done.stderr
+
+
+class Proxied:
+    def __init__(self, world, host, *options):
+        command = [binary(), "proxy", "--index", host.url, "--root", world.root, "--state", world.folder / "proxied"]
+        command += ["--listen", "127.0.0.1:0", "--patience", "2", *options]
+        self.process = subprocess.Popen(
+            [str(part) for part in command], stdout=subprocess.PIPE, text=True, env=clean_env(), preexec_fn=die_with_parent
+        )
+        self.port = int(self.process.stdout.readline().removesuffix("/simple/\n").rpartition(":")[2])
+
+    def get(self, path, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(10)
+
+
+def test_the_proxy_serves_pages_files_ranges_and_metadata(world):
+    host = world.host()
+    proxy = Proxied(world, host)
+    try:
+        status, headers, body = proxy.get("/simple/Demo/", Accept=JSON)
+        assert (status, headers["content-type"]) == (200, JSON)
+        page = json.loads(body)
+        assert [file["filename"] for file in page["files"]] == [world.old.filename, world.new.filename]
+        url = urllib.parse.urljoin("/simple/demo/", page["files"][1]["url"])
+        assert proxy.get("/simple/demo")[0] == 301
+        html = proxy.get("/simple/demo/")[2].decode()
+        assert f"#sha256={world.new.sha256}" in html and "data-core-metadata" in html
+        # Before it is verified, no part of it is served: the whole comes instead.
+        status, _, body = proxy.get(url, Range="bytes=0-9")
+        assert (status, body) == (200, world.new.data)
+        status, headers, body = proxy.get(url, Range="bytes=2-9")
+        assert (status, body) == (206, world.new.data[2:10])
+        assert headers["content-range"] == f"bytes 2-9/{len(world.new.data)}"
+        assert proxy.get(url + ".metadata")[2] == metadata_of(world.new)
+        assert proxy.get("/simple/none/")[0] == 404 and proxy.get("/simple/")[0] == 404
+        assert proxy.get(url.replace(world.new.sha256, "0" * 64))[0] == 404
+        assert proxy.get("http://elsewhere.invalid/x")[0] == 409
+        # Many at once cost one look-up.
+        host.asked.clear()
+        assert proxy.get("/simple/other/")[0] == 200
+        assert len([path for path in host.asked if "timestamp" in path]) <= 1
+    finally:
+        proxy.close()
+
+
+def test_news_reach_a_running_proxy_and_withdrawals_too(world):
+    host = world.host()
+    proxy = Proxied(world, host)
+    try:
+        names = lambda: [file["filename"] for file in json.loads(proxy.get("/simple/demo/", Accept=JSON)[2])["files"]]
+        assert len(names()) == 2
+        release(world.index, wheel("demo", "3.0"))
+        host.files = dict(world.index.commit().files)
+        wait_until(lambda: len(names()) == 3, 10, "the new release")
+        del world.index.projects["demo"][1]
+        host.files = dict(world.index.commit().files)
+        wait_until(lambda: len(names()) == 2, 10, "the withdrawal")
+        path = f"/files/{world.new.sha256[:2]}/{world.new.sha256}/{world.new.filename}"
+        status, _, body = proxy.get(path)
+        assert status == 404 and b"no longer signs" in body
+    finally:
+        proxy.close()
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_large_file_streams_and_its_tail_is_withheld(world, tool):
+    big = release(world.index, wheel("big", files={"big/__init__.py": b"", "big/data.bin": os.urandom(3 << 20)}))
+    world.index.commit()
+    host = world.host()
+    altering(host, lambda path: path.endswith(".whl"), lambda data: data[:-1] + bytes([data[-1] ^ 1]))
+    world.refuses(tool, host, "big", says=[SIGNED_FOR])
+    world.installs(tool, world.host(), "big", expected={"big": "1.0"})
+    proxy = Proxied(world, host)
+    try:
+        path = f"/files/{big.sha256[:2]}/{big.sha256}/{big.filename}"
+        with pytest.raises(http.client.IncompleteRead) as broken:
+            proxy.get(path)
+        assert len(broken.value.partial) <= len(big.data) - (64 << 10)
+    finally:
+        proxy.close()
+
+
+def test_no_broken_role_on_disk_is_believed_and_no_broken_file(world):
+    """A disk that lies costs a download, nothing else."""
+    world.installs("pip-current", world.host(), "demo", expected={"demo": "2.0"})
+    for path in (world.folder / "state").rglob("*"):
+        if path.is_file() and path.name != "root.json" and not path.name.startswith("."):
+            path.write_bytes(path.read_bytes()[:-1] + b"x")
+    world.installs("pip-current", world.host(), "demo", expected={"demo": "2.0"})
+
+
+def forwarding(server, host):
+    """Every answer of the server through another host."""
+
+    def alter(path, _):
+        answer = server.get(path)
+        return answer.body if answer.status == 200 else None
+
+    host.alter = alter
+    return host
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_real_index(world, server, tool):
+    """What the server signs is what installers get, from itself and through another host."""
+    server = server()
+    server.publish(wheel("demo", "1.0", requires_dist=["base>=1"]), wheel("demo", "2.0"), wheel("base", "1.5+local.1"))
+    world.root.write_bytes(server.get("/tuf/1.root.json").body)
+    host = forwarding(server, world.host())
+    world.installs(tool, server, "demo", expected={"demo": "2.0"})
+    world.installs(tool, host, "demo==1.0", expected={"demo": "1.0", "base": "1.5+local.1"})
+    server.cli("project", "yank", "demo", "2.0")
+    wait_until(lambda: server.page("demo")["files"][1]["yanked"], what="the yank")
+    world.installs(tool, host, "demo", expected={"demo": "1.0", "base": "1.5+local.1"})
+    # Unyanked by a mirror alone.
+    inner = host.alter
+    host.alter = lambda path, data: inner(path, data).replace(b'"yanked":true', b'"yanked":null') if "simple/" in path else inner(path, data)
+    world.refuses(tool, host, "demo", says=[SIGNED_FOR], options=["--cache-mb", "0"])
+    host.alter = inner
+    server.cli("project", "remove", "demo", "1.0")
+    wait_until(lambda: len(server.filenames("demo")) == 1, what="the removal")
+    done, target = world.install(tool, host, "demo==1.0")
+    assert done.returncode != 0 and not installed(target)
+
+
+def test_the_real_index_beside_main(world, server):
+    server = server()
+    server.cli("index", "create", "team")
+    server.publish(wheel("demo", "3.0"), index="team", token=server.new_token("admin", "--in", "team"))
+    world.root.write_bytes(server.get("/i/team/tuf/1.root.json").body)
+    target = world.folder / "target"
+    command = [binary(), "run", "--index", f"{server.url}/i/team/simple/", "--root", world.root, "--state", world.folder / "state"]
+    command += ["--", *world.clients.pips["current"], "install", "--target", target, "demo"]
+    done = run(command, env=world.clients.env())
+    assert done.returncode == 0 and installed(target) == {"demo": "3.0"}, done.stderr
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_releases_that_were_there_and_are_not(world, tool):
+    """Signed, as by a thief of the online key; only memory tells."""
+    world.installs(tool, world.host(), "demo", expected={"demo": "2.0"})
+    world.index.projects["demo"][-1]["yanked"] = True
+    world.index.commit()
+    refuse = {"options": ["--on-regression", "refuse"]}
+    says = ["its newest release was 2.0 and is now 1.0"]
+    world.refuses(tool, world.host(), "demo", says=says, **refuse)
+    world.refuses(tool, world.host(), "demo", says=says, **refuse)
+    done = world.installs(tool, world.host(), "demo", expected={"demo": "1.0"})
+    assert says[0] in done.stderr
+    world.installs(tool, world.host(), "demo", expected={"demo": "1.0"}, **refuse)
