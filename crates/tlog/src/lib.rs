@@ -62,6 +62,8 @@ pub mod follow;
 pub mod hash;
 pub mod note;
 pub mod proof;
+#[cfg(test)]
+mod tests;
 pub mod tile;
 pub mod tree;
 pub mod witness;
