@@ -89,8 +89,8 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, previous: Option<&Profile>)
     let named: Vec<_> = arguments.files.iter().zip(names).collect();
     for some in named.chunks(side_by_side) {
         let outcomes: Vec<_> = thread::scope(|scope| {
-            let start = |&(path, name): &(&PathBuf, _)| scope.spawn(move || judge(sandbox, path, name, previous));
-            let running: Vec<_> = some.iter().map(start).collect();
+            let start = |(path, name): (&PathBuf, _)| judge(sandbox, path, name, previous);
+            let running: Vec<_> = some.iter().map(|&one| scope.spawn(move || start(one))).collect();
             running.into_iter().map(thread::ScopedJoinHandle::join).collect()
         });
         for ((path, _), outcome) in some.iter().zip(outcomes) {
