@@ -31,7 +31,15 @@ macro_rules! check {
 }
 
 mod archive_framing;
+mod code;
 mod dependency_tricks;
+mod secret_stores;
+mod hidden_code;
+mod start_effects;
+mod private_sends;
+mod droppers;
+mod exec_fetched;
+mod exec_decoded;
 mod entry_point_names;
 mod exfil_sinks;
 mod hidden_unicode;
@@ -103,6 +111,13 @@ pub const CHECKS: &[&dyn Check] = &[
     &exfil_sinks::ExfilSinks,
     &model_instructions::ModelInstructions,
     &record_mismatch::RecordMismatch,
+    &exec_decoded::ExecDecoded,
+    &exec_fetched::ExecFetched,
+    &droppers::Droppers,
+    &private_sends::PrivateSends,
+    &start_effects::StartEffects,
+    &hidden_code::HiddenCode,
+    &secret_stores::SecretStores,
     &whats_new::WhatsNew,
 ];
 
