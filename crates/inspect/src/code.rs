@@ -4,7 +4,7 @@
 use crate::distribution::{Distribution, Facts, Found, Member, Shape, located};
 use crate::formats::{native, pickle, pyc};
 use crate::kind::Kind;
-use crate::python::{self, LayerKind, Limits, Module, Program, Reach, Root};
+use crate::python::{self, LayerKind, Limits, Module, Reach, Root};
 
 /// Bytes of layers that are kept of one module until their readers have seen them.
 const LAYER_BYTES_KEPT_MAX: usize = 4 << 20;

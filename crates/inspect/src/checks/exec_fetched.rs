@@ -3,7 +3,7 @@
 use super::Context;
 use super::code::{self, Standing};
 use crate::distribution::Distribution;
-use crate::finding::Confidence::{High as Sure, Low as Unsure, Medium as Likely};
+use crate::finding::Confidence::Medium as Likely;
 use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::ChainKind;

@@ -3,8 +3,8 @@
 use super::Context;
 use super::code::{self, Standing};
 use crate::distribution::Distribution;
-use crate::finding::Confidence::{High as Sure, Low as Unsure, Medium as Likely};
-use crate::finding::Severity::{Critical, High, Low, Medium};
+use crate::finding::Confidence::{High as Sure, Medium as Likely};
+use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{EffectKind, Module, Oddity, OddityKind};
 
@@ -57,6 +57,6 @@ fn weigh(module: &Module, oddity: &Oddity) -> Option<Weighed> {
             Some(((Medium, Likely), "Source nested deeper than Python reads breaks tools that read it.", "nesting"))
         }
         OddityKind::LongLine | OddityKind::Bidi | OddityKind::Invisible | OddityKind::MixedScripts => None,
-        OddityKind::BadEncoding | OddityKind::SyntaxError => None,
+        OddityKind::EncodedLiteral | OddityKind::BadEncoding | OddityKind::SyntaxError => None,
     }
 }

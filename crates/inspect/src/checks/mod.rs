@@ -33,6 +33,11 @@ macro_rules! check {
 mod archive_framing;
 mod code;
 mod dependency_tricks;
+mod registry_worms;
+mod harms_machine;
+mod watches_people;
+mod reverse_shells;
+mod persistence;
 mod secret_stores;
 mod hidden_code;
 mod start_effects;
@@ -118,6 +123,11 @@ pub const CHECKS: &[&dyn Check] = &[
     &start_effects::StartEffects,
     &hidden_code::HiddenCode,
     &secret_stores::SecretStores,
+    &persistence::Persistence,
+    &reverse_shells::ReverseShells,
+    &watches_people::WatchesPeople,
+    &harms_machine::HarmsMachine,
+    &registry_worms::RegistryWorms,
     &whats_new::WhatsNew,
 ];
 

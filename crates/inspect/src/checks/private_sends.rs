@@ -4,7 +4,7 @@ use super::Context;
 use super::code::{self, Standing};
 use crate::distribution::Distribution;
 use crate::finding::Confidence::{High as Sure, Low as Unsure, Medium as Likely};
-use crate::finding::Severity::{Critical, High, Low, Medium};
+use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::formats::text::{self, Group};
 use crate::python::{EffectKind, Labels, Seen};
@@ -28,7 +28,7 @@ fn weigh(seen: &Seen<'_>, standing: Standing) -> Option<(crate::Severity, crate:
         return None;
     }
     let sink = is_sink(&seen.effect.text()) || code::has_drop(seen.module);
-    let constant = !super::code::mentions(&seen.effect.text(), &["{}://"]) && seen.effect.text().contains("://");
+    let constant = !code::mentions(&seen.effect.text(), &["{}://"]) && seen.effect.text().contains("://");
     Some(match standing {
         Standing::Aside => (Low, Likely),
         Standing::Installed => (High, Sure),
