@@ -64,6 +64,10 @@ def test_any_layout_is_judged(tmp_path):
     path = f"/proc/{os.getpid()}/fd/{memory}"
     code, [found] = answers("--name", "pkg-1.0-py3-none-any.whl", path)
     assert code == 1 and found["verdict"] == "malicious"
+    (tmp_path / "one").write_bytes(zip_bytes(whole(CLEAN)))
+    names = ["--name", "pkg-1.0-py3-none-any.whl"]
+    assert [one["verdict"] for one in answers(*names, *names, path, tmp_path / "one")[1]] == ["malicious", "clear"]
+    assert inspect(*names, path, tmp_path / "one").returncode == 2
 
 
 def test_what_is_new_is_told(tmp_path):

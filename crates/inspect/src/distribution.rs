@@ -9,6 +9,7 @@ use archive::{Limits, Report, Subject};
 use packaging::metadata::{CoreMetadata, Field};
 use packaging::{DistFilename, NormalizedName, ProjectName};
 
+use crate::code::Inner;
 use crate::formats::media::Media;
 use crate::formats::native::Native;
 use crate::formats::pickle::Pickle;
@@ -16,6 +17,7 @@ use crate::formats::pyc::Pyc;
 use crate::formats::{media, native, pickle, pyc, text};
 use crate::kind::{self, Kind};
 use crate::limits::InspectionLimits;
+use crate::python::{Program, link};
 use crate::settings::{self, BuildSystem, EntryPoint};
 
 /// How the members are laid out.
@@ -128,11 +130,20 @@ pub struct Distribution {
     pub build: Option<BuildSystem>,
     /// Packages and modules that an import finds at the top.
     pub tops: BTreeSet<String>,
+    /// Its Python, put together.
+    pub program: Program,
+    /// Layers of its Python that are not Python.
+    pub inner: Vec<Inner>,
     /// What was left out or cut short, in words.
     pub degraded: Vec<String>,
 }
 
 impl Distribution {
+    /// The member at a path.
+    pub fn member(&self, path: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.path == path)
+    }
+
     /// The project's name, by its metadata, else by its file name.
     pub fn project(&self) -> Option<NormalizedName> {
         let stated = self.metadata.get(Field::Name).and_then(|name| name.parse::<ProjectName>().ok());
@@ -194,9 +205,12 @@ pub fn read(file: &File, subject: &Subject, strict: &Limits, limits: &Inspection
         entry_points: vec![],
         build: None,
         tops: BTreeSet::new(),
+        program: link(vec![], &[], &Default::default()),
+        inner: vec![],
         degraded,
     };
     settings::complete(&mut distribution);
+    crate::code::complete(&mut distribution);
     distribution
 }
 
@@ -314,7 +328,7 @@ impl Reader<'_> {
     }
 }
 
-fn located(bytes: &[u8], line_from: u32, offset: usize) -> Vec<Found> {
+pub(crate) fn located(bytes: &[u8], line_from: u32, offset: usize) -> Vec<Found> {
     let hits = text::search(bytes);
     hits.into_iter()
         .map(|hit| {

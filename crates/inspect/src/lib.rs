@@ -6,6 +6,7 @@
 //! which `index::policy` concludes a verdict.
 
 pub mod checks;
+pub mod code;
 pub mod distribution;
 mod finding;
 pub mod findings;

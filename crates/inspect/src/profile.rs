@@ -1,6 +1,6 @@
 //! What a distribution can do, as words, so that a release is compared with the one before it.
 //!
-//! Python's effects join here as further words: `import:…`, `effect:…`, `host:…`.
+//! Python's effects join here as the words of [`crate::python::Program::words`].
 
 use packaging::Requirement;
 use packaging::metadata::Field;
@@ -43,6 +43,9 @@ pub(crate) fn of(distribution: &Distribution) -> Profile {
             };
             add(format!("{group}:{}", found.rule.name));
         }
+    }
+    for text in distribution.program.words() {
+        add(text);
     }
     for entry in &distribution.entry_points {
         add(format!("entry:{}:{}", entry.group, entry.name));

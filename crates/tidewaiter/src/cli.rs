@@ -149,9 +149,9 @@ pub(crate) struct Inspect {
     /// The release before this one: what is new since is told.
     #[arg(long, value_name = "FILE")]
     pub(crate) previous: Option<PathBuf>,
-    /// The file's real name, where its path does not say it.
+    /// The file's real name, where its path does not say it. Once for each file, in their order, or not at all.
     #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    pub(crate) name: Vec<String>,
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: InspectFormat,
     /// Print the page of a check instead.

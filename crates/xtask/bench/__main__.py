@@ -5,12 +5,14 @@ import os
 import sys
 
 import grows
+import inspection
 import machine
 import reads
 import starts
 import uploads
 
-WHAT = {"read": reads.run, "upload": uploads.run, "start": starts.run, "scale": grows.scale, "large": grows.large}
+WHAT = {"read": reads.run, "upload": uploads.run, "start": starts.run, "scale": grows.scale, "large": grows.large,
+        "inspect": inspection.run}
 
 
 def main():
@@ -24,6 +26,12 @@ def main():
     parser.add_argument("--seconds", type=int, help="of one run of wrk (5)")
     parser.add_argument("--runs", type=int, help="of wrk for one cell, of which the median is shown (3)")
     parser.add_argument("--nice", type=int, default=0, help="priority of everything; below 0 needs root")
+    inspect = parser.add_argument_group("inspect")
+    inspect.add_argument("--only", action="append", choices=["benign", "takeovers", "malicious"], help="parts of it (all)")
+    inspect.add_argument("--more", action="append", default=[], metavar="FOLDER", help="archives of source that are ordinary, too")
+    inspect.add_argument("--peer-files", type=int, default=100, help="ordinary releases that the peer reads, too (%(default)s)")
+    inspect.add_argument("--malicious", metavar="REPOSITORY", help="git repository of malicious archives, read in memory")
+    inspect.add_argument("--commit", default="HEAD", help="of it, not after 2024")
     options = parser.parse_args()
     options.seconds = options.seconds or (2 if options.short else 5)
     options.runs = options.runs or (1 if options.short else 3)

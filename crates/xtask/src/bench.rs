@@ -15,11 +15,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         return build();
     }
     if what != "--help" {
-        let missing: Vec<&str> = [("wrk", "wrk"), ("nginx-light", "nginx")]
-            .iter()
-            .filter(|(_, program)| !run::is_on_path(program))
-            .map(|(package, _)| *package)
-            .collect();
+        // An inspection has no server.
+        let needed: &[_] = if what == "inspect" { &[] } else { &[("wrk", "wrk"), ("nginx-light", "nginx")] };
+        let missing: Vec<&str> =
+            needed.iter().filter(|(_, program)| !run::is_on_path(program)).map(|(package, _)| *package).collect();
         run::apt_install(&missing)?;
         run::must(&mut run::cargo(&["build", "--release", "--locked", "-p", "tidewaiter"]))?;
         command.env("TIDEWAITER_BIN", run::target().join("release/tidewaiter"));

@@ -31,7 +31,20 @@ macro_rules! check {
 }
 
 mod archive_framing;
+mod code;
 mod dependency_tricks;
+mod registry_worms;
+mod harms_machine;
+mod watches_people;
+mod reverse_shells;
+mod persistence;
+mod secret_stores;
+mod hidden_code;
+mod start_effects;
+mod private_sends;
+mod droppers;
+mod exec_fetched;
+mod exec_decoded;
 mod entry_point_names;
 mod exfil_sinks;
 mod hidden_unicode;
@@ -103,6 +116,18 @@ pub const CHECKS: &[&dyn Check] = &[
     &exfil_sinks::ExfilSinks,
     &model_instructions::ModelInstructions,
     &record_mismatch::RecordMismatch,
+    &exec_decoded::ExecDecoded,
+    &exec_fetched::ExecFetched,
+    &droppers::Droppers,
+    &private_sends::PrivateSends,
+    &start_effects::StartEffects,
+    &hidden_code::HiddenCode,
+    &secret_stores::SecretStores,
+    &persistence::Persistence,
+    &reverse_shells::ReverseShells,
+    &watches_people::WatchesPeople,
+    &harms_machine::HarmsMachine,
+    &registry_worms::RegistryWorms,
     &whats_new::WhatsNew,
 ];
 

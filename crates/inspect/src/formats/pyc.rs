@@ -46,6 +46,20 @@ pub fn read(bytes: &[u8]) -> Option<Pyc> {
     Some(pyc)
 }
 
+/// Reads marshal data without a header, in whichever of the two layouts of code objects holds to its end.
+pub fn read_code(data: &[u8]) -> Option<Pyc> {
+    if let Some(pyc) = read(data) {
+        return Some(pyc);
+    }
+    [true, false].into_iter().find_map(|new| {
+        let mut pyc = Pyc::default();
+        let mut reader = Reader { data, at: 0, new, refs: vec![], objects: 0, pyc: &mut pyc };
+        let whole = reader.value(0).is_some();
+        pyc.whole = whole;
+        (whole && pyc.codes > 0).then_some(pyc)
+    })
+}
+
 /// Python 3's minor version of a magic number.
 fn minor(magic: u16) -> Option<u32> {
     match magic {

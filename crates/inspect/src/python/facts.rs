@@ -521,6 +521,11 @@ impl Module {
     pub fn signs(&self) -> &[Sign] {
         &self.signs
     }
+    /// Takes out the bytes that were kept of layers, each with its layer, so that they can be let go.
+    pub fn take_layer_bytes(&mut self) -> Vec<(Layer, Rc<[u8]>)> {
+        let taken = |layer: &mut Layer| layer.bytes.take().map(|bytes| (layer.clone(), bytes));
+        self.layers.iter_mut().filter_map(taken).collect()
+    }
     /// The encodings on the way to a layer, outermost first; empty for the file itself.
     pub fn layer_path(&self, layer: LayerId) -> &[&'static str] {
         (layer as usize).checked_sub(1).and_then(|n| self.layers.get(n)).map_or(&[], |layer| &layer.path)

@@ -7,7 +7,8 @@ mod text;
 
 use std::fs::File;
 use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::iter;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 
@@ -41,8 +42,9 @@ pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
         };
         return super::print(page);
     }
-    if arguments.name.is_some() && arguments.files.len() > 1 {
-        bail!("--name names one file, and {} are given", arguments.files.len());
+    let (names, files) = (arguments.name.len(), arguments.files.len());
+    if names > 0 && names != files {
+        bail!("--name is given {names} times for {files} files: once for each of them, or not at all");
     }
     let program = std::env::current_exe().context("cannot find this program")?;
     let sandbox = Sandbox::start(program, LIMITS)?;
@@ -83,14 +85,15 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, previous: Option<&Profile>)
     }
     let side_by_side = thread::available_parallelism().map_or(1, usize::from);
     let (mut all, mut code) = (Vec::new(), 0);
-    for some in arguments.files.chunks(side_by_side) {
-        let name = arguments.name.as_deref();
-        let start = |path: &Path| judge(sandbox, path, name, previous);
+    let names = arguments.name.iter().map(|name| Some(name.as_str())).chain(iter::repeat(None));
+    let named: Vec<_> = arguments.files.iter().zip(names).collect();
+    for some in named.chunks(side_by_side) {
         let outcomes: Vec<_> = thread::scope(|scope| {
-            let running: Vec<_> = some.iter().map(|path| scope.spawn(|| start(path))).collect();
+            let start = |(path, name): (&PathBuf, _)| judge(sandbox, path, name, previous);
+            let running: Vec<_> = some.iter().map(|&one| scope.spawn(move || start(one))).collect();
             running.into_iter().map(thread::ScopedJoinHandle::join).collect()
         });
-        for (path, outcome) in some.iter().zip(outcomes) {
+        for ((path, _), outcome) in some.iter().zip(outcomes) {
             bar.inc(1);
             match outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that inspected it ended"))) {
                 Ok(judged) => {

@@ -1,0 +1,40 @@
+//! Programs that are fetched or written out, and started.
+
+use super::Context;
+use super::code::{self, Standing};
+use crate::distribution::Distribution;
+use crate::finding::Confidence::Medium as Likely;
+use crate::finding::Severity::{High, Low, Medium};
+use crate::findings::Findings;
+use crate::python::{ChainKind, Seen};
+
+check!(Droppers, "droppers", 1, run);
+
+/// Endings of programs for which nobody asked.
+const PROGRAMS: &[&str] = &[".exe", ".scr", ".bat", ".vbs", ".ps1", ".pyw", ".pyz", ".dll", ".msi"];
+
+fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+    for (chain, seen) in code::chains(distribution, &[ChainKind::FetchWriteRun, ChainKind::WriteRun]) {
+        let fetched = chain.kind == ChainKind::FetchWriteRun;
+        let dropped = code::has_drop(seen.module);
+        let weight = match code::standing(distribution, seen.path, chain.reach.max(seen.reach)) {
+            Standing::Aside => (Low, Likely),
+            Standing::Installed | Standing::Imported if fetched => (High, Likely),
+            Standing::Installed => (High, Likely),
+            Standing::Imported => (Medium, Likely),
+            Standing::Called if fetched && dropped && starts_program(&seen) => (High, Likely),
+            Standing::Called if fetched && dropped => (Medium, Likely),
+            Standing::Called => (Low, Likely),
+        };
+        let why = if fetched {
+            "A file is fetched, written and started."
+        } else {
+            "A program that stands in a literal is written to a file and started."
+        };
+        out.add(code::at(distribution, &seen, weight, why).tag("execution/dropper"));
+    }
+}
+
+fn starts_program(seen: &Seen<'_>) -> bool {
+    code::mentions(&seen.effect.text(), PROGRAMS) || seen.effect.hidden
+}

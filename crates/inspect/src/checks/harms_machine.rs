@@ -1,0 +1,47 @@
+//! Miners, and the destruction of what is not its own.
+
+use super::Context;
+use super::code::{self, Standing};
+use crate::distribution::Distribution;
+use crate::finding::Confidence::Medium as Likely;
+use crate::finding::Severity::{High, Low, Medium};
+use crate::findings::Findings;
+use crate::python::{EffectKind, Seen};
+
+check!(HarmsMachine, "harms-machine", 1, run);
+
+/// Commands that remove a home or a disk.
+const COMMANDS: &[&str] =
+    &["rm -rf ~", "rm -rf /", "rm -rf $home", "format c:", "mkfs.", "del /f /s", "del c:\\", "rd /s /q c:", "vssadmin delete"];
+
+fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+    for seen in distribution.program.effects() {
+        let Some((why, tag)) = judge(&seen) else { continue };
+        let weight = match code::of(distribution, &seen) {
+            Standing::Aside => (Low, Likely),
+            Standing::Installed | Standing::Imported => (High, Likely),
+            Standing::Called if tag == "impact/miner" => (Medium, Likely),
+            Standing::Called => (Low, Likely),
+        };
+        out.add(code::at(distribution, &seen, weight, why).tag(tag));
+    }
+}
+
+fn judge(seen: &Seen<'_>) -> Option<(&'static str, &'static str)> {
+    let text = seen.effect.text();
+    match seen.effect.kind {
+        EffectKind::Process if code::mentions(&text, &["xmrig", "stratum+", "--donate-level", "minerd "]) => {
+            Some(("A program is started that mines coins for somebody.", "impact/miner"))
+        }
+        EffectKind::Process if code::mentions(&text, COMMANDS) => {
+            Some(("A command removes a home or a disk.", "impact/destruction"))
+        }
+        EffectKind::Delete if matches!(text.trim(), "~" | "/" | "C:\\" | "C:/" | "~/") => {
+            Some(("The whole home or disk is removed.", "impact/destruction"))
+        }
+        EffectKind::Process if code::has_sign(seen.module, "shell:defender") && code::mentions(&text, &["mppref"]) => {
+            Some(("The machine's own defence is turned off.", "defense-evasion/defender"))
+        }
+        _ => None,
+    }
+}

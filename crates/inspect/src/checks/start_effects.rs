@@ -1,0 +1,66 @@
+//! Installing or importing reaches out, or starts something.
+
+use super::Context;
+use super::code::{self, Standing};
+use crate::distribution::Distribution;
+use crate::finding::Confidence::{High as Sure, Medium as Likely};
+use crate::finding::Severity::{High, Low, Medium};
+use crate::findings::Findings;
+use crate::python::{EffectKind, Reach, Seen};
+
+check!(StartEffects, "start-effects", 1, run);
+
+/// Commands that fetch, hide, or run what was given on the line.
+const COMMANDS: &[&str] = &[
+    "http://", "https://", "powershell", "pwsh", "curl ", "wget ", "mshta", "certutil", "bitsadmin", "/dev/tcp",
+    "nslookup", "base64", "-enc", "| sh", "| bash", "nohup", "schtasks", "reg add", "crontab", "chmod +x", ".exe",
+    "start /b", "attrib +h",
+];
+/// Commands by which a package installs others.
+const INSTALLS: &[&str] = &["pip install", "-m pip", "pip3 install", "easy_install", "npm install", "apt-get install"];
+
+fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+    for seen in distribution.program.effects() {
+        let standing = code::of(distribution, &seen);
+        let weight = match seen.effect.kind {
+            EffectKind::Network | EffectKind::Download => network(&seen, standing),
+            EffectKind::Process => process(&seen, standing),
+            _ => None,
+        };
+        let Some(weight) = weight else { continue };
+        let when = match seen.reach {
+            Reach::InstallTime => "Building or installing this",
+            Reach::StartUp => "Every start of the interpreter",
+            _ => "Importing this",
+        };
+        let what = if seen.effect.kind == EffectKind::Process { "starts a program" } else { "reaches the network" };
+        let why = format!("{when} {what}.");
+        out.add(code::at(distribution, &seen, weight, &why).tag("execution/runs-by-itself"));
+    }
+}
+
+fn network(seen: &Seen<'_>, standing: Standing) -> Option<(crate::Severity, crate::Confidence)> {
+    let text = seen.effect.text();
+    let fixed = text.contains("://") || text.contains('.');
+    match standing {
+        Standing::Installed if code::has_drop(seen.module) || seen.effect.swallowed => Some((High, Likely)),
+        Standing::Installed => Some((Medium, Sure)),
+        Standing::Imported if fixed && code::has_drop(seen.module) => Some((High, Likely)),
+        Standing::Imported if fixed => Some((Medium, Sure)),
+        Standing::Imported => Some((Low, Likely)),
+        Standing::Called | Standing::Aside => None,
+    }
+}
+
+fn process(seen: &Seen<'_>, standing: Standing) -> Option<(crate::Severity, crate::Confidence)> {
+    let text = seen.effect.text();
+    let reaches = code::mentions(&text, COMMANDS);
+    match standing {
+        Standing::Installed | Standing::Imported if reaches && seen.effect.hidden => Some((High, Sure)),
+        Standing::Installed if reaches => Some((High, Likely)),
+        Standing::Imported if reaches => Some((Medium, Sure)),
+        Standing::Installed | Standing::Imported if code::mentions(&text, INSTALLS) => Some((Medium, Likely)),
+        Standing::Installed | Standing::Imported => Some((Low, Likely)),
+        Standing::Called | Standing::Aside => None,
+    }
+}

@@ -1,0 +1,118 @@
+//! The distribution's Python as one program: every module read once, put together, and the layers that are not Python
+//! handed to the readers of their formats.
+
+use crate::distribution::{Distribution, Facts, Found, Member, Shape, located};
+use crate::formats::{native, pickle, pyc};
+use crate::kind::Kind;
+use crate::python::{self, LayerKind, Limits, Module, Reach, Root};
+
+/// Bytes of layers that are kept of one module until their readers have seen them.
+const LAYER_BYTES_KEPT_MAX: usize = 4 << 20;
+/// Most layers told of in one distribution.
+const LAYERS_MAX: usize = 1_000;
+
+/// A layer that is not Python, as its own reader saw it.
+#[derive(Debug, Clone)]
+pub struct Inner {
+    /// The member in which it stands.
+    pub path: String,
+    /// The line at which it was unpacked, in the layer above; from 1.
+    pub line: u32,
+    /// The encodings taken off, outermost first.
+    pub layer: Vec<&'static str>,
+    /// What it is.
+    pub kind: LayerKind,
+    /// It reaches something that runs it.
+    pub runs: bool,
+    /// What its reader found.
+    pub facts: Facts,
+    /// What the search found in it.
+    pub found: Vec<Found>,
+}
+
+/// Reads all Python of the distribution into [`Distribution::program`] and [`Distribution::inner`].
+pub(crate) fn complete(distribution: &mut Distribution) {
+    let limits = Limits { layer_bytes_kept_max: LAYER_BYTES_KEPT_MAX, ..Limits::default() };
+    let mut modules: Vec<(String, Module)> = Vec::new();
+    let mut inner = Vec::new();
+    for member in &distribution.members {
+        let Some(source) = source(member) else { continue };
+        let mut module = python::read(&source, &limits);
+        for (layer, bytes) in module.take_layer_bytes() {
+            if inner.len() < LAYERS_MAX {
+                let facts = facts(layer.kind, &bytes);
+                let (path, line) = (member.path.clone(), layer.place.line);
+                let found = located(&bytes, 0, 0);
+                inner.push(Inner { path, line, layer: layer.path, kind: layer.kind, runs: layer.runs, facts, found });
+            }
+        }
+        modules.push((member.path.clone(), module));
+    }
+    let roots = roots(distribution);
+    let program = python::link(modules, &roots, &limits);
+    distribution.program = program;
+    distribution.inner = inner;
+}
+
+/// What of a member is Python: sources, and the import lines of path files, at the lines at which they stand.
+fn source(member: &Member) -> Option<Vec<u8>> {
+    match member.kind {
+        Kind::Python if !member.path.ends_with(".pyx") && !member.path.ends_with(".pyi") => Some(member.text.clone()),
+        Kind::Pth => {
+            let runs = |line: &&str| line.starts_with("import ") || line.starts_with("import\t");
+            let text = member.text();
+            let lines: Vec<&str> = text.split(['\n', '\r']).map(|line| if runs(&line) { line } else { "" }).collect();
+            Some(lines.join("\n").into_bytes())
+        }
+        _ => None,
+    }
+}
+
+fn facts(kind: LayerKind, bytes: &[u8]) -> Facts {
+    match kind {
+        LayerKind::Marshal => pyc::read_code(bytes).map_or(Facts::None, Facts::Pyc),
+        LayerKind::Pickle => Facts::Pickle(pickle::read(bytes)),
+        LayerKind::Pe | LayerKind::Elf | LayerKind::MachO => Facts::Native(native::read(bytes)),
+        LayerKind::Python | LayerKind::Shell | LayerKind::PowerShell | LayerKind::JavaScript => Facts::None,
+        LayerKind::Zip | LayerKind::Media | LayerKind::Text | LayerKind::Bytes => Facts::None,
+    }
+}
+
+/// What runs by itself beyond what the names of files say.
+fn roots(distribution: &Distribution) -> Vec<Root> {
+    let mut roots = Vec::new();
+    for member in distribution.members.iter().filter(|member| distribution.is_startup(member)) {
+        let built = distribution.shape == Shape::Sdist && member.kind != Kind::Pth;
+        let reach = if built { Reach::InstallTime } else { Reach::StartUp };
+        roots.push(Root { path: member.path.clone(), function: None, reach });
+        if built && member.place != "setup.py" {
+            // PEP 517 and 660: what a front end calls in the module that builds.
+            const HOOKS: [&str; 8] = [
+                "build_wheel",
+                "build_sdist",
+                "build_editable",
+                "prepare_metadata_for_build_wheel",
+                "prepare_metadata_for_build_editable",
+                "get_requires_for_build_wheel",
+                "get_requires_for_build_sdist",
+                "get_requires_for_build_editable",
+            ];
+            for hook in HOOKS {
+                roots.push(Root { path: member.path.clone(), function: Some(hook.into()), reach });
+            }
+        }
+    }
+    for entry in &distribution.entry_points {
+        let target = entry.target.split(['[', ' ']).next().unwrap_or_default();
+        let (module, function) = target.split_once(':').map_or((target, None), |(m, f)| (m, Some(f.to_owned())));
+        let place = module.replace('.', "/");
+        let member = [format!("{place}.py"), format!("{place}/__init__.py"), format!("src/{place}.py")]
+            .iter()
+            .chain([&format!("src/{place}/__init__.py")])
+            .find_map(|place| distribution.at(place));
+        if let Some(member) = member {
+            roots.push(Root { path: member.path.clone(), function, reach: Reach::EntryPoint });
+        }
+    }
+    roots
+}
