@@ -203,3 +203,64 @@ impl Signer for ProcessSigner {
         signature.map_err(|why| NotSigning { keyid: self.keyid.clone(), why })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, KeyFolder) {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let keys = KeyFolder::new(folder.path().join("keys"));
+        (folder, keys)
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_only_its_owner_reads_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_kept, keys) = folder();
+        let (main, entropy) = (IndexName::main(), Entropy::seeded(1));
+        assert!(keys.load(&main).expect("no folder is no error").is_empty());
+        let first = keys.make(&main, "online", &entropy).expect("made");
+        let again = keys.make(&main, "online", &entropy).expect("read");
+        assert_eq!(first.keyid(), again.keyid());
+        assert_eq!(keys.load(&main).expect("loaded").keys().collect::<Vec<_>>(), [first.keyid()]);
+        let mode = |path: PathBuf| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(keys.of(&main)), mode(keys.of(&main).join("online.key"))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_and_never_quoted() {
+        let (kept, _) = folder();
+        let path = kept.path().join("x.key");
+        let seed = "ab".repeat(32);
+        let good = format!("{{\"kind\":\"file\",\"private\":\"{seed}\"}}");
+        let padded = |bytes: u64| format!("{good}{}", " ".repeat(bytes as usize - good.len()));
+        fs::write(&path, padded(KEY_FILE_BYTES_MAX)).expect("written");
+        assert!(read_key(&path).is_ok(), "at the limit");
+        let broken = [
+            padded(KEY_FILE_BYTES_MAX + 1),
+            good.replace(&seed, &seed[2..]),
+            good.replace("private", "secret"),
+            format!("{{\"kind\":\"{seed}\"}}"),
+            "{\"kind\":\"process\",\"keytype\":\"ed25519\",\"scheme\":\"ed25519\",\"public\":\"\",\"command\":[]}"
+                .into(),
+        ];
+        for text in broken {
+            fs::write(&path, &text).expect("written");
+            let error = read_key(&path).err().expect("no key").to_string();
+            assert!(!error.contains(&seed[4..]), "{error}");
+        }
+    }
+
+    #[test]
+    fn more_keys_than_the_limit_are_refused() {
+        let (_kept, keys) = folder();
+        let (main, entropy) = (IndexName::main(), Entropy::seeded(1));
+        for n in 0..KEYS_MAX {
+            keys.make(&main, &format!("k{n}"), &entropy).expect("made");
+        }
+        assert_eq!(keys.load(&main).expect("at the limit").len(), KEYS_MAX);
+        keys.make(&main, "more", &entropy).expect("made");
+        assert!(keys.load(&main).is_err());
+    }
+}

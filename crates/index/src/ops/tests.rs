@@ -409,3 +409,59 @@ async fn every_surface_agrees_on_what_is_visible() {
         }
     }
 }
+
+/// Goal: roles are renewed long before they expire, bins spread out, and nothing else changes by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_renewed_in_time_without_a_change() {
+    use super::ceremony;
+    const HOUR_US: i64 = 3_600_000_000;
+    for stage in stages().await {
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        stage.settle().await;
+        let page = stage.page("foo");
+        for _ in 0..30 {
+            stage.installation.clock.advance(12 * HOUR_US);
+            workers::drain_publications(&stage.installation).await.expect("published");
+            let now_us = stage.installation.clock.now_us();
+            let status = ceremony::status(&stage.installation, None).await.expect("a status").remove(0);
+            for role in status.roles {
+                assert!(!role.is_urgent(now_us), "{} has {} days left", role.role, role.days_left(now_us));
+            }
+        }
+        assert_eq!(stage.page("foo"), page);
+        stage.assert_sound().await;
+        stage.installation.clock.advance(340 * 24 * HOUR_US);
+        let warnings = ceremony::warnings(&stage.installation).await.expect("warnings");
+        assert!(warnings.iter().any(|warning| warning.contains("root")), "{warnings:?}");
+    }
+}
+
+/// Goal: an index that an older version filled is signed whole at its first start.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_published_before_signing_becomes_targets() {
+    use crate::store::signing;
+    for stage in stages().await {
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        stage.upload("bar", "2.0", "x = 2").await.expect("taken");
+        stage.settle().await;
+        let all = async || {
+            let mut tx = stage.installation.store.read().await.expect("a transaction");
+            signing::targets(&mut tx, stage.index.id, 0, 1 << signing::SLOT_BITS).await.expect("targets")
+        };
+        let before = all().await;
+        assert_eq!(before.len(), 4, "two pages and two files");
+        // As an older ledger is: published, and nothing signed.
+        let mut tx = stage.installation.store.write().await.expect("a transaction");
+        signing::unfound(&mut tx, stage.index.id).await.expect("forgotten");
+        tx.commit().await.expect("commit");
+        let site = layout::site(&stage.index.name());
+        for key in stage.installation.blobs.list(&site).expect("listed") {
+            if key.as_str().contains("/tuf/") {
+                stage.installation.blobs.delete(&key).expect("deleted");
+            }
+        }
+        workers::drain_publications(&stage.installation).await.expect("founded");
+        assert_eq!(all().await, before);
+        stage.assert_sound().await;
+    }
+}

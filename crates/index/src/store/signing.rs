@@ -207,3 +207,18 @@ pub async fn superseded(tx: &mut Tx, index_id: i64, before_us: i64, most: i64) -
     let rows: Vec<(String,)> = tx.all(SUPERSEDED, args![index_id, before_us, most]).await?;
     Ok(rows.into_iter().map(|(path,)| path).collect())
 }
+
+/// Makes the ledger one of before there were signatures, for tests.
+#[cfg(test)]
+pub(crate) async fn unfound(tx: &mut Tx, index_id: i64) -> Result<()> {
+    for sql in [
+        "DELETE FROM repositories WHERE index_id = $1",
+        "DELETE FROM offline_roles WHERE index_id = $1",
+        "DELETE FROM online_roles WHERE index_id = $1",
+        "DELETE FROM targets WHERE index_id = $1",
+        "DELETE FROM superseded WHERE index_id = $1",
+    ] {
+        tx.execute(sql, args![index_id]).await?;
+    }
+    Ok(())
+}
