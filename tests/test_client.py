@@ -153,7 +153,7 @@ def hidden_project_in_bin(world, host):
     empty.commit()
     name = bin_of(page_path("demo"))
     altering(host, lambda path: path.endswith(f".{name}.json"), lambda data: empty.files[f"/tuf/1.{name}.json"])
-    return [f"{name}: is version 1 where", f"{name}: not enough", f"refused: {name}"]
+    return [f"{name}: is version 1 where 2"]
 
 
 def hidden_bin(world, host):
@@ -374,7 +374,8 @@ def test_an_absent_project_is_proven_absent(world, tool):
 def test_the_installer_cannot_leave(world, tool):
     """Another index in a requirements file, or a URL: both are asked for through us, and refused by name."""
     host = world.host()
-    for text in ["--extra-index-url http://elsewhere.invalid/simple/\nmore-of-it\n", "x @ http://elsewhere.invalid/x-1-py3-none-any.whl\n"]:
+    another = "--extra-index-url http://elsewhere.invalid/simple/\nmore-of-it\n"
+    for text in [another, "x @ http://elsewhere.invalid/x-1-py3-none-any.whl\n"]:
         path = world.folder / "requirements.txt"
         path.write_text(text)
         world.refuses(tool, host, "-r", path, says=["elsewhere.invalid"])
@@ -389,9 +390,9 @@ def test_first_use_shows_a_fingerprint_and_remembers_it(world):
     assert first.returncode == 7 and sha256(world.index.root) in first.stderr
     assert run(command).stderr == ""
     host.files = dict(SignedIndex().commit().files)
-    path = world.folder / "x.whl"
+    path = world.folder / world.new.filename
     path.write_bytes(b"")
-    done = run([binary(), "verify", "--index", host.url, "--state", state, path.rename(path.parent / world.new.filename)])
+    done = run([binary(), "verify", "--index", host.url, "--state", state, path])
     assert done.returncode == 1 and "timestamp: " in done.stderr, done.stderr
 
 
@@ -419,9 +420,9 @@ class Proxied:
     def __init__(self, world, host, *options):
         command = [binary(), "proxy", "--index", host.url, "--root", world.root, "--state", world.folder / "proxied"]
         command += ["--listen", "127.0.0.1:0", "--patience", "2", *options]
-        self.process = subprocess.Popen(
-            [str(part) for part in command], stdout=subprocess.PIPE, text=True, env=clean_env(), preexec_fn=die_with_parent
-        )
+        command = [str(part) for part in command]
+        pipes = {"stdout": subprocess.PIPE, "text": True, "env": clean_env(), "preexec_fn": die_with_parent}
+        self.process = subprocess.Popen(command, **pipes)
         self.port = int(self.process.stdout.readline().removesuffix("/simple/\n").rpartition(":")[2])
 
     def get(self, path, **headers):
@@ -539,7 +540,8 @@ def test_the_real_index(world, server, tool):
     world.installs(tool, host, "demo", expected={"demo": "1.0", "base": "1.5+local.1"})
     # Unyanked by a mirror alone.
     inner = host.alter
-    host.alter = lambda path, data: inner(path, data).replace(b'"yanked":true', b'"yanked":null') if "simple/" in path else inner(path, data)
+    unyanked = lambda data: data and data.replace(b'"yanked":true', b'"yanked":null')
+    host.alter = lambda path, data: unyanked(inner(path, data)) if "simple/" in path else inner(path, data)
     world.refuses(tool, host, "demo", says=[SIGNED_FOR], options=["--cache-mb", "0"])
     host.alter = inner
     server.cli("project", "remove", "demo", "1.0")
@@ -554,8 +556,8 @@ def test_the_real_index_beside_main(world, server):
     server.publish(wheel("demo", "3.0"), index="team", token=server.new_token("admin", "--in", "team"))
     world.root.write_bytes(server.get("/i/team/tuf/1.root.json").body)
     target = world.folder / "target"
-    command = [binary(), "run", "--index", f"{server.url}/i/team/simple/", "--root", world.root, "--state", world.folder / "state"]
-    command += ["--", *world.clients.pips["current"], "install", "--target", target, "demo"]
+    command = [binary(), "run", "--index", f"{server.url}/i/team/simple/", "--root", world.root]
+    command += ["--state", world.folder / "state", "--", *world.clients.pips["current"], "install", "--target", target, "demo"]
     done = run(command, env=world.clients.env())
     assert done.returncode == 0 and installed(target) == {"demo": "3.0"}, done.stderr
 

@@ -23,8 +23,8 @@ use crate::config;
 const INDEX_OPTIONS: [&str; 7] =
     ["--index-url", "--extra-index-url", "--find-links", "--index", "--default-index", "--no-index", "--proxy"];
 
-/// What an environment may say of other places to install from, or of ways around the proxy.
-const PLACES: [&str; 24] = [
+/// What an environment may say of other places to install from.
+const PLACES: [&str; 17] = [
     "PIP_INDEX_URL",
     "PIP_EXTRA_INDEX_URL",
     "PIP_FIND_LINKS",
@@ -42,14 +42,10 @@ const PLACES: [&str; 24] = [
     "UV_OFFLINE",
     "UV_CONFIG_FILE",
     "UV_INSECURE_HOST",
-    "http_proxy",
-    "HTTP_PROXY",
-    "https_proxy",
-    "HTTPS_PROXY",
-    "all_proxy",
-    "ALL_PROXY",
-    "no_proxy",
 ];
+
+/// Through what an environment has other hosts asked.
+const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// What the program says where the user switched verification off.
 const UNSAFE: &str = "verification is switched off by --unsafely-disable-package-verification: nothing of what is \
@@ -184,10 +180,13 @@ fn environment(child: &mut Command, url: &str, guard: Option<&String>) {
     child.env("PIP_CONFIG_FILE", if cfg!(windows) { "nul" } else { "/dev/null" });
     child.env("UV_NO_CONFIG", "1");
     child.env("PIP_INDEX_URL", url).env("UV_DEFAULT_INDEX", url);
-    child.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    // Without the guard, exceptions that the user made for other hosts hold on.
+    let others = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).ok().filter(|_| guard.is_none());
+    let direct = others.map_or("127.0.0.1".to_owned(), |others| format!("127.0.0.1,{others}"));
+    child.env("NO_PROXY", &direct).env("no_proxy", &direct);
     if let Some(host) = guard {
         // Every other host is asked for through us, and refused by name.
-        for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        for name in PROXIES {
             child.env(name, host);
         }
     }
