@@ -88,7 +88,7 @@ impl FileName {
 
 /// A file: its name, and SHA-256 of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct File {
+pub struct LoggedFile {
     /// What it is called.
     pub name: FileName,
     /// What it is.
@@ -161,13 +161,13 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Act {
     /// A file became visible.
-    Publish(File),
+    Publish(LoggedFile),
     /// A file is not to be chosen any more unless asked for by its version. Why stands on the page, not here.
-    Yank(File),
+    Yank(LoggedFile),
     /// A yank was taken back.
-    Unyank(File),
+    Unyank(LoggedFile),
     /// A file is no longer visible: removed by its owner, or withdrawn.
-    Remove(File),
+    Remove(LoggedFile),
     /// The project has a status.
     Status(Status),
     /// An account received or lost a role.
@@ -225,8 +225,9 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { time, project, act, page, by } = self;
         writeln!(f, "{VERSION_1}\ntime {time}\nproject {}", project.0)?;
-        let mut file =
-            |act: &str, file: &File| writeln!(f, "act {act}\nfile {}\nsha256 {}", file.name.0, file.sha256.to_hex());
+        let mut file = |act: &str, file: &LoggedFile| {
+            writeln!(f, "act {act}\nfile {}\nsha256 {}", file.name.0, file.sha256.to_hex())
+        };
         match act {
             Act::Publish(of) => file("publish", of)?,
             Act::Yank(of) => file("yank", of)?,
@@ -273,9 +274,9 @@ impl<'a> Lines<'a> {
         self.take(field, |text| if text == "none" { Some(None) } else { read(text).map(Some) })
     }
 
-    fn file(&mut self) -> Result<File, EntryError> {
+    fn file(&mut self) -> Result<LoggedFile, EntryError> {
         let name = FileName::new(self.text("file")?)?;
-        Ok(File { name, sha256: self.take("sha256", Hash::from_hex)? })
+        Ok(LoggedFile { name, sha256: self.take("sha256", Hash::from_hex)? })
     }
 
     fn act(&mut self) -> Result<Act, EntryError> {

@@ -15,7 +15,7 @@
 //!
 //! ```
 //! use std::collections::BTreeMap;
-//! use tlog::entry::{Act, Entry, File, FileName, Project, Salt, commit};
+//! use tlog::entry::{Act, Entry, LoggedFile, FileName, Project, Salt, commit};
 //! use tlog::note::{KeyKind, KeyName, MemorySigner, Signer};
 //! use tlog::{Account, Log, Origin, Policy, follow::Remembered, hash, proof};
 //!
@@ -24,7 +24,7 @@
 //! let signer = MemorySigner::from_seed(KeyName::new(origin.as_str())?, KeyKind::Ed25519, &[7; 32])?;
 //! let account = Account { id: [1; 16], commitment: commit(&Salt([2; 32]), b"account 17") };
 //! let publish = |name: &str| -> Result<Vec<u8>, tlog::EntryError> {
-//!     let file = File { name: FileName::new(name)?, sha256: hash::sha256(b"the file") };
+//!     let file = LoggedFile { name: FileName::new(name)?, sha256: hash::sha256(b"the file") };
 //!     let (project, page) = (Project::new("flask")?, Some(hash::sha256(b"the page")));
 //!     Ok(Entry { time: 1_700_000_000, project, act: Act::Publish(file), page, by: Some(account) }.print())
 //! };

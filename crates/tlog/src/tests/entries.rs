@@ -5,8 +5,8 @@ use proptest::sample::{Index, select};
 use super::{account, published};
 use crate::Account;
 use crate::entry::{
-    Act, Change, Commitment, ENTRY_BYTES_MAX, Entry, EntryError, FILE_BYTES_MAX, File, FileName, PROJECT_BYTES_MAX,
-    Project, Role, Salt, Status, commit,
+    Act, Change, Commitment, ENTRY_BYTES_MAX, Entry, EntryError, FILE_BYTES_MAX, FileName, LoggedFile,
+    PROJECT_BYTES_MAX, Project, Role, Salt, Status, commit,
 };
 use crate::hash::{Hash, sha256};
 
@@ -62,7 +62,7 @@ fn limits_of_names_and_entries() {
     }
     // The largest entry there is fits; one byte past the limit is not looked at.
     let name = FileName::new(&"a".repeat(FILE_BYTES_MAX)).unwrap();
-    let act = Act::Unyank(File { name, sha256: Hash([0; 32]) });
+    let act = Act::Unyank(LoggedFile { name, sha256: Hash([0; 32]) });
     let project = Project::new(&"a".repeat(PROJECT_BYTES_MAX)).unwrap();
     let (page, by) = (Some(Hash([0; 32])), Some(account(0)));
     let entry = Entry { time: u64::MAX, project, act, page, by };
@@ -86,7 +86,7 @@ fn any_account() -> impl Strategy<Value = Account> {
 
 fn any_act() -> impl Strategy<Value = Act> {
     let file = ("[A-Za-z0-9._+!-]{1,60}", any::<[u8; 32]>())
-        .prop_map(|(name, hash)| File { name: FileName::new(&name).unwrap(), sha256: Hash(hash) });
+        .prop_map(|(name, hash)| LoggedFile { name: FileName::new(&name).unwrap(), sha256: Hash(hash) });
     let act = select(vec![Act::Publish, Act::Yank, Act::Unyank, Act::Remove]);
     let status = select(vec![Status::Active, Status::Archived, Status::Deprecated, Status::Quarantined]);
     let change = || select(vec![Change::Add, Change::Remove]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::entry::{Act, Commitment, Entry, File, FileName, Project};
+use crate::entry::{Act, Commitment, Entry, FileName, LoggedFile, Project};
 use crate::hash::{Hash, node_hash, sha256};
 use crate::note::{KeyKind, KeyName, MemorySigner};
 use crate::tile::TileId;
@@ -69,7 +69,7 @@ pub(super) fn account(byte: u8) -> Account {
 
 pub(super) fn published(project: &str, version: u32) -> Entry {
     let name = FileName::new(&format!("{project}-{version}.tar.gz")).unwrap();
-    let file = File { name, sha256: Hash([3; 32]) };
+    let file = LoggedFile { name, sha256: Hash([3; 32]) };
     let (project, page, by) = (Project::new(project).unwrap(), Some(Hash([4; 32])), Some(account(5)));
     Entry { time: u64::from(version), project, act: Act::Publish(file), page, by }
 }
