@@ -44,7 +44,8 @@ pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
     }
     let (names, files) = (arguments.name.len(), arguments.files.len());
     if names > 0 && names != files {
-        bail!("--name is given {names} times for {files} files: once for each of them, or not at all");
+        eprintln!("tidewaiter: --name is given {names} times for {files} files: once for each of them, or not at all");
+        return Ok(ExitCode::from(2));
     }
     let program = std::env::current_exe().context("cannot find this program")?;
     let sandbox = Sandbox::start(program, LIMITS)?;
