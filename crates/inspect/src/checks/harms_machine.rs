@@ -11,8 +11,17 @@ use crate::python::{EffectKind, Seen};
 check!(HarmsMachine, "harms-machine", 1, run);
 
 /// Commands that remove a home or a disk.
-const COMMANDS: &[&str] =
-    &["rm -rf ~", "rm -rf /", "rm -rf $home", "format c:", "mkfs.", "del /f /s", "del c:\\", "rd /s /q c:", "vssadmin delete"];
+const COMMANDS: &[&str] = &[
+    "rm -rf ~",
+    "rm -rf /",
+    "rm -rf $home",
+    "format c:",
+    "mkfs.",
+    "del /f /s",
+    "del c:\\",
+    "rd /s /q c:",
+    "vssadmin delete",
+];
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for seen in distribution.program.effects() {
@@ -27,15 +36,21 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     }
 }
 
+/// Whether a command removes a home or a disk, and not a folder below it.
+fn removes(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let behind = |word: &&str| lower.find(*word).map(|at| &lower[at + word.len()..]);
+    let whole = |rest: &str| rest.trim_start_matches('/').is_empty() || rest.starts_with([' ', '*', '&', ';', '"']);
+    COMMANDS.iter().filter_map(behind).any(whole)
+}
+
 fn judge(seen: &Seen<'_>) -> Option<(&'static str, &'static str)> {
     let text = seen.effect.text();
     match seen.effect.kind {
         EffectKind::Process if code::mentions(&text, &["xmrig", "stratum+", "--donate-level", "minerd "]) => {
             Some(("A program is started that mines coins for somebody.", "impact/miner"))
         }
-        EffectKind::Process if code::mentions(&text, COMMANDS) => {
-            Some(("A command removes a home or a disk.", "impact/destruction"))
-        }
+        EffectKind::Process if removes(&text) => Some(("A command removes a home or a disk.", "impact/destruction")),
         EffectKind::Delete if matches!(text.trim(), "~" | "/" | "C:\\" | "C:/" | "~/") => {
             Some(("The whole home or disk is removed.", "impact/destruction"))
         }

@@ -13,14 +13,16 @@ check!(PrivateSends, "private-sends", 1, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for seen in code::effects(distribution, EffectKind::Network) {
-        let Some(weight) = weigh(&seen, code::of(distribution, &seen)) else { continue };
+        let Some(weight) = weigh(&seen, code::of(distribution, &seen), code::is_first(distribution, &seen)) else {
+            continue;
+        };
         let sources: Vec<&str> = seen.labels.among(Labels::PRIVATE).names().collect();
         let why = format!("What is private flows into the network here: {}.", sources.join(", "));
         out.add(code::at(distribution, &seen, weight, &why).tag("exfiltration/private-data"));
     }
 }
 
-fn weigh(seen: &Seen<'_>, standing: Standing) -> Option<(crate::Severity, crate::Confidence)> {
+fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Severity, crate::Confidence)> {
     let loot = seen.labels.any(code::LOOT);
     let who = seen.labels.any(code::WHO);
     let param = seen.labels.any(Labels::SECRET_PARAM);
@@ -31,10 +33,12 @@ fn weigh(seen: &Seen<'_>, standing: Standing) -> Option<(crate::Severity, crate:
     let constant = !code::mentions(&seen.effect.text(), &["{}://"]) && seen.effect.text().contains("://");
     Some(match standing {
         Standing::Aside => (Low, Likely),
-        Standing::Installed => (High, Sure),
+        Standing::Installed if first || sink => (High, Sure),
+        Standing::Installed if loot || who => (Medium, Likely),
+        Standing::Installed => (Low, Likely),
         Standing::Imported if sink => (High, Sure),
         Standing::Imported if loot && constant => (High, Likely),
-        Standing::Imported if who && constant => (Medium, Sure),
+        Standing::Imported if (who || loot) && (constant || first) => (Medium, Sure),
         Standing::Imported => (Low, Likely),
         Standing::Called if sink && (loot || who) => (High, Likely),
         Standing::Called if sink && param => (Medium, Likely),
