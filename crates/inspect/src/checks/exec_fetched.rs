@@ -20,10 +20,10 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             (Standing::Aside, _) => (Low, Likely),
             _ if !open || !code::reaches_out(seen.module) => (Low, Likely),
             (Standing::Installed | Standing::Imported, true) => (Critical, Likely),
-            (Standing::Installed | Standing::Imported, false) => (High, Likely),
+            (Standing::Installed | Standing::Imported, false) if code::is_first(distribution, &seen) => (High, Likely),
             (Standing::Called, true) if dropped => (High, Likely),
             (Standing::Called, true) => (Medium, Likely),
-            (Standing::Called, false) => (Low, Likely),
+            (_, false) => (Low, Likely),
         };
         let why = "What the network answers is run here: its owner decides what this package does, today and tomorrow.";
         out.add(code::at(distribution, &seen, weight, why).tag("execution/exec-fetched"));

@@ -29,7 +29,8 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
     if !(loot || who || param) {
         return None;
     }
-    let sink = is_sink(&seen.effect.text()) || code::has_drop(seen.module);
+    let keyed = is_sink(&seen.effect.text());
+    let sink = keyed || code::has_drop(seen.module);
     let constant = !code::mentions(&seen.effect.text(), &["{}://"]) && seen.effect.text().contains("://");
     Some(match standing {
         Standing::Aside => (Low, Likely),
@@ -40,8 +41,9 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
         Standing::Imported if loot && constant => (High, Likely),
         Standing::Imported if (who || loot) && (constant || first) => (Medium, Sure),
         Standing::Imported => (Low, Likely),
-        Standing::Called if sink && (loot || who) => (High, Likely),
-        Standing::Called if sink && param => (Medium, Likely),
+        // The library of a service holds its address, never the key in it.
+        Standing::Called if keyed && (loot || who) || sink && loot => (High, Likely),
+        Standing::Called if keyed && param => (Medium, Likely),
         Standing::Called => (Low, Unsure),
     })
 }
