@@ -46,17 +46,17 @@ fn removes(text: &str) -> bool {
 
 fn judge(seen: &Seen<'_>) -> Option<(&'static str, &'static str)> {
     let text = seen.effect.text();
-    match seen.effect.kind {
-        EffectKind::Process if code::mentions(&text, &["xmrig", "stratum+", "--donate-level", "minerd "]) => {
-            Some(("A program is started that mines coins for somebody.", "impact/miner"))
-        }
-        EffectKind::Process if removes(&text) => Some(("A command removes a home or a disk.", "impact/destruction")),
-        EffectKind::Delete if matches!(text.trim(), "~" | "/" | "C:\\" | "C:/" | "~/") => {
-            Some(("The whole home or disk is removed.", "impact/destruction"))
-        }
-        EffectKind::Process if code::has_sign(seen.module, "shell:defender") && code::mentions(&text, &["mppref"]) => {
-            Some(("The machine's own defence is turned off.", "defense-evasion/defender"))
-        }
-        _ => None,
+    let process = seen.effect.kind == EffectKind::Process;
+    let deletes = seen.effect.kind == EffectKind::Delete;
+    if process && code::mentions(&text, &["xmrig", "stratum+", "--donate-level", "minerd "]) {
+        Some(("A program is started that mines coins for somebody.", "impact/miner"))
+    } else if process && removes(&text) {
+        Some(("A command removes a home or a disk.", "impact/destruction"))
+    } else if deletes && matches!(text.trim(), "~" | "/" | "C:\\" | "C:/" | "~/") {
+        Some(("The whole home or disk is removed.", "impact/destruction"))
+    } else if process && code::has_sign(seen.module, "shell:defender") && code::mentions(&text, &["mppref"]) {
+        Some(("The machine's own defence is turned off.", "defense-evasion/defender"))
+    } else {
+        None
     }
 }

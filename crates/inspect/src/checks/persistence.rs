@@ -28,9 +28,10 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
 
 /// The place from which it will start, when an effect writes there.
 fn place(seen: &Seen<'_>) -> Option<&'static str> {
-    match seen.effect.kind {
-        EffectKind::Write | EffectKind::Persist | EffectKind::Process | EffectKind::Download => {}
-        _ => return None,
+    const ARRANGE: [EffectKind; 4] =
+        [EffectKind::Write, EffectKind::Persist, EffectKind::Process, EffectKind::Download];
+    if !ARRANGE.contains(&seen.effect.kind) {
+        return None;
     }
     let here = seen.module.signs().iter().filter(|sign| sign.place.layer == seen.effect.place.layer);
     let text = seen.effect.text();

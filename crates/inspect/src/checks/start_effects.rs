@@ -42,16 +42,18 @@ const INSTALLS: &[&str] = &["pip install", "-m pip", "pip3 install", "easy_insta
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for seen in distribution.program.effects() {
         let standing = code::of(distribution, &seen);
-        let weight = match seen.effect.kind {
-            EffectKind::Network | EffectKind::Download => network(distribution, &seen, standing),
-            EffectKind::Process => process(distribution, &seen, standing),
-            _ => None,
+        let weight = if matches!(seen.effect.kind, EffectKind::Network | EffectKind::Download) {
+            network(distribution, &seen, standing)
+        } else if seen.effect.kind == EffectKind::Process {
+            process(distribution, &seen, standing)
+        } else {
+            None
         };
         let Some(weight) = weight else { continue };
         let when = match seen.reach {
             Reach::InstallTime => "Building or installing this",
             Reach::StartUp => "Every start of the interpreter",
-            _ => "Importing this",
+            Reach::OnCall | Reach::Script | Reach::EntryPoint | Reach::ImportTime => "Importing this",
         };
         let what = if seen.effect.kind == EffectKind::Process { "starts a program" } else { "reaches the network" };
         let why = format!("{when} {what}.");
