@@ -56,16 +56,16 @@ pub(crate) fn complete(distribution: &mut Distribution) {
 
 /// What of a member is Python: sources, and the import lines of path files, at the lines at which they stand.
 fn source(member: &Member) -> Option<Vec<u8>> {
-    match member.kind {
-        Kind::Python if !member.path.ends_with(".pyx") && !member.path.ends_with(".pyi") => Some(member.text.clone()),
-        Kind::Pth => {
-            let runs = |line: &&str| line.starts_with("import ") || line.starts_with("import\t");
-            let text = member.text();
-            let lines: Vec<&str> = text.split(['\n', '\r']).map(|line| if runs(&line) { line } else { "" }).collect();
-            Some(lines.join("\n").into_bytes())
-        }
-        _ => None,
+    if member.kind == Kind::Python && !member.path.ends_with(".pyx") && !member.path.ends_with(".pyi") {
+        return Some(member.text.clone());
     }
+    if member.kind != Kind::Pth {
+        return None;
+    }
+    let runs = |line: &&str| line.starts_with("import ") || line.starts_with("import\t");
+    let text = member.text();
+    let lines: Vec<&str> = text.split(['\n', '\r']).map(|line| if runs(&line) { line } else { "" }).collect();
+    Some(lines.join("\n").into_bytes())
 }
 
 fn facts(kind: LayerKind, bytes: &[u8]) -> Facts {

@@ -89,7 +89,7 @@ pub struct Profile {
 
 impl Profile {
     /// The version written now.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
     /// Most words.
     pub const WORDS_MAX: usize = 1_000;
     /// Longest word, in bytes.

@@ -1,6 +1,6 @@
 //! What checks of Python share: where a place of code stands, and how it is shown.
 
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, Shape};
 use crate::finding::{Confidence, Severity};
 use crate::findings::Evidence;
 use crate::python::{Chain, ChainKind, EffectKind, Labels, Module, Place, Reach, Seen};
@@ -20,9 +20,14 @@ pub(super) enum Standing {
 
 /// Where code of this reach stands.
 pub(super) fn standing(distribution: &Distribution, path: &str, reach: Reach) -> Standing {
-    let aside = distribution.member(path).is_none_or(|member| member.is_aside() || member.depth > 0);
+    let Some(member) = distribution.member(path) else { return Standing::Aside };
+    // In an sdist, tools and configurations stand beside the packages, and nobody imports them.
+    let place = member.place.strip_prefix("src/").unwrap_or(&member.place);
+    let top = place.split('/').next().unwrap_or_default().trim_end_matches(".py");
+    let loose = distribution.shape == Shape::Sdist && !distribution.tops.contains(top);
     match reach {
-        _ if aside => Standing::Aside,
+        _ if member.is_aside() || member.depth > 0 => Standing::Aside,
+        Reach::ImportTime if loose => Standing::Called,
         Reach::InstallTime | Reach::StartUp => Standing::Installed,
         Reach::ImportTime => Standing::Imported,
         Reach::OnCall | Reach::Script | Reach::EntryPoint => Standing::Called,
@@ -31,7 +36,20 @@ pub(super) fn standing(distribution: &Distribution, path: &str, reach: Reach) ->
 
 /// Where an effect stands.
 pub(super) fn of(distribution: &Distribution, seen: &Seen<'_>) -> Standing {
-    standing(distribution, seen.path, seen.reach)
+    let started = seen.path.ends_with("setup.py");
+    let reach = if seen.effect.main_only && !started { Reach::Script } else { seen.reach };
+    standing(distribution, seen.path, reach)
+}
+
+/// Whether an effect stands in a file that runs first: that of the build, or a package's own top.
+pub(super) fn is_first(distribution: &Distribution, seen: &Seen<'_>) -> bool {
+    let Some(member) = distribution.member(seen.path) else { return false };
+    distribution.is_startup(member) || member.name() == "__init__.py"
+}
+
+/// Whether a module reaches the network itself.
+pub(super) fn reaches_out(module: &Module) -> bool {
+    module.effects().iter().any(|effect| matches!(effect.kind, EffectKind::Network | EffectKind::Download))
 }
 
 /// Where a module stands as a whole: as where its top level does.

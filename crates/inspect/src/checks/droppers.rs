@@ -19,9 +19,12 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let dropped = code::has_drop(seen.module);
         let weight = match code::standing(distribution, seen.path, chain.reach.max(seen.reach)) {
             Standing::Aside => (Low, Likely),
-            Standing::Installed | Standing::Imported if fetched => (High, Likely),
-            Standing::Installed => (High, Likely),
-            Standing::Imported => (Medium, Likely),
+            Standing::Installed | Standing::Imported if dropped || starts_program(&seen) => (High, Likely),
+            Standing::Installed | Standing::Imported if fetched && code::is_first(distribution, &seen) => {
+                (High, Likely)
+            }
+            Standing::Installed if code::is_first(distribution, &seen) => (Medium, Likely),
+            Standing::Installed | Standing::Imported => (Low, Likely),
             Standing::Called if fetched && dropped && starts_program(&seen) => (High, Likely),
             Standing::Called if fetched && dropped => (Medium, Likely),
             Standing::Called => (Low, Likely),

@@ -11,8 +11,17 @@ use crate::python::{EffectKind, Seen};
 check!(HarmsMachine, "harms-machine", 1, run);
 
 /// Commands that remove a home or a disk.
-const COMMANDS: &[&str] =
-    &["rm -rf ~", "rm -rf /", "rm -rf $home", "format c:", "mkfs.", "del /f /s", "del c:\\", "rd /s /q c:", "vssadmin delete"];
+const COMMANDS: &[&str] = &[
+    "rm -rf ~",
+    "rm -rf /",
+    "rm -rf $home",
+    "format c:",
+    "mkfs.",
+    "del /f /s",
+    "del c:\\",
+    "rd /s /q c:",
+    "vssadmin delete",
+];
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for seen in distribution.program.effects() {
@@ -27,21 +36,27 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     }
 }
 
+/// Whether a command removes a home or a disk, and not a folder below it.
+fn removes(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let behind = |word: &&str| lower.find(*word).map(|at| &lower[at + word.len()..]);
+    let whole = |rest: &str| rest.trim_start_matches('/').is_empty() || rest.starts_with([' ', '*', '&', ';', '"']);
+    COMMANDS.iter().filter_map(behind).any(whole)
+}
+
 fn judge(seen: &Seen<'_>) -> Option<(&'static str, &'static str)> {
     let text = seen.effect.text();
-    match seen.effect.kind {
-        EffectKind::Process if code::mentions(&text, &["xmrig", "stratum+", "--donate-level", "minerd "]) => {
-            Some(("A program is started that mines coins for somebody.", "impact/miner"))
-        }
-        EffectKind::Process if code::mentions(&text, COMMANDS) => {
-            Some(("A command removes a home or a disk.", "impact/destruction"))
-        }
-        EffectKind::Delete if matches!(text.trim(), "~" | "/" | "C:\\" | "C:/" | "~/") => {
-            Some(("The whole home or disk is removed.", "impact/destruction"))
-        }
-        EffectKind::Process if code::has_sign(seen.module, "shell:defender") && code::mentions(&text, &["mppref"]) => {
-            Some(("The machine's own defence is turned off.", "defense-evasion/defender"))
-        }
-        _ => None,
+    let process = seen.effect.kind == EffectKind::Process;
+    let deletes = seen.effect.kind == EffectKind::Delete;
+    if process && code::mentions(&text, &["xmrig", "stratum+", "--donate-level", "minerd "]) {
+        Some(("A program is started that mines coins for somebody.", "impact/miner"))
+    } else if process && removes(&text) {
+        Some(("A command removes a home or a disk.", "impact/destruction"))
+    } else if deletes && matches!(text.trim(), "~" | "/" | "C:\\" | "C:/" | "~/") {
+        Some(("The whole home or disk is removed.", "impact/destruction"))
+    } else if process && code::has_sign(seen.module, "shell:defender") && code::mentions(&text, &["mppref"]) {
+        Some(("The machine's own defence is turned off.", "defense-evasion/defender"))
+    } else {
+        None
     }
 }

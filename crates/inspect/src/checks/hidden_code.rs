@@ -27,11 +27,9 @@ type Weighed = ((crate::Severity, crate::Confidence), &'static str, &'static str
 fn weigh(module: &Module, oddity: &Oddity) -> Option<Weighed> {
     let runs = module.effects().iter().any(|effect| effect.kind == EffectKind::Exec);
     match oddity.kind {
-        OddityKind::PushedRight => Some((
-            (High, Sure),
-            "Code stands so far to the right that no window shows it.",
-            "pushed-right",
-        )),
+        OddityKind::PushedRight => {
+            Some(((High, Sure), "Code stands so far to the right that no window shows it.", "pushed-right"))
+        }
         OddityKind::StyledName => Some((
             (High, Likely),
             "A name is written in letters that only look like letters, and that Python turns into others.",
@@ -40,15 +38,17 @@ fn weigh(module: &Module, oddity: &Oddity) -> Option<Weighed> {
         OddityKind::LookAlikeNames => {
             Some(((High, Likely), "Names are made of letters that nobody can tell apart.", "look-alike-names"))
         }
-        OddityKind::Obfuscator => {
+        OddityKind::Obfuscator if runs => {
             Some(((Medium, Likely), "The source bears the mark of a tool that makes source unreadable.", "obfuscator"))
         }
         OddityKind::SandboxNames => {
             Some(((Medium, Likely), "A list of machines and users of analysts stands in the code.", "sandbox-names"))
         }
-        OddityKind::EncodedLiteral if runs => {
-            Some(((Medium, Likely), "A long literal reads as an encoding, and the file runs code that it makes.", "blob"))
-        }
+        OddityKind::EncodedLiteral if runs => Some((
+            (Medium, Likely),
+            "A long literal reads as an encoding, and the file runs code that it makes.",
+            "blob",
+        )),
         OddityKind::Cookie => {
             Some(((High, Likely), "The declared encoding of this source hides what is written in it.", "cookie"))
         }
@@ -57,6 +57,6 @@ fn weigh(module: &Module, oddity: &Oddity) -> Option<Weighed> {
             Some(((Medium, Likely), "Source nested deeper than Python reads breaks tools that read it.", "nesting"))
         }
         OddityKind::LongLine | OddityKind::Bidi | OddityKind::Invisible | OddityKind::MixedScripts => None,
-        OddityKind::EncodedLiteral | OddityKind::BadEncoding | OddityKind::SyntaxError => None,
+        OddityKind::Obfuscator | OddityKind::EncodedLiteral | OddityKind::BadEncoding | OddityKind::SyntaxError => None,
     }
 }

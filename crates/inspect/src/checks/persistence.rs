@@ -15,9 +15,11 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let Some(place) = place(&seen) else { continue };
         let weight = match code::of(distribution, &seen) {
             Standing::Aside => (Low, Likely),
-            Standing::Installed | Standing::Imported => (High, Likely),
+            Standing::Installed | Standing::Imported if place != "pth" || code::is_first(distribution, &seen) => {
+                (High, Likely)
+            }
             Standing::Called if place == "run-key" || place == "folder" => (Medium, Likely),
-            Standing::Called => (Low, Likely),
+            Standing::Installed | Standing::Imported | Standing::Called => (Low, Likely),
         };
         let why = format!("This makes something run again, by itself: {place}.");
         out.add(code::at(distribution, &seen, weight, &why).tag(format!("persistence/{place}")));
@@ -26,9 +28,10 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
 
 /// The place from which it will start, when an effect writes there.
 fn place(seen: &Seen<'_>) -> Option<&'static str> {
-    match seen.effect.kind {
-        EffectKind::Write | EffectKind::Persist | EffectKind::Process | EffectKind::Download => {}
-        _ => return None,
+    const ARRANGE: [EffectKind; 4] =
+        [EffectKind::Write, EffectKind::Persist, EffectKind::Process, EffectKind::Download];
+    if !ARRANGE.contains(&seen.effect.kind) {
+        return None;
     }
     let here = seen.module.signs().iter().filter(|sign| sign.place.layer == seen.effect.place.layer);
     let text = seen.effect.text();

@@ -14,8 +14,7 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     for (path, module) in distribution.program.modules() {
         let harvests = code::has_sign(module, "token-pattern") || code::has_sign(module, "store:registry");
         let uploads = code::has_sign(module, "upload-endpoint") || code::has_sign(module, "startup:workflow");
-        let reaches =
-            module.effects().iter().any(|e| matches!(e.kind, EffectKind::Network | EffectKind::Process));
+        let reaches = module.effects().iter().any(|e| matches!(e.kind, EffectKind::Network | EffectKind::Process));
         if !(harvests && uploads && reaches && code::has_sign(module, "token-pattern")) {
             continue;
         }

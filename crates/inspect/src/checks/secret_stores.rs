@@ -26,7 +26,7 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             Standing::Aside => (Low, Likely),
             _ if sends && (code::has_drop(module) || stores.len() > STORES_MIN) => (High, Likely),
             _ if sends => (Medium, Sure),
-            _ => (Low, Likely),
+            Standing::Called | Standing::Imported | Standing::Installed => (Low, Likely),
         };
         let place = module.signs().iter().find(|sign| sign.sign.starts_with("store:")).map(|sign| sign.place);
         let list: Vec<&str> = stores.iter().map(|store| store.trim_start_matches("store:")).collect();

@@ -14,17 +14,16 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     for seen in distribution.program.effects() {
         let module = seen.module;
         let does = |kind| module.effects().iter().any(|effect| effect.kind == kind);
-        let (why, tag) = match seen.effect.kind {
-            EffectKind::Clipboard if code::has_sign(module, "wallet-pattern") => {
-                ("What is copied is searched for addresses of wallets, and exchanged.", "impact/clipboard-hijack")
-            }
-            EffectKind::Keyboard if does(EffectKind::Network) && code::has_drop(module) => {
-                ("Keys are listened to, and this file sends to a place for loot.", "collection/keylogger")
-            }
-            EffectKind::Screen if does(EffectKind::Network) && code::has_drop(module) => {
-                ("The screen is taken, and this file sends to a place for loot.", "collection/screen")
-            }
-            _ => continue,
+        let sends = || does(EffectKind::Network) && code::has_drop(module);
+        let kind = seen.effect.kind;
+        let (why, tag) = if kind == EffectKind::Clipboard && code::has_sign(module, "wallet-pattern") {
+            ("What is copied is searched for addresses of wallets, and exchanged.", "impact/clipboard-hijack")
+        } else if kind == EffectKind::Keyboard && sends() {
+            ("Keys are listened to, and this file sends to a place for loot.", "collection/keylogger")
+        } else if kind == EffectKind::Screen && sends() {
+            ("The screen is taken, and this file sends to a place for loot.", "collection/screen")
+        } else {
+            continue;
         };
         let weight = match code::of(distribution, &seen) {
             Standing::Aside => (Low, Likely),

@@ -33,6 +33,13 @@ fn weight(word: &str) -> Option<(Severity, Confidence, &'static str)> {
             Likely,
             "This release holds a command that fetches and runs or comes again; the one before did not.",
         )),
+        // What imports and commands do besides is every release's own; reaching out or starting something is not.
+        ("startup", rest) if rest.starts_with("import:") || rest.starts_with("entry-point:") => {
+            let weighs = rest.starts_with("import:")
+                && ["network", "process", "exec", "download", "persist"].iter().any(|kind| rest.ends_with(kind));
+            let why = "Importing this release does something by itself that the one before did not.";
+            weighs.then_some((Severity::Low, Sure, why))
+        }
         ("startup", rest) if rest != "setup.py" => {
             Some((Severity::Medium, Likely, "This release runs something by itself that the one before did not have."))
         }
