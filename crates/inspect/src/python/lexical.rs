@@ -154,7 +154,9 @@ fn long_and_pushed(text: &str, lines: &[u32], layer: LayerId, module: &mut Modul
         }
         let Some(line) = text.get(*start as usize..end) else { continue };
         let at = |offset: usize| TextRange::empty(TextSize::from(*start + offset as u32));
-        if let Some((offset, blanks)) = pushed(line) {
+        let before = text.get(..*start as usize).unwrap_or_default().trim_end();
+        let goes_on = before.ends_with([',', '(', '[', '{', '\\', '+', '=', '|', '&', '%', '.']);
+        if let Some((offset, blanks)) = pushed(line, goes_on) {
             let what = line[offset..].trim();
             note(module, OddityKind::PushedRight, place(text, lines, layer, at(offset)), blanks as u32, what);
         }
@@ -164,8 +166,9 @@ fn long_and_pushed(text: &str, lines: &[u32], layer: LayerId, module: &mut Modul
     }
 }
 
-/// Where code begins after a hundred blanks, other than a comment or a closing bracket of a table.
-fn pushed(line: &str) -> Option<(usize, usize)> {
+/// Where code begins after a hundred blanks, other than a comment or a closing bracket of a table. The blanks that
+/// begin a line that goes on with the one before are its indentation, unless a statement's end follows them.
+fn pushed(line: &str, goes_on: bool) -> Option<(usize, usize)> {
     let bytes = line.as_bytes();
     let mut run = 0;
     for (n, byte) in bytes.iter().enumerate() {
@@ -176,7 +179,9 @@ fn pushed(line: &str) -> Option<(usize, usize)> {
         if run >= PUSHED_BLANKS {
             let rest = line.get(n..)?.trim_end();
             let code = rest.starts_with(';')
-                || rest.contains('(') && !rest.starts_with(['#', '"', '\'', ')', ']', '}', '|', '\\']);
+                || !(goes_on && run == n)
+                    && rest.contains('(')
+                    && !rest.starts_with(['#', '"', '\'', ')', ']', '}', '|', '\\']);
             if code {
                 return Some((n, run));
             }

@@ -361,6 +361,7 @@ fn what_runs_by_itself_is_told_from_what_is_called() {
 fn odd_writing_is_seen() {
     let rows = [
         (format!("x = 1{};exec('1')", " ".repeat(100)), OddityKind::PushedRight),
+        (format!("if x:\n{}exec('1')\n", " ".repeat(100)), OddityKind::PushedRight),
         ("lIlIlIl = 1\nIlIlIlI = lIlIlIl\nllIIllI = 2\n".to_owned(), OddityKind::LookAlikeNames),
         ("p\u{430}ssword = 1\n".to_owned(), OddityKind::MixedScripts),
         ("\u{1d41e}xec('1')\n".to_owned(), OddityKind::StyledName),
@@ -376,7 +377,7 @@ fn odd_writing_is_seen() {
         let module = read(source.as_bytes(), &Limits::default());
         assert!(module.oddities().iter().any(|oddity| oddity.kind == kind), "{kind:?}: {:?}", module.oddities());
     }
-    let near = format!("x = 1{}# a note\ny = 'μ'\nμs = 3\n", " ".repeat(99));
+    let near = format!("x = 1{0}# a note\ny = 'μ'\nμs = 3\nz = f(x,\n{0}  g(y))\n", " ".repeat(99));
     assert_eq!(read(near.as_bytes(), &Limits::default()).oddities(), &[]);
 }
 
@@ -428,6 +429,8 @@ fn nests(n: usize) {
         (0..1_000).map(|n| " ".repeat(n) + "if x:\n").collect::<String>(),
         "x = []\nfor i in range(100000):\n    x = [x]\n".to_owned(),
         "x = f\nfor i in range(100000):\n    x = g(x)\n".to_owned(),
+        "x = f()\n".to_owned() + &"x.append(x)\n".repeat(1_000),
+        "x = []\nfor i in range(1000):\n    x.append(x)\n".to_owned(),
         "def f(x):\n    return f(x)\nf(1)\n".to_owned(),
         "f = lambda x: f(x)\nf(1)\n".to_owned(),
         "x = 'a'\nwhile x:\n    x += x\n".to_owned(),

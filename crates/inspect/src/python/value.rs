@@ -100,11 +100,14 @@ impl Value {
     }
     /// Makes room for an element: false when the container would be nested too deeply.
     pub(super) fn hold(&mut self, element: &Self) -> bool {
-        self.nest = self.nest.max(element.nest + 1);
-        if self.nest > NEST_MAX {
+        let nest = self.nest.max(element.nest.saturating_add(1));
+        let fits = nest <= NEST_MAX;
+        // What is unknown nests nothing: a container that takes itself in, again and again, stays countable.
+        self.nest = if fits { nest } else { 0 };
+        if !fits {
             self.known = Known::Unknown;
         }
-        self.nest <= NEST_MAX
+        fits
     }
     pub(super) fn str(text: &str) -> Self {
         Self::of(Known::Str(text.into()))
