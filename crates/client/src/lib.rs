@@ -5,6 +5,7 @@ pub mod download;
 pub mod fetch;
 pub mod guard;
 pub mod page;
+pub mod post;
 pub mod proxy;
 pub mod refusal;
 pub mod session;
