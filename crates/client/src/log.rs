@@ -133,6 +133,17 @@ impl Tiles {
         Ok(bytes)
     }
 
+    /// A tile of hashes as it was in a smaller tree, from the tree of `size` leaves.
+    async fn early(&self, id: TileId, size: u64) -> Result<Vec<u8>, Refusal> {
+        let level = id.level().unwrap_or(0);
+        let row = size >> (8 * u32::from(level));
+        let width = row.saturating_sub(id.index() * u64::from(TILE_WIDTH)).min(TILE_WIDTH.into());
+        let now = TileId::hashes(level, id.index(), width as u16).map_err(|error| bad(&error))?;
+        let mut bytes = self.tile(now).await?;
+        bytes.truncate(32 * usize::from(id.width()));
+        Ok(bytes)
+    }
+
     /// Several at once.
     async fn tiles(&self, wanted: BTreeSet<TileId>, into: &mut Map) -> Result<(), Refusal> {
         let mut fetching = JoinSet::new();
@@ -335,7 +346,9 @@ impl Place {
         }
         let size = (read / READ_ENTRIES + 1) * READ_ENTRIES;
         let mut map = Map::new();
-        tiles.tiles(proof::edge_tiles(size).map_err(|error| bad(&error))?, &mut map).await?;
+        for id in proof::edge_tiles(size).map_err(|error| bad(&error))? {
+            map.insert(id, tiles.early(id, head.size).await?);
+        }
         let root = proof::root_of_tiles(size, &map).map_err(|error| bad(&error))?;
         let part = TreeHead { size, root };
         let proof = tiles.consistency(size, head.size).await?;

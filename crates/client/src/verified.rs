@@ -241,6 +241,8 @@ impl Index {
         let store = self.state.log().map_err(|error| Refusal::io("log", &error))?;
         let (log, warning) = log::follow(&head, &self.tiles()?, &store).await?;
         warning.into_iter().for_each(|warning| self.warn(warning));
+        // Only now: whoever was shown another past goes on where it was.
+        head.keep().map_err(|error| Refusal::io(what, &error))?;
         head.complete().await.map_err(refuse)?;
         Ok(Snapshot { session: Arc::new(head), log })
     }
