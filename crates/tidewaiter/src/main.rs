@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod control;
 mod place;
+mod purge;
 mod serve;
 mod settings;
 
