@@ -67,6 +67,12 @@ pub(crate) const ROWS: &[Row] = &[
         "0s",
         "How long a shared cache (a CDN) may keep a page without asking again. 0: it always asks, and a new upload or a quarantine is seen at once.",
     ),
+    row(
+        "server.file_shared_time",
+        Kind::Time,
+        "1d",
+        "How long a shared cache may keep a file or its metadata without asking again. It bounds how long a withdrawn file can be had from a cache that was not told (`purge.command`).",
+    ),
     row("server.cache", Kind::Bytes, "64 MB", "Memory for pages and small files."),
     row("server.read_timeout", Kind::Time, "30s", "Longest pause in the body of a request that was refused."),
     row(
@@ -99,6 +105,19 @@ pub(crate) const ROWS: &[Row] = &[
         "1h",
         "How long superseded pages and roles stay in the site, for clients and mirrors at work with an older snapshot. Roots stay for ever.",
     ),
+    row(
+        "purge.command",
+        Kind::Text,
+        "",
+        "A program that tells a CDN what changed, called after each publication with one JSON object on its standard input: `{\"index\", \"serial\", \"keys\", \"paths\"}`. Exit 0: done; else it is tried again.",
+    ),
+    row(
+        "purge.url",
+        Kind::Text,
+        "",
+        "The same object is sent there with POST, where a program is too much; an answer of 2xx: done.",
+    ),
+    row("purge.timeout", Kind::Time, "10s", "How long one call may take."),
     row("upload.enabled", Kind::Flag, "true", "Whether uploads are taken."),
     row(
         "upload.wait",

@@ -6,6 +6,7 @@ mod config;
 mod control;
 mod outside;
 mod place;
+mod purge;
 mod serve;
 mod settings;
 

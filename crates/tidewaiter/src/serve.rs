@@ -19,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::Role;
 use crate::control;
 use crate::place::{self, Lock};
+use crate::purge;
 use crate::settings::Settings;
 
 /// The account that the first start makes.
@@ -47,6 +48,7 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
         tracing::info!(rules = rules.rules.len(), files = rules.files, digest = rules.digest, "rules of the operator");
     }
     let installation = place::open(&settings, sandbox.ok()).await?;
+    purge::start(&installation, settings.purge.clone())?;
     installation.probe_confinement().await;
     workers::recover(&installation).await.context("recovery failed; nothing was served")?;
     let tls = match &settings.tls {

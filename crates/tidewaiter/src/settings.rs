@@ -15,6 +15,7 @@ use index::{BITS_MAX, Backlog, Bins, CLASSIC_BITS_MAX, Gate, Shape};
 
 use crate::cli::Place;
 use crate::config::Values;
+use crate::purge::Purge;
 
 /// Everything a command needs to find and run an installation.
 #[derive(Debug, Clone)]
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) yara: Option<PathBuf>,
     pub(crate) index: index::Settings,
     pub(crate) web: WebSettings,
+    pub(crate) purge: Purge,
 }
 
 impl Settings {
@@ -110,11 +112,13 @@ impl Settings {
                 superseded_seconds: values.time_ms("tuf.superseded") / 1_000,
             },
             web: WebSettings {
+                file_shared_seconds: values.time_ms("server.file_shared_time") / 1_000,
                 page_shared_seconds: values.time_ms("server.page_shared_time") / 1_000,
                 cache_bytes_max: values.bytes("server.cache"),
                 drain_bytes_max: values.bytes("server.drain"),
                 read_timeout_seconds: (values.time_ms("server.read_timeout") / 1_000).max(1),
             },
+            purge: Purge::from_values(values)?,
         })
     }
 }

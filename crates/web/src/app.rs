@@ -19,6 +19,8 @@ use crate::metrics::Metrics;
 pub struct WebSettings {
     /// How long a shared cache may keep a page without asking, in seconds; 0: it always asks.
     pub page_shared_seconds: u64,
+    /// How long a shared cache may keep a file or its metadata without asking, in seconds.
+    pub file_shared_seconds: u64,
     /// Memory for pages and small files, in bytes.
     pub cache_bytes_max: u64,
     /// Most bytes that are read and thrown away of a body that was refused.
@@ -29,7 +31,13 @@ pub struct WebSettings {
 
 impl Default for WebSettings {
     fn default() -> Self {
-        Self { page_shared_seconds: 0, cache_bytes_max: 64 << 20, drain_bytes_max: 1 << 30, read_timeout_seconds: 30 }
+        Self {
+            page_shared_seconds: 0,
+            file_shared_seconds: 86_400,
+            cache_bytes_max: 64 << 20,
+            drain_bytes_max: 1 << 30,
+            read_timeout_seconds: 30,
+        }
     }
 }
 

@@ -181,6 +181,24 @@ pub fn head(index: &IndexName) -> Key {
     Key(format!("{index}/site/head.json"))
 }
 
+/// What a cache is told to drop when a path below the site changes: one name for what changes together, and the index's
+/// own for all of it. A file has one of its own, so that a new release does not make caches forget the old ones.
+pub fn surrogate_key(index: &IndexName, path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts[..] {
+        ["simple", page] if page.starts_with("index.") => format!("{index}/list"),
+        ["simple" | "pypi", project, ..] | ["tuf", "targets", "simple", _, project, _] => {
+            format!("{index}/project/{project}")
+        }
+        ["tuf", "paths", file] => format!("{index}/project/{}", file.strip_suffix(".json").unwrap_or(file)),
+        ["files", _, sha256, ..] => format!("{index}/file/{sha256}"),
+        ["tuf", "timestamp.json"] | ["tlog", "checkpoint"] => format!("{index}/head"),
+        ["tuf", ..] => format!("{index}/roles"),
+        ["tlog", ..] => format!("{index}/log"),
+        _ => index.to_string(),
+    }
+}
+
 /// Content and name of a file in the private zone, from its key; `None` for anything else.
 pub fn parse_vault_file(index: &IndexName, key: &Key) -> Option<(Sha256, String)> {
     let rest = key.as_str().strip_prefix(vault(index).as_str())?.strip_prefix('/')?;

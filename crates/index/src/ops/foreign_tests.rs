@@ -24,7 +24,8 @@ async fn stages(rules: &[(&str, &str)], outside: &str) -> Vec<Stage> {
     let external = external::parse(outside).expect("settings").into();
     let mut all = Vec::new();
     for engine in engines().await {
-        let stage = Stage::on(engine, Settings { external: std::sync::Arc::clone(&external), ..Settings::default() }).await;
+        let stage =
+            Stage::on(engine, Settings { external: std::sync::Arc::clone(&external), ..Settings::default() }).await;
         if !rules.is_empty() {
             stage.installation.sandbox.as_ref().expect("a sandbox").adopt(&sources).expect("good rules");
         }
@@ -97,7 +98,12 @@ async fn rules_run_on_the_events_that_they_ask_for() {
     let on = |name: &str, event: &str| {
         format!("rule {name} {{ meta: on = \"{event}\" strings: $a = \"take-all-keys\" condition: $a }}\n")
     };
-    let text = [on("born", "project-created"), on("cut", "release-created"), on("moved", "status-changed"), on("again", "again")];
+    let text = [
+        on("born", "project-created"),
+        on("cut", "release-created"),
+        on("moved", "status-changed"),
+        on("again", "again"),
+    ];
     for stage in stages(&[("on.yar", &text.concat())], "").await {
         let ids = |shown: &verdicts::Shown| {
             let mut ids: Vec<String> =
@@ -118,7 +124,10 @@ async fn rules_run_on_the_events_that_they_ask_for() {
         assert_eq!(verdicts::reinspect_changed(&stage.installation).await.expect("looked"), 0);
         // What did not run this time is as it was found.
         let moved = shown(&stage, "foo-1.0-py3-none-any.whl").await;
-        assert_eq!((moved.cause.as_str(), ids(&moved)), ("again", ["born", "cut", "moved"].map(str::to_owned).to_vec()));
+        assert_eq!(
+            (moved.cause.as_str(), ids(&moved)),
+            ("again", ["born", "cut", "moved"].map(str::to_owned).to_vec())
+        );
         verdicts::reinspect(&stage.installation, &main, &OPERATOR).await.expect("begun");
         while verdicts::reinspect_some(&stage.installation).await.expect("looked") > 0 {}
         let again = shown(&stage, "foo-1.0-py3-none-any.whl").await;
@@ -142,10 +151,8 @@ async fn a_status_that_nobody_asks_about_is_no_work() {
 
 /// A command that keeps what it was told, and says what `answer` says.
 fn command(folder: &std::path::Path, answer: &str, more: &str) -> String {
-    let script = format!(
-        "printf %s \"$TIDEWAITER_FILE\" > {0}/told; sha256sum > {0}/bytes; {answer}",
-        folder.display()
-    );
+    let script =
+        format!("printf %s \"$TIDEWAITER_FILE\" > {0}/told; sha256sum > {0}/bytes; {answer}", folder.display());
     format!("[[check]]\nname = \"lab\"\ncommand = [\"/bin/sh\", \"-c\", '''{script}''']\n{more}\n")
 }
 
@@ -183,10 +190,11 @@ async fn a_command_is_told_of_a_file_and_answers_findings() {
         let counts = put(&stage, "bar", "1.0", "x = 1").await;
         assert_eq!((counts.state, counts.verdict), (FileState::Held, Verdict::Hold), "capped, it cannot say malicious");
         // It cannot clear anything, whatever it says: what is held stays held when it is asked again and says nothing.
-        let id = files::by_name(&mut stage.installation.store.read().await.expect("tx"), stage.index.id, &counts.filename)
-            .await
-            .expect("sql")
-            .expect("there");
+        let id =
+            files::by_name(&mut stage.installation.store.read().await.expect("tx"), stage.index.id, &counts.filename)
+                .await
+                .expect("sql")
+                .expect("there");
         assert_eq!(id.state(), FileState::Held);
     }
 }
