@@ -330,7 +330,7 @@ impl Publisher {
         }
         failpoint::reach("publish.rendered");
         let targets = changes.iter_mut().flat_map(|change| std::mem::take(&mut change.targets)).collect();
-        let signed = signing.sign(&mut tx, targets, &due.unwrap_or_default(), now).await?;
+        let signed = signing.sign(&mut tx, targets, due, now).await?;
         failpoint::reach("publish.signed");
         // Under the lock the snapshot's own transaction commits, so nothing can have moved.
         let mut tx = if under_lock {
