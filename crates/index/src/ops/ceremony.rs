@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tuf::event::{Event, EventError};
 use tuf::role::{RoleKeys, Top};
 use tuf::write::{BINS, Holders, Offline, Recovery, Renewal};
@@ -16,7 +17,7 @@ use crate::keys::{Passphrase, keyid_of};
 use crate::model::IndexName;
 use crate::store::indexes::IndexRow;
 use crate::store::{audit, indexes, signing as rows};
-use crate::{Error, Installation, Result, Shape};
+use crate::{Error, Installation, News, Result, Shape};
 
 /// How long people's signatures are good for, in days.
 const OFFLINE_DAYS: i64 = 365;
@@ -26,6 +27,8 @@ pub const WARN_DAYS: [i64; 4] = [30, 14, 7, 1];
 pub const JUMP: u64 = 1 << 20;
 /// Longest that a change waits for the publisher.
 const ADOPTION_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long another node's publisher is given to write what it committed.
+const ELSEWHERE_TIME: Duration = Duration::from_secs(2);
 const DAY: i64 = 86_400;
 
 /// A holder's public key, as `tidewaiter tuf key` prints it.
@@ -491,6 +494,7 @@ async fn leave(
     pending.adopt(in_force)?;
     let now = installation.clock.now_us();
     let text = serde_json::to_string(pending).map_err(|e| Error::Internal(e.to_string()))?;
+    let news = installation.news.subscribe();
     let mut tx = installation.store.write().await?;
     rows::set_pending(&mut tx, row.id, &text);
     audit::note(&mut tx, Some(row.id), now, &pending.actor, "tuf.change", row.name().as_str(), detail);
@@ -502,7 +506,7 @@ async fn leave(
         }
     })?;
     installation.wake_publishers();
-    wait(installation, row.id).await
+    wait(installation, row, news).await
 }
 
 /// The standby signs from now on; the key that did so until now is put aside. Needs nobody's signature: the standby was
@@ -559,21 +563,29 @@ pub async fn use_standby(
     Ok(words)
 }
 
-/// Until the publisher took it over; not where this process has no publisher, which then works when the command is done.
-async fn wait(installation: &Installation, index_id: i64) -> Result<()> {
+/// Until the publisher took it over and wrote it; not where this process has no publisher, which then works when the
+/// command is done.
+async fn wait(
+    installation: &Installation,
+    row: &IndexRow,
+    mut news: tokio::sync::broadcast::Receiver<News>,
+) -> Result<()> {
     if installation.settings.upload_wait_ms == 0 {
         return Ok(());
     }
-    let started = tokio::time::Instant::now();
-    loop {
+    let (started, mut taken) = (Instant::now(), None);
+    while started.elapsed() < ADOPTION_TIME_MAX {
+        let heard = tokio::time::timeout(Duration::from_millis(50), news.recv()).await;
+        let is_written = matches!(&heard, Ok(Ok(News::Published(what))) if what.index == row.name());
         let mut tx = installation.store.read().await?;
-        if rows::repository(&mut tx, index_id).await?.is_none_or(|row| row.pending.is_none()) {
+        if rows::repository(&mut tx, row.id).await?.is_some_and(|row| row.pending.is_some()) {
+            continue;
+        }
+        // What is announced after the commit has been written. Another node's publisher is not heard here.
+        let since = *taken.get_or_insert_with(Instant::now);
+        if is_written || since.elapsed() > ELSEWHERE_TIME {
             return Ok(());
         }
-        drop(tx);
-        if started.elapsed() > ADOPTION_TIME_MAX {
-            return Err(Error::Unavailable("the publisher has not taken it over yet; see its log".to_owned()));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    Err(Error::Unavailable("the publisher has not taken it over yet; see its log".to_owned()))
 }

@@ -35,6 +35,7 @@ statements! {
                   ON CONFLICT (index_id, slot, path) DO UPDATE SET length = excluded.length, sha256 = excluded.sha256, \
                   custom = excluded.custom";
     DROP_TARGET = "DELETE FROM targets WHERE index_id = $1 AND slot = $2 AND path = $3";
+    PURGE_TARGET = "DELETE FROM targets WHERE index_id = $1 AND path = $2";
     SUPERSEDE = "INSERT INTO superseded (index_id, path, since_us) VALUES ($1, $2, $3) \
                  ON CONFLICT (index_id, path) DO UPDATE SET since_us = excluded.since_us";
     IN_FORCE_AGAIN = "DELETE FROM superseded WHERE index_id = $1 AND path = $2";
@@ -216,6 +217,11 @@ pub fn set_target(tx: &mut Tx, index_id: i64, target: &TargetRow) {
 /// Withdraws a target.
 pub fn drop_target(tx: &mut Tx, index_id: i64, path: &str) {
     tx.later(DROP_TARGET, args![index_id, slot(path), path]);
+}
+
+/// Removes every row of a path, wherever it stands: after a theft. It walks the index's rows.
+pub fn purge_target(tx: &mut Tx, index_id: i64, path: &str) {
+    tx.later(PURGE_TARGET, args![index_id, path]);
 }
 
 /// Notes that nothing in force names an object of the site any more.

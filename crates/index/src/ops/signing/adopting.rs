@@ -158,7 +158,14 @@ impl Adopted {
     /// The adoption's part of its transaction.
     pub(crate) fn store(&self, tx: &mut Tx, index_id: i64, now_us: i64) {
         let Self { pending, repository, records, gone, superseded, corrections, retired } = self;
-        corrections.iter().for_each(|change| change.store(tx, index_id));
+        // Whoever forged a row need not have put it where it belongs.
+        let wrong = corrections.iter().filter_map(|change| match change {
+            TargetChange::Drop(path) => Some(path),
+            TargetChange::Put(_) => None,
+        });
+        wrong.for_each(|path| rows::purge_target(tx, index_id, path));
+        let right = corrections.iter().filter(|change| matches!(change, TargetChange::Put(_)));
+        right.for_each(|change| change.store(tx, index_id));
         let offline = repository.offline();
         let (targets, bins) = offline.versions();
         let parts = [
