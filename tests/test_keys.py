@@ -287,8 +287,9 @@ def test_signing_needs_one_file_and_no_network(make_server, tmp_path):
     event = tmp_path / "one.event"
     event.write_text(server.cli("tuf", "rotate", "root", "--holder", ann.public, "--threshold", "1").stdout)
     trace = tmp_path / "trace"
-    command = ["strace", "-f", "-qq", "-e", "trace=network", "-o", trace, binary(), "tuf", "sign", event, "--key", ann.key]
-    done = run([*command, "--passphrase-file", known], env={"PATH": os.environ["PATH"]}, cwd=tmp_path)
+    watch = ["strace", "-f", "-qq", "-e", "trace=network", "-o", trace]
+    command = [*watch, binary(), "tuf", "sign", event, "--key", ann.key, "--passphrase-file", known]
+    done = run(command, env={"PATH": os.environ["PATH"]}, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     calls = [line for line in trace.read_text().splitlines() if "socketpair" not in line and "exited" not in line]
     assert calls == []
@@ -419,11 +420,12 @@ def test_recovery_holds_what_contradicts_the_good_snapshot(make_server, client, 
     evil = "0" * 64
     with sqlite3.connect(server.data / "index.db") as ledger:
         ledger.execute("UPDATE files SET sha256 = ? WHERE filename = ?", (evil, OLD.filename))
-        row = ("INSERT INTO targets SELECT index_id, 7, 'p/00/evil/evil-1.0.tar.gz', 5, ?, NULL FROM targets LIMIT 1", (evil,))
-        ledger.execute(*row)
+        row = "INSERT INTO targets SELECT index_id, 7, 'p/00/evil/evil-1.0.tar.gz', 5, ?, NULL FROM targets LIMIT 1"
+        ledger.execute(row, (evil,))
     server.start()
     told = server.cli("tuf", "audit", ok=False)
-    assert told.returncode == 1 and "p/00/evil/evil-1.0.tar.gz: is signed, and published state knows nothing" in told.stdout
+    assert told.returncode == 1
+    assert "p/00/evil/evil-1.0.tar.gz: is signed, and published state knows nothing" in told.stdout
     assert OLD.filename in told.stdout
     for folder in (kept / "nowhere", kept):
         done = server.cli("tuf", "recover", "--good-snapshot", good, "--from", folder, "--hold-new", ok=False)

@@ -4,6 +4,7 @@ pub mod cache;
 pub mod download;
 pub mod fetch;
 pub mod guard;
+pub mod log;
 pub mod page;
 pub mod proxy;
 pub mod refusal;

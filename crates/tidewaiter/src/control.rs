@@ -39,6 +39,7 @@ pub(crate) enum Request {
     Doctor,
     Inspection(Ask),
     Tuf(TufAsk),
+    LogName { index: String, project: String, user: String, erase: bool },
 }
 
 /// What an operator asks about the signed repository.

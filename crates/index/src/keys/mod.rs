@@ -367,4 +367,30 @@ mod tests {
         keys.make(&main, "more", &entropy).expect("made");
         assert!(keys.load(&main).is_err());
     }
+
+    #[test]
+    fn a_folder_with_a_passphrase_seals_what_it_makes_and_what_it_takes_in() {
+        let (kept, plain) = folder();
+        let (main, entropy) = (IndexName::main(), Entropy::seeded(1));
+        let ours = Passphrase::new("correct horse").expect("a passphrase");
+        let keys = KeyFolder::new(kept.path().join("keys"), Some(ours.clone()));
+        let made = keys.make(&main, "online", &entropy).expect("made");
+        assert!(plain.load(&main).err().expect("sealed").to_string().contains("no passphrase was given"));
+        // Who it is, everybody may know.
+        assert_eq!(plain.keyids(&main).expect("listed"), BTreeSet::from([made.keyid().to_owned()]));
+        let theirs = Passphrase::new("another horse").expect("a passphrase");
+        let elsewhere = kept.path().join("standby.key");
+        let standby = make_key(&elsewhere, Some(&theirs), &entropy).expect("made");
+        assert!(make_key(&elsewhere, Some(&theirs), &entropy).is_err(), "a key is never overwritten");
+        let text = fs::read(&elsewhere).expect("readable");
+        assert!(keys.take_in(&main, "standby", &text, Some(&ours), &entropy).is_err(), "another passphrase");
+        let taken = keys.take_in(&main, "standby", &text, Some(&theirs), &entropy).expect("taken in");
+        assert_eq!(taken.keyid(), standby.keyid());
+        assert_eq!(keys.load(&main).expect("ours opens both").len(), 2);
+        keys.retire(&main, &BTreeSet::from([made.keyid().to_owned()])).expect("put aside");
+        assert_eq!(keys.load(&main).expect("loaded").keys().collect::<Vec<_>>(), [standby.keyid()]);
+        assert!(keys.of(&main).join("online.retired").is_file());
+        seal_key(&elsewhere, Some(&theirs), &ours, &entropy).expect("sealed anew");
+        assert_eq!(read_key(&elsewhere, Some(&ours)).expect("opens").keyid(), standby.keyid());
+    }
 }

@@ -151,7 +151,7 @@ async fn some_bins(installation: &Arc<Installation>, index: &IndexName, from: u3
                     let refused = set.update_targets(&in_force.bin_name(bin), BINS, &bytes).err();
                     wrong.extend(refused.map(|error| format!("a client refuses {error}")));
                 }
-                wrong.extend(differing(installation, Roles { files: vec![(key, bytes)], timestamp: None })?);
+                wrong.extend(differing(installation, Roles { files: vec![(key, bytes)], ..Roles::default() })?);
             }
         }
         for target in targets_of_bin(&mut tx, &in_force, bin).await? {

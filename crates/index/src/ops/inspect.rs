@@ -340,7 +340,9 @@ async fn advance(
     }
     let changed = (state == FileState::Visible) != (next == FileState::Visible);
     if changed {
-        projects::touch(tx, file.project_id);
+        // What becomes visible is its uploader's act; what goes is a rule's.
+        let by = file.uploaded_by.filter(|_| next == FileState::Visible);
+        projects::touch(tx, file.project_id, by);
         jobs::enqueue(tx, JobKind::Publish, index_id, file.project_id, None, now);
     }
     Ok(changed)

@@ -10,6 +10,7 @@ mod inspect;
 #[cfg(test)]
 mod inspection_tests;
 pub mod jobs;
+pub mod log;
 mod look;
 pub mod notices;
 pub mod projects;

@@ -34,6 +34,7 @@ struct Open {
     index: IndexRow,
     project: ProjectRow,
     actor: String,
+    account_id: Option<i64>,
 }
 
 /// Loads the project and asks, in one place, whether the actor may.
@@ -47,8 +48,8 @@ async fn open(
     let mut tx = installation.store.write().await?;
     let index = indexes::named(&mut tx, index).await?;
     let project = projects::named(&mut tx, index.id, project).await?;
-    let name = match actor {
-        Actor::Operator => "operator".to_owned(),
+    let (name, account_id) = match actor {
+        Actor::Operator => ("operator".to_owned(), None),
         Actor::Token(token) => {
             let account = accounts::by_id(&mut tx, token.account_id)
                 .await?
@@ -72,10 +73,10 @@ async fn open(
                     project.name()
                 )));
             }
-            account.name
+            (account.name, Some(account.id))
         }
     };
-    Ok(Open { tx, now_us: installation.clock.now_us(), index, project, actor: name })
+    Ok(Open { tx, now_us: installation.clock.now_us(), index, project, actor: name, account_id })
 }
 
 impl Open {
@@ -89,7 +90,7 @@ impl Open {
     ) -> Result<()> {
         let tx = &mut self.tx;
         audit::note(tx, Some(self.index.id), self.now_us, &self.actor, action, subject, detail);
-        projects::touch(tx, self.project.id);
+        projects::touch(tx, self.project.id, self.account_id);
         let job = jobs::enqueue_named(tx, JobKind::Publish, self.index.id, self.project.id, None, self.now_us).await?;
         let published = installation.news.subscribe();
         self.tx.commit().await?;

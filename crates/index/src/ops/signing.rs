@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use packaging::{NormalizedName, Sha256};
+use tuf::json::Value;
 use tuf::layout::Target;
 use tuf::role::{RoleKeys, Top};
 use tuf::write::{
@@ -15,11 +16,13 @@ use tuf::write::{
 };
 use tuf::{Signer, Time};
 
+use super::log;
 use crate::blobs::{Blobs, Key, layout};
 use crate::keys::Keys;
 use crate::model::IndexName;
 use crate::render::{self, Object};
 use crate::store::Tx;
+use crate::store::log::LogRow;
 use crate::store::signing::{self as rows, SLOT_BITS, TargetRow};
 use crate::{Error, Installation, Result};
 
@@ -50,6 +53,8 @@ pub(super) fn write_error(error: impl std::fmt::Display) -> Error {
 /// Role files, ready to be written.
 #[derive(Debug, Default)]
 pub(super) struct Roles {
+    /// Tiles of the log and its checkpoint, which come before the timestamp that names their root.
+    pub(super) log: Vec<(Key, Vec<u8>)>,
     /// Those whose names hold a version.
     pub(super) files: Vec<(Key, Vec<u8>)>,
     /// The one that names them.
@@ -57,6 +62,11 @@ pub(super) struct Roles {
 }
 
 impl Roles {
+    /// Writes the log's files, the checkpoint last.
+    pub(super) fn write_log(&self, blobs: &Blobs) -> Result<()> {
+        self.log.iter().try_for_each(|(key, bytes)| log::put(blobs, key, bytes))
+    }
+
     /// Writes what is write-once.
     pub(super) fn write_files(&self, blobs: &Blobs) -> Result<()> {
         self.files.iter().try_for_each(|(key, bytes)| put(blobs, key, bytes))
@@ -69,10 +79,15 @@ impl Roles {
 
     /// Everything as objects of the site, with gzip forms.
     pub(super) fn objects(self) -> impl Iterator<Item = Object> {
-        self.files.into_iter().chain(self.timestamp).flat_map(|(key, bytes)| {
+        let log = self.log.into_iter().flat_map(|(key, bytes)| {
+            let gzip = log::compressed(&key, &bytes).map(|gzip| (key.gzip(), Some(gzip)));
+            gzip.into_iter().chain([(key, Some(bytes))])
+        });
+        let roles = self.files.into_iter().chain(self.timestamp).flat_map(|(key, bytes)| {
             let gzip = compressed(&bytes).map(|gzip| (key.gzip(), Some(gzip)));
             gzip.into_iter().chain([(key, Some(bytes))])
-        })
+        });
+        log.chain(roles)
     }
 }
 
@@ -109,6 +124,7 @@ pub(super) struct InForce {
     bins: Vec<u8>,
     /// Keys that the roles may still trust and that sign nothing here any more.
     pub(super) retired: BTreeSet<String>,
+    log: Option<LogRow>,
 }
 
 impl InForce {
@@ -137,7 +153,13 @@ impl InForce {
         let repository = Repository::resume(offline, standing).map_err(write_error)?;
         let retired = row.retired()?;
         let (index, profile) = (index.clone(), row.profile);
-        Ok(Some(Self { index_id, index, profile, repository, records, roots, targets, bins, retired }))
+        let log = log::in_force(tx, index_id).await?;
+        Ok(Some(Self { index_id, index, profile, repository, records, roots, targets, bins, retired, log }))
+    }
+
+    /// What its timestamps say besides.
+    pub(super) fn extra(&self) -> BTreeMap<String, Value> {
+        self.log.as_ref().map(LogRow::extra).unwrap_or_default()
     }
 
     pub(super) fn record(&self, role: &str) -> Result<&Record> {
@@ -160,9 +182,10 @@ impl InForce {
             |(version, body): &(i64, Vec<u8>)| (layout::role(index, "root", version.cast_unsigned()), body.clone());
         files.extend(self.roots.iter().map(root));
         let record = self.record(Top::Timestamp.name())?;
-        let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &BTreeMap::new());
+        let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &self.extra());
         let bytes = record.rebuild(&body).map_err(write_error)?;
-        Ok(Roles { files, timestamp: Some((layout::role(index, &record.role, record.version), bytes)) })
+        let log = self.log.as_ref().and_then(|row| row.checkpoint(index)).into_iter().collect();
+        Ok(Roles { log, files, timestamp: Some((layout::role(index, &record.role, record.version), bytes)) })
     }
 
     /// The file of one bin.
@@ -201,7 +224,7 @@ impl InForce {
 
     /// The files by which a client begins.
     pub(super) fn chain(&self) -> Result<Chain> {
-        let Roles { files, timestamp } = self.top()?;
+        let Roles { log: _, files, timestamp } = self.top()?;
         let snapshot = layout::role(&self.index, Top::Snapshot.name(), self.record(Top::Snapshot.name())?.version);
         let lost = || Error::Internal("a role in force has no file".to_owned());
         let (_, snapshot) = files.into_iter().find(|(key, _)| *key == snapshot).ok_or_else(lost)?;
@@ -325,6 +348,14 @@ impl TargetChange {
         }
     }
 
+    /// The digest of a page that is put.
+    pub(super) fn page_hash(&self) -> Option<tlog::Hash> {
+        match self {
+            Self::Put(row) if row.path.starts_with("simple/") => tlog::Hash::from_hex(&row.sha256),
+            Self::Put(_) | Self::Drop(_) => None,
+        }
+    }
+
     fn path(&self) -> &str {
         match self {
             Self::Put(row) => &row.path,
@@ -384,11 +415,12 @@ impl SignedSet {
             Signed::Commit(commit) => {
                 let bins = commit.bins.iter().map(|bin| file(&bin.written));
                 Roles {
+                    log: Vec::new(),
                     files: bins.chain([file(&commit.snapshot)]).collect(),
                     timestamp: Some(file(&commit.timestamp)),
                 }
             }
-            Signed::Timestamp(written) => Roles { files: Vec::new(), timestamp: Some(file(written)) },
+            Signed::Timestamp(written) => Roles { log: Vec::new(), files: Vec::new(), timestamp: Some(file(written)) },
         }
     }
 }
@@ -516,9 +548,10 @@ impl Signing {
         changes: Vec<TargetChange>,
         due: Option<Due>,
         now_us: i64,
+        extra: BTreeMap<String, Value>,
     ) -> Result<SignedSet> {
         let lifetimes = lifetimes(&self.profile);
-        let issue = Issue { now: time(now_us), lifetimes, extra: BTreeMap::new() };
+        let issue = Issue { now: time(now_us), lifetimes, extra };
         let renew = match due {
             Some(Due::Timestamp) if changes.is_empty() => return self.stamp(issue).await,
             Some(Due::Bins(bins)) => bins,

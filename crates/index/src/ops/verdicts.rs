@@ -270,7 +270,7 @@ pub async fn decide(
     audit::note(&mut tx, Some(index.id), now, &who, "file.decide", &subject, detail);
     let mut job = None;
     if (file.state() == FileState::Visible) != (next == FileState::Visible) {
-        projects::touch(&mut tx, file.project_id);
+        projects::touch(&mut tx, file.project_id, None);
         job = Some(jobs::enqueue_named(&mut tx, JobKind::Publish, index.id, file.project_id, None, now).await?);
     }
     let published = installation.news.subscribe();

@@ -9,23 +9,23 @@ use crate::model::{FileKind, FileState};
 statements! {
     REGISTER = "INSERT INTO filenames (index_id, meaning, filename, sha256, claimed_us) VALUES ($1, $2, $3, $4, $5)";
     BY_NAME = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                WHERE f.index_id = $1 AND f.filename = $2";
     BY_ID = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-             f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+             f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
              f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
              WHERE f.id = $1";
     OF_PROJECT = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-                  f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+                  f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                   f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                   WHERE f.project_id = $1 ORDER BY f.id";
     OF_INDEX = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-                f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+                f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                 f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                 WHERE f.index_id = $1 AND f.id > $2 ORDER BY f.id LIMIT $3";
     CHANGED = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 \
                AND (f.published <> (f.state = 'visible' AND $2) \
                OR (f.published AND COALESCE(f.yanked, r.yanked) IS DISTINCT FROM f.published_yanked))";
@@ -68,6 +68,8 @@ pub struct FileRow {
     metadata_sha256: Option<String>,
     /// When it was accepted.
     pub uploaded_us: i64,
+    /// By which account; absent for what nobody uploaded.
+    pub uploaded_by: Option<i64>,
     state: String,
     /// Wanted yank, its own or its release's.
     pub yanked: Option<String>,

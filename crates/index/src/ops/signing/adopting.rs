@@ -112,7 +112,7 @@ pub(crate) async fn adopt(
     let is_anew = repository.unsigned().next().is_some();
     let (bins, corrections) = rows_of(tx, in_force, &repository).await?;
     let now = time(installation.clock.now_us());
-    let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: BTreeMap::new() };
+    let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: in_force.extra() };
     let (of, index, next) = (Arc::clone(installation), in_force.index.clone(), repository.clone());
     let signed = tokio::task::spawn_blocking(move || {
         if !is_anew {

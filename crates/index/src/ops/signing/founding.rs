@@ -4,7 +4,6 @@
 //! Bins and pages are written before the commit: nothing names them until there is a timestamp. Root and timestamp
 //! follow from the ledger after it, as after a crash.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -12,11 +11,13 @@ use tuf::Signer;
 use tuf::role::Top;
 use tuf::write::{BINS, Bins, Bodies, Founding, Holders, Issue, Offline, Repository};
 
+use super::super::log;
 use super::expected::{Expected, expected};
 use super::{KeysAtHand, Resigned, lifetimes, sign_all, time, write_error};
 use crate::blobs::layout;
 use crate::keys::Keys;
 use crate::model::IndexName;
+use crate::store::log::LogRow;
 use crate::store::signing::{self as rows, TargetRow};
 use crate::store::{Tx, audit};
 use crate::{Error, Installation, Result, failpoint};
@@ -64,9 +65,11 @@ pub(crate) async fn found(
     drop(tx);
     let targets: Vec<TargetRow> = bins.values().flat_map(|held| held.values().cloned()).collect();
     let Offlines { root, targets: top, bins: all, keys } = offlines;
+    let logged = log::in_force(&mut installation.store.read().await?, index_id).await?;
+    let extra = logged.as_ref().map(LogRow::extra).unwrap_or_default();
     let (of, name) = (Arc::clone(installation), index.clone());
     let signed = tokio::task::spawn_blocking(move || {
-        let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra: BTreeMap::new() };
+        let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra };
         let signed = sign_all(&repository, &keys, bins, &issue, &of.blobs, &name)?;
         // No redo record: what the commit relies on is on disk before it.
         of.blobs.sync()?;
