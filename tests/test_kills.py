@@ -77,6 +77,7 @@ class Reader:
         return count
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_500_times_while_publishing(make_server, tmp_path, part):
     seed = 45_800 + part

@@ -54,6 +54,7 @@ def snapshot(server):
     return server.get("/tuf/timestamp.json").json()["signed"]["meta"]["snapshot.json"]["version"]
 
 
+@pytest.mark.timeout(600)
 def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client, tmp_path):
     server = make_server(tuf_bins=16, tuf_superseded="1h").start()
     server.publish(OLD, sdist("other"))
