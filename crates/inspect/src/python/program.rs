@@ -48,6 +48,12 @@ impl Program {
         self.modules.iter().map(|linked| (&*linked.path, &linked.module))
     }
 
+    /// The module at a path.
+    pub fn module(&self, path: &str) -> Option<&Module> {
+        let found = self.modules.iter().find(|linked| linked.path == path && linked.late.is_empty());
+        found.map(|linked| &linked.module)
+    }
+
     /// When a function of a module runs.
     pub fn reach_of(&self, path: &str, function: FunctionId) -> Option<Reach> {
         let linked = self.modules.iter().find(|linked| linked.path == path)?;
