@@ -6,7 +6,7 @@ use crate::distribution::Distribution;
 use crate::finding::Confidence::Medium as Likely;
 use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
-use crate::python::{EffectKind, Labels, Layer, LayerKind, Seen, Sign};
+use crate::python::{self, EffectKind, Labels, Layer, LayerKind, Seen, Sign};
 
 check!(Persistence, "persistence", 2, run);
 
@@ -51,6 +51,11 @@ fn place(seen: &Seen<'_>) -> Option<&'static str> {
     let mut named = here.filter(|sign| sign.sign.starts_with("startup:"));
     // A value of the registry is set under a key that was opened before.
     let opened = |sign: &Sign| seen.effect.kind == EffectKind::Persist && sign.function == seen.effect.function;
+    // The same file under another name, which stands at a place of its own.
+    let path = seen.effect.args.first().map(|arg| arg.shown()).unwrap_or_default();
+    if let Some(sign) = python::signs_in(&path).into_iter().find_map(|sign| sign.strip_prefix("startup:")) {
+        return Some(sign);
+    }
     let sign = named.find(|sign| text.contains(&sign.text) || sign.place == seen.effect.place || opened(sign))?;
     sign.sign.strip_prefix("startup:")
 }

@@ -550,7 +550,10 @@ impl<'a> Walker<'a, '_> {
             }
             out.push(value);
         }
-        Some(Value::list(out))
+        let whole = Value::list(out);
+        // Characters made of numbers are text that was hidden in them.
+        let characters = function.value.name().as_deref() == Some("chr");
+        Some(if characters { whole.labelled(Labels::DECODED) } else { whole })
     }
 
     fn open(&mut self, name: &str, args: Vec<Arg>, range: TextRange) -> Value {

@@ -227,6 +227,11 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
     lexical::release(parsed, &scan);
 }
 
+/// The signs of a text, as [`Sign::sign`] names them.
+pub fn signs_in(text: &str) -> Vec<&'static str> {
+    signs::of(text)
+}
+
 /// Hosts of the addresses in a text, lower case.
 pub fn hosts(text: &str) -> Vec<String> {
     signs::hosts(text)
