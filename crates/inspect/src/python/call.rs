@@ -436,8 +436,8 @@ impl<'a> Walker<'a, '_> {
             self.give_functions(args, Handed::Surely, range);
         }
         if api::is_builtin(name)
-            || name.contains("()") && !name.starts_with('.') && is_foreign(name)
-            || is_foreign(name)
+            || name.contains("()") && !name.starts_with('.') && api::is_foreign(name)
+            || api::is_foreign(name)
         {
             return;
         }
@@ -737,67 +737,4 @@ fn passed_on(on: &Value, args: &[Value]) -> Option<Rc<[&'static str]>> {
             _ => None,
         }
     })
-}
-
-/// Whether a name belongs to the standard library or a project whose functions are in no distribution but its own.
-fn is_foreign(name: &str) -> bool {
-    matches!(
-        name.split(['.', '(']).next().unwrap_or(""),
-        "os" | "sys"
-            | "re"
-            | "json"
-            | "time"
-            | "typing"
-            | "collections"
-            | "itertools"
-            | "functools"
-            | "logging"
-            | "datetime"
-            | "pathlib"
-            | "shutil"
-            | "subprocess"
-            | "threading"
-            | "socket"
-            | "base64"
-            | "zlib"
-            | "hashlib"
-            | "struct"
-            | "random"
-            | "math"
-            | "string"
-            | "unittest"
-            | "pytest"
-            | "numpy"
-            | "copy"
-            | "io"
-            | "enum"
-            | "abc"
-            | "warnings"
-            | "argparse"
-            | "dataclasses"
-            | "tempfile"
-            | "uuid"
-            | "urllib"
-            | "inspect"
-            | "contextlib"
-            | "operator"
-            | "platform"
-            | "types"
-            | "asyncio"
-            | "ast"
-            | "traceback"
-            | "textwrap"
-            | "glob"
-            | "pickle"
-            | "decimal"
-            | "weakref"
-            | "ssl"
-            | "select"
-            | "signal"
-            | "csv"
-            | "email"
-            | "html"
-            | "http"
-            | "xml"
-    )
 }
