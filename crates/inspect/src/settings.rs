@@ -225,8 +225,8 @@ fn project_table(member: &Member, found: &mut Vec<EntryPoint>) {
     }
 }
 
-/// What `import NAME` finds: packages and modules at the top, below `src` in an sdist that has it. A name with a dash is
-/// no module's and still a package's folder: its author meant it to be imported.
+/// What `import NAME` finds: packages and modules at the top, below `src` in an sdist that has it. A name with a dash
+/// is no module's and still a package's folder: its author meant it to be imported.
 fn tops(distribution: &mut Distribution) {
     for member in distribution.members.iter().filter(|member| member.depth == 0) {
         let place = match distribution.shape {

@@ -55,7 +55,7 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
     })
 }
 
-/// Whether a name is only looked up: a machine asks for its own address so. A label below a domain is sent to its owner.
+/// Whether a name is only looked up: a machine asks for its own address so. A label below a domain goes to its owner.
 fn is_own_lookup(seen: &Seen<'_>) -> bool {
     let asks = ["gethostbyname", "gethostbyname_ex", "getaddrinfo"];
     let name = seen.effect.name.rsplit('.').next().unwrap_or_default();

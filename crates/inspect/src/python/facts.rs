@@ -535,7 +535,7 @@ impl Module {
     pub fn signs(&self) -> &[Sign] {
         &self.signs
     }
-    /// Whether a line of the file stands within a docstring, or within a text of several lines that reads as no program.
+    /// Whether a line of the file stands within a docstring, or in a text of several lines that reads as no program.
     pub fn is_prose(&self, line: u32) -> bool {
         self.prose.iter().any(|(from, to)| (*from..=*to).contains(&line))
     }
