@@ -132,6 +132,8 @@ pub struct Distribution {
     pub walk: Walk,
     /// Every member, in the order met.
     pub members: Vec<Member>,
+    /// Indices of members, by path: checks ask for the member of every effect.
+    by_path: Vec<usize>,
     /// Its parsed file name, when it has the name of a distribution.
     pub filename: Option<DistFilename>,
     /// METADATA or PKG-INFO.
@@ -157,7 +159,8 @@ pub struct Distribution {
 impl Distribution {
     /// The member at a path.
     pub fn member(&self, path: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.path == path)
+        let at = self.by_path.partition_point(|at| self.members[*at].path.as_str() < path);
+        self.by_path.get(at).map(|at| &self.members[*at]).filter(|member| member.path == path)
     }
 
     /// The project's name, by its metadata, else by its file name.
@@ -217,11 +220,15 @@ pub fn read(
         Subject::AnyArchive => None,
     };
     let degraded = reader.degraded();
+    // Stable: of two members with one path the first is found.
+    let mut by_path: Vec<usize> = (0..reader.members.len()).collect();
+    by_path.sort_by(|a, b| reader.members[*a].path.cmp(&reader.members[*b].path));
     let mut distribution = Distribution {
         shape: Shape::Other,
         report,
         walk,
         members: reader.members,
+        by_path,
         filename,
         metadata: CoreMetadata::default(),
         metadata_path: String::new(),
