@@ -78,11 +78,14 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
             Reach::StartUp => "Every start of the interpreter",
             Reach::OnCall | Reach::Script | Reach::EntryPoint | Reach::ImportTime => "Importing this",
         };
-        let what = match seen.effect.kind {
-            EffectKind::Process => "starts a program",
-            EffectKind::Write if standing == Standing::Installed => "writes into somebody's home",
-            EffectKind::Write => "writes a program",
-            _ => "reaches the network",
+        let what = if seen.effect.kind == EffectKind::Process {
+            "starts a program"
+        } else if seen.effect.kind != EffectKind::Write {
+            "reaches the network"
+        } else if standing == Standing::Installed {
+            "writes into somebody's home"
+        } else {
+            "writes a program"
         };
         let why = format!("{when} {what}.");
         out.add(code::at(distribution, &seen, weight, &why).tag("execution/runs-by-itself"));
