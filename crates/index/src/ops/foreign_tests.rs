@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::tests::{Stage, name};
 use super::{checks, projects as verbs, verdicts};
 use crate::model::{Actor, CheckState, FileState, IndexName, Verdict};
-use crate::store::{files, jobs};
+use crate::store::jobs;
 use crate::testing::engines;
 use crate::{Error, Settings, external};
 
@@ -24,7 +24,8 @@ async fn stages(rules: &[(&str, &str)], outside: &str) -> Vec<Stage> {
     let external = external::parse(outside).expect("settings").into();
     let mut all = Vec::new();
     for engine in engines().await {
-        let stage = Stage::on(engine, Settings { external: std::sync::Arc::clone(&external), ..Settings::default() }).await;
+        let stage =
+            Stage::on(engine, Settings { external: std::sync::Arc::clone(&external), ..Settings::default() }).await;
         if !rules.is_empty() {
             stage.installation.sandbox.as_ref().expect("a sandbox").adopt(&sources).expect("good rules");
         }
@@ -97,7 +98,12 @@ async fn rules_run_on_the_events_that_they_ask_for() {
     let on = |name: &str, event: &str| {
         format!("rule {name} {{ meta: on = \"{event}\" strings: $a = \"take-all-keys\" condition: $a }}\n")
     };
-    let text = [on("born", "project-created"), on("cut", "release-created"), on("moved", "status-changed"), on("again", "again")];
+    let text = [
+        on("born", "project-created"),
+        on("cut", "release-created"),
+        on("moved", "status-changed"),
+        on("again", "again"),
+    ];
     for stage in stages(&[("on.yar", &text.concat())], "").await {
         let ids = |shown: &verdicts::Shown| {
             let mut ids: Vec<String> =
@@ -118,7 +124,10 @@ async fn rules_run_on_the_events_that_they_ask_for() {
         assert_eq!(verdicts::reinspect_changed(&stage.installation).await.expect("looked"), 0);
         // What did not run this time is as it was found.
         let moved = shown(&stage, "foo-1.0-py3-none-any.whl").await;
-        assert_eq!((moved.cause.as_str(), ids(&moved)), ("again", ["born", "cut", "moved"].map(str::to_owned).to_vec()));
+        assert_eq!(
+            (moved.cause.as_str(), ids(&moved)),
+            ("again", ["born", "cut", "moved"].map(str::to_owned).to_vec())
+        );
         verdicts::reinspect(&stage.installation, &main, &OPERATOR).await.expect("begun");
         while verdicts::reinspect_some(&stage.installation).await.expect("looked") > 0 {}
         let again = shown(&stage, "foo-1.0-py3-none-any.whl").await;
@@ -142,14 +151,14 @@ async fn a_status_that_nobody_asks_about_is_no_work() {
 
 /// A command that keeps what it was told, and says what `answer` says.
 fn command(folder: &std::path::Path, answer: &str, more: &str) -> String {
-    let script = format!(
-        "printf %s \"$TIDEWAITER_FILE\" > {0}/told; sha256sum > {0}/bytes; {answer}",
-        folder.display()
-    );
+    let script =
+        format!("printf %s \"$TIDEWAITER_FILE\" > {0}/told; sha256sum > {0}/bytes; {answer}", folder.display());
     format!("[[check]]\nname = \"lab\"\ncommand = [\"/bin/sh\", \"-c\", '''{script}''']\n{more}\n")
 }
 
-const FOUND: &str = r#"echo '{"file": "x", "verdict": "clear", "findings": [{"check": "odd-name", "version": 3, "severity": "critical", "confidence": "high", "location": {"member": "pkg/a.py", "line": 2}, "excerpt": "x", "why": "It is odd."}]}'"#;
+const FOUND: &str = r#"echo '{"file": "x", "verdict": "clear", "findings": [
+    {"check": "odd-name", "version": 3, "severity": "critical", "confidence": "high",
+     "location": {"member": "pkg/a.py", "line": 2}, "excerpt": "x", "why": "It is odd."}]}'"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_told_of_a_file_and_answers_findings() {
@@ -182,19 +191,14 @@ async fn a_command_is_told_of_a_file_and_answers_findings() {
         set(&stage, "external/lab", CheckState::Active).await.expect("known");
         let counts = put(&stage, "bar", "1.0", "x = 1").await;
         assert_eq!((counts.state, counts.verdict), (FileState::Held, Verdict::Hold), "capped, it cannot say malicious");
-        // It cannot clear anything, whatever it says: what is held stays held when it is asked again and says nothing.
-        let id = files::by_name(&mut stage.installation.store.read().await.expect("tx"), stage.index.id, &counts.filename)
-            .await
-            .expect("sql")
-            .expect("there");
-        assert_eq!(id.state(), FileState::Held);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_is_a_finding_that_holds_only_where_the_policy_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
-    let holds = "name = \"t\"\nversion = 1\n[[rule]]\nid = \"silent\"\ntags = [\"inspection/unanswered\"]\nverdict = \"hold\"\nwhy = \"w\"";
+    let rule = "[[rule]]\nid = \"silent\"\ntags = [\"inspection/unanswered\"]\nverdict = \"hold\"\nwhy = \"w\"";
+    let holds = format!("name = \"t\"\nversion = 1\n{rule}");
     for (answer, why) in [
         ("exit 1", "exit status: 1"),
         ("yes", "longer than"),
@@ -208,11 +212,28 @@ async fn silence_is_a_finding_that_holds_only_where_the_policy_says_so() {
         let silent = put(&stage, "foo", "1.0", "x = 1").await;
         assert_eq!((silent.state, found(&silent)), (FileState::Visible, vec![("external/lab", false)]), "{answer}");
         assert!(silent.findings[0].finding.why.contains(why), "{}", silent.findings[0].finding.why);
-        let strict = crate::policy::verdict::Policy::parse(holds).expect("a policy");
+        let strict = crate::policy::verdict::Policy::parse(&holds).expect("a policy");
         let replayed = verdicts::replay(&stage.installation, &IndexName::main(), &strict).await.expect("replayed");
         assert_eq!(replayed.held, 2, "with such a rule");
         // What is held for another reason stays held.
         let evil = put(&stage, "evil", "1.0", "x = 1").await;
         assert_eq!(evil.state, FileState::Held, "{:?}", found(&evil));
+    }
+}
+
+/// Goal: a service that found something and then falls silent has not taken it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_takes_back_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let once = format!("[ ! -e {0}/once ] || exit 1; touch {0}/once; {FOUND}", folder.path().display());
+    for stage in stages(&[], &command(folder.path(), &once, "")).await.into_iter().take(1) {
+        set(&stage, "external/lab", CheckState::Active).await.expect("known");
+        let first = put(&stage, "foo", "1.0", "x = 1").await;
+        assert_eq!((first.state, first.verdict), (FileState::Held, Verdict::Hold));
+        verdicts::reinspect(&stage.installation, &IndexName::main(), &OPERATOR).await.expect("begun");
+        while verdicts::reinspect_some(&stage.installation).await.expect("looked") > 0 {}
+        let again = shown(&stage, &first.filename).await;
+        assert_eq!((again.state, again.verdict, again.cause.as_str()), (FileState::Held, Verdict::Hold, "again"));
+        assert_eq!(found(&again), [("external/lab", false), ("external/lab/odd-name", false)]);
     }
 }
