@@ -103,17 +103,17 @@ impl Request {
     /// Whether it opens archives, so that a process of its own needs a sandbox for it.
     pub(crate) fn needs_sandbox(&self) -> bool {
         // Which rules there are is known to the sandbox alone.
-        let of_checks = |ask: &Ask| {
-            matches!(
-                ask,
-                Ask::Evaluate { .. } | Ask::Checks | Ask::SetCheck { .. } | Ask::Reinspect { .. } | Ask::Replay { .. }
-            )
-        };
-        match self {
-            Self::Doctor => true,
-            Self::Inspection(ask) => of_checks(ask),
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Doctor
+                | Self::Inspection(
+                    Ask::Evaluate { .. }
+                        | Ask::Checks
+                        | Ask::SetCheck { .. }
+                        | Ask::Reinspect { .. }
+                        | Ask::Replay { .. }
+                )
+        )
     }
 }
 
