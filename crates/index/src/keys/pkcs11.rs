@@ -74,11 +74,13 @@ impl TokenKey {
 
 /// Says in words what a token answered.
 fn told(error: TokenError) -> String {
-    match error {
-        TokenError::Pkcs11(RvError::PinIncorrect, _) => "the PIN is wrong; mind how many tries are left".to_owned(),
-        TokenError::Pkcs11(RvError::PinLocked, _) => "the PIN is locked after too many tries".to_owned(),
-        other => other.to_string(),
+    if matches!(error, TokenError::Pkcs11(RvError::PinIncorrect, _)) {
+        return "the PIN is wrong; mind how many tries are left".to_owned();
     }
+    if matches!(error, TokenError::Pkcs11(RvError::PinLocked, _)) {
+        return "the PIN is locked after too many tries".to_owned();
+    }
+    error.to_string()
 }
 
 /// A library is initialised once for the whole process, whoever uses it.

@@ -376,7 +376,7 @@ pub(super) enum Due {
 /// What a set signed.
 #[derive(Debug)]
 enum Signed {
-    Commit(Commit),
+    Commit(Box<Commit>),
     Timestamp(Written),
 }
 
@@ -579,7 +579,7 @@ impl Signing {
         let numbers = bins.keys().copied().collect();
         let commit = tokio::task::spawn_blocking(move || commit(&repository, &keys, &bins, &issue));
         let commit = commit.await.map_err(|e| Error::Internal(e.to_string()))??;
-        Ok(SignedSet { signed: Signed::Commit(commit), changes, superseded, bins: numbers })
+        Ok(SignedSet { signed: Signed::Commit(Box::new(commit)), changes, superseded, bins: numbers })
     }
 
     async fn stamp(&self, issue: Issue) -> Result<SignedSet> {
@@ -605,7 +605,7 @@ impl Signing {
         let (stamped, applied) = match set.signed {
             Signed::Commit(commit) => {
                 self.snapshot = commit.snapshot.record.clone();
-                (commit.timestamp.record.issued, repository.apply(commit))
+                (commit.timestamp.record.issued, repository.apply(*commit))
             }
             Signed::Timestamp(written) => (written.record.issued, repository.apply_timestamp(&written)),
         };
