@@ -207,8 +207,17 @@ pub fn read(
     for_rules: bool,
 ) -> Distribution {
     let report = archive::examine(file, subject, strict);
-    let mut reader =
-        Reader { limits, members: vec![], kept: 0, read_at_once: 0, unpacked: 0, visited: 0, nested_unread: 0, cut: 0 };
+    let mut reader = Reader {
+        limits,
+        for_rules,
+        members: vec![],
+        kept: 0,
+        read_at_once: 0,
+        unpacked: 0,
+        visited: 0,
+        nested_unread: 0,
+        cut: 0,
+    };
     let walk_limits = WalkLimits {
         members_max: limits.members_max,
         unpacked_bytes_max: limits.analysed_bytes_max,
