@@ -62,9 +62,7 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
             network(distribution, &seen, standing)
         } else if seen.effect.kind == EffectKind::Process {
             process(distribution, &seen, standing)
-        } else if seen.effect.kind == EffectKind::Write && standing == Standing::Imported && writes_program(&seen) {
-            Some((Medium, Likely))
-        } else if writes_outside(&seen) && standing == Standing::Installed && code::is_first(distribution, &seen) {
+        } else if writes(distribution, &seen, standing) {
             Some((Medium, Likely))
         } else {
             None
@@ -89,6 +87,15 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
         };
         let why = format!("{when} {what}.");
         out.add(code::at(distribution, &seen, weight, &why).tag("execution/runs-by-itself"));
+    }
+}
+
+/// Whether a write is none that a build or an import has a reason for.
+fn writes(distribution: &Distribution, seen: &Seen<'_>, standing: Standing) -> bool {
+    match standing {
+        Standing::Installed => writes_outside(seen) && code::is_first(distribution, seen),
+        Standing::Imported => seen.effect.kind == EffectKind::Write && writes_program(seen),
+        Standing::Called | Standing::Aside => false,
     }
 }
 
