@@ -11,6 +11,7 @@ use index::Installation;
 use index::model::{IndexName, SiteRole};
 use index::ops::{accounts, workers};
 use inspect::Sandbox;
+use inspect::sandbox::BACKGROUND_NICE;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -62,7 +63,8 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     let control = control::bind(&settings.data)?;
     tokio::spawn(control::serve(control, Arc::clone(&installation)));
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(workers::run(Arc::clone(&installation), stopping.clone()));
+    let background = background()?;
+    tasks.spawn_on(workers::run(Arc::clone(&installation), stopping.clone()), background.handle());
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
@@ -77,9 +79,21 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     tracing::info!("stopping");
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
+    background.shutdown_background();
     installation.store.close().await;
     let _ = std::fs::remove_file(settings.data.join("control.sock"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Threads for inspection and publication, which give way to those that answer requests.
+fn background() -> Result<tokio::runtime::Runtime> {
+    let give_way = || {
+        // Linux has a priority for each thread. Where it is refused, the work is done all the same.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BACKGROUND_NICE);
+    };
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().thread_name("background").on_thread_start(give_way);
+    builder.build().context("cannot start the threads of inspection and publication")
 }
 
 fn log_to_stderr(settings: &Settings) -> Result<()> {

@@ -145,6 +145,10 @@ fn spawn(
 }
 
 fn pass(envelope: &Envelope, archive: &File, answer: OwnedFd, filter: &BpfProgram, engine: Option<&Engine>) -> i32 {
+    // A person waits for the rules; what is checked was accepted already.
+    if matches!(envelope.request, Request::Checks { .. }) {
+        let _ = rustix::process::setpriority_process(None, super::BACKGROUND_NICE);
+    }
     if confine_child(&envelope.sandbox, filter).is_err() {
         return 5;
     }
