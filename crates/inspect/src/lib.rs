@@ -21,6 +21,8 @@ pub mod settings;
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod catalogue;
 
 use std::fs::File;
 
@@ -95,7 +97,9 @@ pub fn of_failure(failure: &Failure) -> Finding {
 }
 
 /// Facts first, each once; then every check over the facts.
-fn inspect(
+///
+/// Runs where it is called: in a server only behind [`Sandbox`].
+pub fn inspect(
     file: &File,
     subject: &Subject,
     strict: &Limits,
