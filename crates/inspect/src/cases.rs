@@ -5,8 +5,8 @@
 //! `--- PATH` begins a member (`--- PATH (hex)`: its bytes in hexadecimal; `(repeat N)`: its text N times),
 //! `@name NAME` names the file, and at the end each `=== severity/confidence MEMBER:LINE` is a finding of this page's
 //! check that must be there; others of it must not. A quiet case allows findings that policy takes for nothing. A block
-//! `previous SHAPE` before a case is the release before it, a block `sibling SHAPE` the same release's other form. `{{` … `}}` around hexadecimal is a character that a page
-//! would not show.
+//! `previous SHAPE` before a case is the release before it, a block `sibling SHAPE` the same release's other form.
+//! `{{` … `}}` around hexadecimal is a character that a page would not show.
 
 use std::fs::File;
 use std::io::Write;

@@ -19,7 +19,8 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         }
         let Some(weight) = weigh(&seen, code::of(distribution, &seen)) else { continue };
         let why = format!(
-            "`{}` of another project is replaced, and this file sends to an address of its own: what passes through it leaves.",
+            "`{}` of another project is replaced, and this file sends to an address of its own: what passes through it \
+             leaves.",
             seen.effect.name
         );
         out.add(code::at(distribution, &seen, weight, &why).tag("collection/patched-method"));
