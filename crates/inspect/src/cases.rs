@@ -14,8 +14,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 
-use crate::checks::{CHECKS, Check};
-use crate::{Confidence, Finding, Inspection, Limits, Profile, Severity, Subject};
+use crate::checks::{CHECKS, Check, Context};
+use crate::{Confidence, Finding, Inspection, Limits, Occasion, Profile, Severity, Subject};
 
 #[derive(Debug, Default)]
 pub(crate) struct Case {
@@ -157,7 +157,8 @@ impl Case {
     fn inspect(&self, others: &Others) -> Inspection {
         let (bytes, subject) = self.archive();
         let (previous, sibling) = (others.previous.as_ref(), others.sibling.as_ref());
-        crate::inspect(&file(&bytes), &subject, &Limits::default(), previous, sibling)
+        let context = Context { previous, sibling, occasion: Some(&Occasion::default()), ..Context::default() };
+        crate::inspect(&file(&bytes), &subject, &Limits::default(), context, false).0
     }
 }
 

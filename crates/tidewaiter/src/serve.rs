@@ -19,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::Role;
 use crate::control;
 use crate::place::{self, Lock};
+use crate::purge;
 use crate::settings::Settings;
 
 /// The account that the first start makes.
@@ -41,7 +42,13 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     if let Err(failure) = &sandbox {
         tracing::error!(%failure, "no sandbox: uploads are refused");
     }
+    // Without a sandbox nothing is inspected; with one, rules that were asked for and cannot be used are no detail.
+    if let (Ok(sandbox), Some(folder)) = (&sandbox, &settings.yara) {
+        let (_, rules) = place::adopt(sandbox, folder).context("'inspection.yara'")?;
+        tracing::info!(rules = rules.rules.len(), files = rules.files, digest = rules.digest, "rules of the operator");
+    }
     let installation = place::open(&settings, sandbox.ok()).await?;
+    purge::start(&installation, settings.purge.clone())?;
     installation.probe_confinement().await;
     workers::recover(&installation).await.context("recovery failed; nothing was served")?;
     let tls = match &settings.tls {
@@ -116,7 +123,7 @@ fn say_confinement(installation: &Installation) {
     }
 }
 
-async fn wait_for_signal() -> Result<()> {
+pub(crate) async fn wait_for_signal() -> Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 
 use archive::members::{WalkLimits, walk_bytes};
+use inspect::checks::Context;
 use inspect::formats::{media, native, pickle, pyc, text, unicode};
 use inspect::python::{self, Limits};
 use inspect::{EXCERPT_CHARS_MAX, FINDINGS_MAX, Profile, Subject, WHY_CHARS_MAX, kind};
@@ -128,7 +129,8 @@ pub fn whole(bytes: &[u8]) {
     let named = |name: &str| Subject::Distribution(name.into());
     for subject in [Subject::AnyArchive, named("pkg-1.0-py3-none-any.whl"), named("pkg-1.0.tar.gz")] {
         let previous = Profile { version: Profile::VERSION, ..Profile::default() };
-        let inspection = inspect::inspect(&file, &subject, &inspect::Limits::default(), Some(&previous), None);
+        let context = Context { previous: Some(&previous), ..Context::default() };
+        let inspection = inspect::inspect_here(&file, &subject, &inspect::Limits::default(), context);
         assert!(inspection.findings.len() <= FINDINGS_MAX && inspection.profile.words.len() <= Profile::WORDS_MAX);
         for finding in &inspection.findings {
             assert!(finding.why.chars().count() <= WHY_CHARS_MAX);

@@ -49,8 +49,8 @@ mod walk;
 use std::rc::Rc;
 
 pub use facts::{
-    Argument, Call, Effect, EffectKind, Function, FunctionId, Import, Labels, Layer, LayerId, LayerKind, Module,
-    Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
+    Argument, Call, Effect, EffectKind, Function, FunctionId, Handed, Import, Labels, Layer, LayerId, LayerKind,
+    Module, Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
 };
 pub use link::{Chain, ChainKind, Flow, Program, Reach, Root, Seen, link};
 
@@ -88,6 +88,8 @@ pub struct Limits {
     pub layers_max: usize,
     /// Bytes of layers kept for readers of other formats.
     pub layer_bytes_kept_max: usize,
+    /// Whether layers of Python are kept besides: rules over bytes want them too.
+    pub keep_python_layers: bool,
     /// Functions and classes.
     pub functions_max: usize,
     /// Effects.
@@ -125,6 +127,7 @@ impl Default for Limits {
             layers_deep_max: 64,
             layers_max: 256,
             layer_bytes_kept_max: 8 << 20,
+            keep_python_layers: false,
             functions_max: 20_000,
             effects_max: 10_000,
             calls_max: 50_000,
@@ -157,7 +160,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Module {
         sign_at: Map::default(),
         layer_depth: 0,
         tokens: 0,
-        layer_bytes_kept: 0,
+        layer_bytes_kept: [0; 2],
         inlined: 0,
         notes: std::collections::BTreeSet::new(),
     };
@@ -233,6 +236,16 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
     walker.shared.tokens -= scan.tokens;
     drop(walker);
     lexical::release(parsed, &scan);
+}
+
+/// The signs of a text, as [`Sign::sign`] names them.
+pub fn signs_in(text: &str) -> Vec<&'static str> {
+    signs::of(text)
+}
+
+/// Hosts of the addresses in a text, lower case.
+pub fn hosts(text: &str) -> Vec<String> {
+    signs::hosts(text)
 }
 
 /// At most `max` bytes of a text, cut between characters.
