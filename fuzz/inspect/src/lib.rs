@@ -1,7 +1,7 @@
 //! What the targets assert, so that an ordinary test can replay their seeds.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 
 use archive::members::{WalkLimits, walk_bytes};
 use inspect::checks::Context;
