@@ -23,6 +23,8 @@ pub mod yara;
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod catalogue;
 
 use std::fs::File;
 
@@ -149,4 +151,9 @@ fn inspect(
     let findings = checks::run(&distribution, &Context { own: Some(&profile), ..context });
     let layers = std::mem::take(&mut distribution.layers);
     (Inspection { findings, profile, degraded: distribution.degraded }, layers)
+}
+
+/// What [`Request::Checks`] answers, in the process that calls it: for fuzzers and tests. A server asks the [`Sandbox`].
+pub fn inspect_here(file: &File, subject: &Subject, strict: &Limits, context: checks::Context<'_>) -> Inspection {
+    inspect(file, subject, strict, context, false).0
 }

@@ -161,6 +161,9 @@ pub(crate) struct Inspect {
     /// The release before this one: what is new since is told.
     #[arg(long, value_name = "FILE")]
     pub(crate) previous: Option<PathBuf>,
+    /// The same release's other form, the source of a wheel or a wheel of the source: where they differ is told.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sibling: Option<PathBuf>,
     /// The file's real name, where its path does not say it. Once for each file, in their order, or not at all.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Vec<String>,

@@ -67,7 +67,7 @@ fn weight(oddity: Oddity, shape: Shape) -> (Severity, Confidence) {
         | Oddity::EscapingLink
         | Oddity::Override => (Severity::Medium, Likely),
         Oddity::LeadingBytes | Oddity::InnerBytes | Oddity::TrailingBytes => (Severity::Low, Likely),
-        Oddity::UnknownMethod | Oddity::Special => (Severity::Medium, Sure),
+        Oddity::UnknownMethod | Oddity::RareMethod | Oddity::Special => (Severity::Medium, Sure),
         Oddity::DisguisedPath => (Severity::High, Likely),
         Oddity::Link => (Severity::Note, Sure),
     }
@@ -94,6 +94,7 @@ fn why(oddity: Oddity) -> &'static str {
         Oddity::BehindEnd => "A member stands behind the end of the tar: most tools never see it, some unpack it.",
         Oddity::Encrypted => "A member is encrypted: it cannot be inspected, and no installer could read it.",
         Oddity::UnknownMethod => "A member is packed in a way that is not read here; it was not inspected.",
+        Oddity::RareMethod => "A member is packed in a way that only some tools unpack.",
         Oddity::Corrupt => "A member cannot be unpacked; it was inspected as far as it goes.",
         Oddity::Mismatch => "A member has another size or checksum than its headers state.",
         Oddity::Truncated => "The archive ends in the middle of something.",

@@ -66,7 +66,12 @@ pub(super) fn at(distribution: &Distribution, seen: &Seen<'_>, weight: (Severity
     let evidence = Evidence::new(weight.0, weight.1, why).at_column(seen.path, place.line, place.column).under(&layer);
     let shown = if place.layer == 0 && layer.is_empty() { line(distribution, seen.path, place.line) } else { None };
     let shown = shown.unwrap_or_else(|| format!("{} {}", seen.effect.name, seen.effect.text()));
-    evidence.excerpt(shown.trim())
+    let evidence = evidence.excerpt(shown.trim());
+    // In a layer no source stands to be looked up: its beginning is shown.
+    match (place.layer as usize).checked_sub(1).and_then(|layer| seen.module.layers().get(layer)) {
+        Some(layer) => evidence.decoded(&layer.head),
+        None => evidence,
+    }
 }
 
 /// Evidence at a place of a module.

@@ -100,9 +100,11 @@ fn weigh(module: &Module, oddity: &Oddity) -> Option<Weighed> {
             Some(((High, Likely), "The declared encoding of this source hides what is written in it.", "cookie"))
         }
         OddityKind::Nul => Some(((Medium, Likely), "Source with NUL bytes is read differently by every tool.", "nul")),
-        OddityKind::Nesting => {
-            Some(((Medium, Likely), "Source nested deeper than Python reads breaks tools that read it.", "nesting"))
-        }
+        OddityKind::Nesting => Some((
+            (Medium, Likely),
+            "Source nested deeper than Python reads, or denser than anybody writes, breaks tools that read it.",
+            "nesting",
+        )),
         OddityKind::LongLine | OddityKind::Bidi | OddityKind::Invisible | OddityKind::MixedScripts => None,
         OddityKind::Obfuscator | OddityKind::EncodedLiteral | OddityKind::BadEncoding | OddityKind::SyntaxError => None,
     }

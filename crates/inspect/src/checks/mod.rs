@@ -44,6 +44,7 @@ macro_rules! check {
 mod archive_framing;
 mod code;
 mod dependency_tricks;
+mod dns_beacons;
 mod droppers;
 mod entry_point_names;
 mod exec_decoded;
@@ -52,10 +53,13 @@ mod exfil_sinks;
 mod harms_machine;
 mod hidden_code;
 mod hidden_unicode;
+mod media_code;
 mod media_payload;
+mod miner_settings;
 mod model_instructions;
 mod module_shadowing;
 mod native_code;
+mod patched_methods;
 mod persistence;
 mod pickle_code;
 mod private_sends;
@@ -66,10 +70,13 @@ mod registry_worms;
 mod reverse_shells;
 mod script_commands;
 mod secret_stores;
+mod sibling_divergence;
 mod site_customize;
+mod star_jacking;
 mod start_effects;
 mod tool_configs;
 mod version_beacon;
+mod wallet_secrets;
 mod watches_people;
 mod whats_new;
 
@@ -144,6 +151,13 @@ pub const CHECKS: &[&dyn Check] = &[
     &watches_people::WatchesPeople,
     &harms_machine::HarmsMachine,
     &registry_worms::RegistryWorms,
+    &dns_beacons::DnsBeacons,
+    &media_code::MediaCode,
+    &miner_settings::MinerSettings,
+    &patched_methods::PatchedMethods,
+    &star_jacking::StarJacking,
+    &wallet_secrets::WalletSecrets,
+    &sibling_divergence::SiblingDivergence,
     &whats_new::WhatsNew,
 ];
 

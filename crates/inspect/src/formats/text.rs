@@ -34,6 +34,8 @@ pub enum Group {
     Instruction,
     /// Takes the secrets of a build.
     BuildSecrets,
+    /// Tells a miner whom it works for.
+    Miner,
 }
 
 /// One row of the table.
@@ -198,6 +200,18 @@ pub const RULES: &[Rule] = &[
             "without informing",
         ],
         r"(?:(?:ignore|disregard)\s+(?:all\s+|any\s+)?(?:your\s+)?(?:previous|prior|earlier|above)\s+(?:instructions|prompts|rules)|(?:do\s+not|don't|without)\s+(?:tell|telling|mention|mentioning|inform|informing)\s+(?:this\s+to\s+)?the\s+user)",
+    ),
+    rule(
+        "miner-pool",
+        Group::Miner,
+        &["stratum+", "xmrig"],
+        r"(?:stratum\+(?:tcp|ssl)://|xmrig\b)[^\n]{4,200}?\s(?:-u|--user)[\s=]+[a-z0-9]{26,110}\b",
+    ),
+    rule(
+        "miner-pool-settings",
+        Group::Miner,
+        &["\"pools\""],
+        r#""pools"\s*:\s*\[[^\]]{0,600}"user"\s*:\s*"[a-z0-9]{26,110}[."]"#,
     ),
     rule("all-secrets", Group::BuildSecrets, &["tojson(secrets"], r"\$\{\{\s*toJSON\(\s*secrets\s*\)"),
 ];

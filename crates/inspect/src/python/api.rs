@@ -231,7 +231,8 @@ pub(super) fn method(name: &str) -> Option<Api> {
 
 /// The one spelling of a name that has several.
 pub(super) fn canonical(name: &str) -> &str {
-    let mut name = name;
+    // A function's `__call__` is the function.
+    let mut name = name.strip_suffix(".__call__").unwrap_or(name);
     for prefix in ["builtins.", "__builtins__.", "__builtin__.", "six.moves."] {
         name = name.strip_prefix(prefix).unwrap_or(name);
     }

@@ -472,6 +472,10 @@ impl<'a> Walker<'a, '_> {
         let first = args.first().map(|arg| &arg.value);
         match name {
             "exec" | "eval" | "compile" | "execfile" => Some(self.run(name, args, range)),
+            "timeit.timeit" | "timeit.repeat" | "cProfile.run" | "profile.run" => Some(self.run(name, args, range)),
+            "code.InteractiveInterpreter().runsource" | "code.InteractiveConsole().push" => {
+                Some(self.run(name, args, range))
+            }
             "getattr" | "operator.attrgetter" | "object.__getattribute__" => {
                 let attribute = argument(args, 1, "name")?.as_str()?.to_owned();
                 Some(self.attribute(&first?.clone(), &attribute, range))
@@ -511,6 +515,12 @@ impl<'a> Walker<'a, '_> {
             "tempfile.gettempdir" | "tempfile.mkdtemp" => Some(Value::str("%TEMP%")),
             _ => None,
         }
+    }
+
+    /// The statement of Python 2 of that name.
+    pub(super) fn run_statement(&mut self, code: &'a Expr) {
+        let value = self.eval(code);
+        self.run("exec", &[Arg { keyword: None, value }], code.range());
     }
 
     /// `exec`, `eval`, `compile`: what is run is read, if it is known.

@@ -554,8 +554,11 @@ impl<'a> Walker<'a, '_> {
         for item in &items {
             taint.join(&item.taint);
         }
+        // `bytes(c ^ key for c in data)`: what was computed from numbers was encoded.
+        let numbers = items.len() >= 16 && items.iter().all(|item| matches!(item.known, Known::Int(_)));
+        let peeled = (exact && numbers && element.is_bin_op_expr()).then(|| Rc::from(["chr"]));
         let known = if exact { Known::List(Rc::new(items)) } else { Known::Unknown };
-        Value::tainted(known, taint)
+        Value::new(known, taint, peeled)
     }
 
     /// Whether all that was walked over was known.

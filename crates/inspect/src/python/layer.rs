@@ -107,7 +107,16 @@ impl<'a> Walker<'a, '_> {
         }
         let lines = line_starts(text);
         let scan = lexical::scan(text, &lines, layer, &mut self.shared.module);
-        let parsed = lexical::parse(text, &scan, &self.shared.limits)?;
+        let Some(parsed) = lexical::parse(text, &scan, self.shared.tokens, &self.shared.limits) else {
+            self.shared
+                .notes
+                .insert("a layer that nests deeper than Python reads, or is denser, was only searched as text");
+            let place = super::facts::Place { layer, line: 1, column: 1 };
+            lexical::note(&mut self.shared.module, super::facts::OddityKind::Nesting, place, 1, "");
+            self.signs_of(text, TextRange::default());
+            return None;
+        };
+        self.shared.tokens += scan.tokens;
         lexical::conclude(&parsed, text, &lines, layer, &mut self.shared.module);
         self.shared.layer_depth += 1;
         let mut names = Scope::default();
@@ -152,6 +161,7 @@ impl<'a> Walker<'a, '_> {
                 }
             }
         }
+        self.shared.tokens -= scan.tokens;
         lexical::release(parsed, &scan);
         (!matches!(last.known, Known::Lambda(_))).then_some(last)
     }

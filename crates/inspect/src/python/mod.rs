@@ -68,6 +68,8 @@ pub struct Limits {
     pub strings_max: u32,
     /// Tokens of one statement between two commas.
     pub chain_max: u32,
+    /// Tokens of all texts that are read at once, each below the other; the tree takes some 90 bytes a token.
+    pub tokens_max: u32,
     /// Statements and expressions within one another that are walked.
     pub depth_max: u32,
     /// Elements touched one by one while folding.
@@ -115,6 +117,7 @@ impl Default for Limits {
             brackets_max: 200,
             strings_max: 32,
             chain_max: 20_000,
+            tokens_max: 1_500_000,
             depth_max: 400,
             fold_steps_max: 2 << 20,
             fold_bytes_max: 64 << 20,
@@ -156,6 +159,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Module {
         layer_at: Map::default(),
         sign_at: Map::default(),
         layer_depth: 0,
+        tokens: 0,
         layer_bytes_kept: [0; 2],
         inlined: 0,
         notes: std::collections::BTreeSet::new(),
@@ -184,10 +188,13 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
         None
     } else {
         let scan = lexical::scan(text, &lines, 0, &mut shared.module);
-        let parsed = lexical::parse(text, &scan, &limits);
+        let parsed = lexical::parse(text, &scan, shared.tokens, &limits);
         if parsed.is_none() {
-            shared.notes.insert("source nested deeper than Python reads was only searched as text");
+            let note = "source nested deeper than Python reads, or denser than is read, was only searched as text";
+            shared.notes.insert(note);
             lexical::note(&mut shared.module, OddityKind::Nesting, Place { layer: 0, line: 1, column: 1 }, 1, "");
+        } else {
+            shared.tokens += scan.tokens;
         }
         parsed.map(|parsed| (parsed, scan))
     };
@@ -226,6 +233,7 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
         return;
     };
     walker.module(&parsed.syntax().body);
+    walker.shared.tokens -= scan.tokens;
     drop(walker);
     lexical::release(parsed, &scan);
 }

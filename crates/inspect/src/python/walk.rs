@@ -65,6 +65,8 @@ pub(super) struct Shared {
     pub(super) layer_at: Map<(LayerId, u32, usize), LayerId>,
     pub(super) sign_at: Map<(&'static str, u32), ()>,
     pub(super) layer_depth: u32,
+    /// Tokens of the texts whose trees are held now.
+    pub(super) tokens: u32,
     pub(super) layer_bytes_kept: [usize; 2],
     pub(super) inlined: u32,
     pub(super) notes: std::collections::BTreeSet<&'static str>,
@@ -129,9 +131,12 @@ impl<'a> Walker<'a, '_> {
     }
 
     pub(super) fn block(&mut self, body: &'a [Stmt]) {
-        for stmt in body {
+        for (n, stmt) in body.iter().enumerate() {
             if self.stopped {
                 return;
+            }
+            if let Some(code) = self.python_2_exec(stmt, body.get(n + 1)) {
+                self.run_statement(code);
             }
             if self.depth >= self.shared.limits.depth_max {
                 self.shared.notes.insert("code nested too deeply was not walked");
@@ -141,6 +146,14 @@ impl<'a> Walker<'a, '_> {
             stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.stmt(stmt));
             self.depth -= 1;
         }
+    }
+
+    /// `exec code`, as Python 2 wrote it, is two statements on one line to the parser of Python 3.
+    fn python_2_exec(&self, word: &'a Stmt, code: Option<&'a Stmt>) -> Option<&'a Expr> {
+        let (Stmt::Expr(word), Some(Stmt::Expr(code))) = (word, code) else { return None };
+        let Expr::Name(name) = &*word.value else { return None };
+        let between = self.text.get(usize::from(word.range().end())..usize::from(code.range().start()))?;
+        (name.id.as_str() == "exec" && between.chars().all(|c| matches!(c, ' ' | '\t'))).then_some(&code.value)
     }
 
     fn pending(&mut self) {
@@ -540,7 +553,7 @@ impl<'a> Walker<'a, '_> {
             && items.len() <= self.shared.limits.unroll_max
         {
             self.loops += 1;
-            let (cost, before) = (weight(&node.body) * ROUND_STEPS, self.sites);
+            let (cost, before) = (weight(&node.body).max(1) * ROUND_STEPS, self.sites);
             for (n, item) in items.into_iter().enumerate() {
                 if self.stopped || n >= UNROLL_SITES_MAX && self.sites != before {
                     break;
@@ -567,7 +580,8 @@ impl<'a> Walker<'a, '_> {
         if !endless && weight(&node.body) <= UNROLL_BODY_MAX {
             self.loops += 1;
             let mut rounds = 0;
-            let (cost, before) = (weight(&node.body) * ROUND_STEPS, self.sites);
+            // A body that broken source left empty still costs: else nothing would end this.
+            let (cost, before) = (weight(&node.body).max(1) * ROUND_STEPS, self.sites);
             while truth == Some(true) && rounds < UNROLL_WHILE_MAX && !self.stopped {
                 let busy = rounds >= UNROLL_SITES_MAX && self.sites != before;
                 if busy || self.shared.budget.steps(cost).is_none() {

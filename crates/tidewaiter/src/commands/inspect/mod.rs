@@ -35,6 +35,13 @@ struct Judged {
     inspection: Inspection,
 }
 
+/// What is known of other files of the project.
+#[derive(Default)]
+struct Others {
+    previous: Option<Profile>,
+    sibling: Option<Profile>,
+}
+
 pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let sandbox = Sandbox::start(program, LIMITS)?;
@@ -56,17 +63,18 @@ pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
         eprintln!("tidewaiter: --name is given {names} times for {files} files: once for each of them, or not at all");
         return Ok(ExitCode::from(2));
     }
-    let previous = match &arguments.previous {
-        Some(path) => match judge(&sandbox, path, None, None) {
-            Ok(judged) => Some(judged.inspection.profile),
+    let mut others = Others::default();
+    for (path, profile) in [(&arguments.previous, &mut others.previous), (&arguments.sibling, &mut others.sibling)] {
+        let Some(path) = path else { continue };
+        match judge(&sandbox, path, None, &Others::default()) {
+            Ok(judged) => *profile = Some(judged.inspection.profile),
             Err(error) => {
                 eprintln!("tidewaiter: {}: {error:#}", path.display());
                 return Ok(ExitCode::from(2));
             }
-        },
-        None => None,
-    };
-    let (judged, mut code) = judge_all(&sandbox, arguments, previous.as_ref())?;
+        }
+    }
+    let (judged, mut code) = judge_all(&sandbox, arguments, &others)?;
     if arguments.format == InspectFormat::Sarif {
         super::print(&sarif::document(&judged))?;
     }
@@ -111,7 +119,7 @@ fn fails(verdict: Verdict, from: FailOn) -> bool {
 }
 
 /// Judges all files, some side by side, and prints each in its turn. The code is 2 when one cannot be opened.
-fn judge_all(sandbox: &Sandbox, arguments: &Inspect, previous: Option<&Profile>) -> Result<(Vec<Judged>, u8)> {
+fn judge_all(sandbox: &Sandbox, arguments: &Inspect, others: &Others) -> Result<(Vec<Judged>, u8)> {
     let bar = indicatif::ProgressBar::new(arguments.files.len() as u64);
     if arguments.files.len() < 2 || !std::io::stderr().is_terminal() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -122,7 +130,7 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, previous: Option<&Profile>)
     let named: Vec<_> = arguments.files.iter().zip(names).collect();
     for some in named.chunks(side_by_side) {
         let outcomes: Vec<_> = thread::scope(|scope| {
-            let start = |(path, name): (&PathBuf, _)| judge(sandbox, path, name, previous);
+            let start = |(path, name): (&PathBuf, _)| judge(sandbox, path, name, others);
             let running: Vec<_> = some.iter().map(|&one| scope.spawn(move || start(one))).collect();
             running.into_iter().map(thread::ScopedJoinHandle::join).collect()
         });
@@ -146,7 +154,7 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, previous: Option<&Profile>)
     Ok((all, code))
 }
 
-fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, previous: Option<&Profile>) -> Result<Judged> {
+fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, others: &Others) -> Result<Judged> {
     let opened = File::open(path)?;
     let folder = opened.metadata()?.is_dir();
     let mut file = if folder { folder::packed(path)? } else { opened };
@@ -155,8 +163,9 @@ fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, previous: Option<&P
         Some(name) if !folder && name.parse::<packaging::DistFilename>().is_ok() => Subject::Distribution(name.into()),
         _ => Subject::AnyArchive,
     };
+    let (previous, sibling) = (others.previous.clone(), others.sibling.clone());
     let (limits, occasion) = (Limits::default(), Occasion::default());
-    let request = Request::Checks { subject, limits, previous: previous.cloned(), sibling: None, occasion };
+    let request = Request::Checks { subject, limits, previous, sibling, occasion };
     let inspection = match sandbox.run(&file, request) {
         Ok(Response::Checks(inspection)) => inspection,
         Ok(Response::Rules(_) | Response::Probe(_) | Response::Scan(_) | Response::Compiled(_)) => {
@@ -180,9 +189,14 @@ fn sha256(file: &mut File) -> Result<String> {
     }
 }
 
+/// On a terminal, unless its owner wants none (no-color.org).
+fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 fn tell(judged: &Judged, format: InspectFormat) -> Result<()> {
     match format {
-        InspectFormat::Text => super::print(&text::report(judged, std::io::stdout().is_terminal()))?,
+        InspectFormat::Text => super::print(&text::report(judged, colours()))?,
         InspectFormat::Json => super::print(&format!("{}\n", object(judged)?))?,
         InspectFormat::Sarif => ExitCode::SUCCESS,
     };
