@@ -23,7 +23,7 @@ const XZ_9: &str = concat!(
 );
 
 /// The data of `a.py` in a ZIP of `zipfile.ZIP_LZMA`.
-const ZIP_LZMA: &str = concat!("090405005d0000800000349b4a67b8523c73ed3457fc94d4a323fffffb7dc000",);
+const ZIP_LZMA: &str = "090405005d0000800000349b4a67b8523c73ed3457fc94d4a323fffffb7dc000";
 
 fn text() -> Vec<u8> {
     b"import os\n".repeat(20)

@@ -36,18 +36,14 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
 /// A look-up of a name that is made of data and ends in somebody's domain.
 fn looks_up(seen: &Seen<'_>) -> bool {
     let text = seen.effect.text();
-    match seen.effect.kind {
-        EffectKind::Network => {
-            let name = &*seen.effect.name;
-            let resolves = name.starts_with("socket.geth") || name == "socket.getaddrinfo" || name.starts_with("dns.");
-            resolves && text.lines().next().is_some_and(is_carrier)
-        }
-        EffectKind::Process => {
-            let at = PROGRAMS.iter().filter_map(|program| text.to_ascii_lowercase().find(program)).min();
-            at.is_some_and(|at| text.get(at..).unwrap_or_default().split_whitespace().any(is_carrier))
-        }
-        _ => false,
+    if seen.effect.kind == EffectKind::Network {
+        let name = &*seen.effect.name;
+        let resolves = name.starts_with("socket.geth") || name == "socket.getaddrinfo" || name.starts_with("dns.");
+        return resolves && text.lines().next().is_some_and(is_carrier);
     }
+    let at = PROGRAMS.iter().filter_map(|program| text.to_ascii_lowercase().find(program)).min();
+    seen.effect.kind == EffectKind::Process
+        && at.is_some_and(|at| text.get(at..).unwrap_or_default().split_whitespace().any(is_carrier))
 }
 
 /// `{}.example.org`: something that is not known before it runs, below a domain that is.
