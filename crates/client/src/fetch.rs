@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::pem::PemObject;
@@ -84,18 +84,20 @@ pub enum FetchError {
     Sink(#[from] std::io::Error),
 }
 
-fn broken(error: impl std::fmt::Display) -> FetchError {
+/// What a request to this URL names as its host.
+pub(crate) fn authority(url: &Url) -> Result<String, FetchError> {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => Ok(format!("{host}:{port}")),
+        (Some(host), None) => Ok(host.to_owned()),
+        (None, _) => Err(FetchError::Url),
+    }
+}
+
+pub(crate) fn broken(error: impl std::fmt::Display) -> FetchError {
     FetchError::Broken(error.to_string())
 }
 
-type Sender = SendRequest<Full<Bytes>>;
-
-/// What is asked besides the URL.
-struct How {
-    coding: &'static str,
-    /// Content type and content of what is sent.
-    post: Option<(&'static str, Bytes)>,
-}
+type Sender = SendRequest<Empty<Bytes>>;
 
 /// How many connections are kept open for next requests: an installer asks for so much at once.
 const IDLE_CONNECTIONS_MAX: usize = 16;
@@ -221,30 +223,9 @@ impl Fetcher {
         self.open(url, bytes_max, "identity").await
     }
 
-    /// Sends something; the answer's status, and its content of at most `bytes_max` bytes.
-    pub async fn post(
-        &self,
-        url: &Url,
-        kind: &'static str,
-        content: Bytes,
-        bytes_max: u64,
-    ) -> Result<(u16, Vec<u8>), FetchError> {
-        let started = Instant::now();
-        let how = How { coding: "identity", post: Some((kind, content)) };
-        let (origin, sender, answer) = self.send(url, &how).await?;
-        let (status, connection) = (answer.status().as_u16(), Some((origin, sender)));
-        let (body, waited) = (answer.into_body(), started.elapsed());
-        let mut answer = Answer { fetcher: self, connection, body, waited, count: 0, bytes_max, is_gzip: false };
-        let mut bytes = Vec::new();
-        while let Some(piece) = answer.piece().await? {
-            bytes.extend_from_slice(&piece);
-        }
-        Ok((status, bytes))
-    }
-
     async fn open(&self, url: &Url, bytes_max: u64, coding: &'static str) -> Result<Answer<'_>, FetchError> {
         let started = Instant::now();
-        let (origin, sender, answer) = self.send(url, &How { coding, post: None }).await?;
+        let (origin, sender, answer) = self.send(url, coding).await?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => return Err(FetchError::Missing),
@@ -275,14 +256,14 @@ impl Fetcher {
         Some(idle.swap_remove(at).1)
     }
 
-    async fn send(&self, url: &Url, how: &How) -> Result<(String, Sender, Response<Incoming>), FetchError> {
+    async fn send(&self, url: &Url, coding: &'static str) -> Result<(String, Sender, Response<Incoming>), FetchError> {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(FetchError::Url);
         };
         let origin = format!("{}://{host}:{port}", url.scheme());
         if let Some(mut sender) = self.kept(&origin) {
             // The other side may have closed it in the meantime; then a new one is made.
-            match self.ask(&mut sender, url, how).await {
+            match self.ask(&mut sender, url, coding).await {
                 Ok(answer) => return Ok((origin, sender, answer)),
                 Err(FetchError::Slow) => return Err(FetchError::Slow),
                 Err(_) => {}
@@ -290,11 +271,21 @@ impl Fetcher {
         }
         let mut sender =
             timeout(self.patience.idle(), self.connect(url, host, port)).await.map_err(|_| FetchError::Slow)??;
-        let answer = self.ask(&mut sender, url, how).await?;
+        let answer = self.ask(&mut sender, url, coding).await?;
         Ok((origin, sender, answer))
     }
 
-    async fn connect(&self, url: &Url, host: &str, port: u16) -> Result<Sender, FetchError> {
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// A fresh connection, for bodies of any kind.
+    pub(crate) async fn connect<B: Sent>(
+        &self,
+        url: &Url,
+        host: &str,
+        port: u16,
+    ) -> Result<SendRequest<B>, FetchError> {
         let is_tls = match url.scheme() {
             "http" => false,
             "https" => true,
@@ -315,23 +306,15 @@ impl Fetcher {
         &self,
         sender: &mut Sender,
         url: &Url,
-        how: &How,
+        coding: &'static str,
     ) -> Result<Response<Incoming>, FetchError> {
         let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-        let host = match (url.host_str(), url.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (Some(host), None) => host.to_owned(),
-            (None, _) => return Err(FetchError::Url),
-        };
-        let (request, content) = match &how.post {
-            None => (Request::get(target), Bytes::new()),
-            Some((kind, content)) => (Request::post(target).header(CONTENT_TYPE, *kind), content.clone()),
-        };
-        let request = request
+        let host = authority(url)?;
+        let request = Request::get(target)
             .header(HOST, host)
             .header(USER_AGENT, concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT_ENCODING, how.coding)
-            .body(Full::new(content))
+            .header(ACCEPT_ENCODING, coding)
+            .body(Empty::new())
             .map_err(broken)?;
         let answered = async {
             sender.ready().await.map_err(broken)?;
@@ -341,7 +324,17 @@ impl Fetcher {
     }
 }
 
-async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, FetchError> {
+/// A body that can be sent.
+pub(crate) trait Sent:
+    Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static
+{
+}
+
+impl<B> Sent for B where B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static {}
+
+async fn handshake<B: Sent>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<SendRequest<B>, FetchError> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     // It ends when the sender is dropped or the other side closes; its error reaches the sender.
     tokio::spawn(async move {

@@ -6,6 +6,7 @@ pub mod fetch;
 pub mod guard;
 pub mod log;
 pub mod page;
+pub mod post;
 pub mod proxy;
 pub mod refusal;
 pub mod session;

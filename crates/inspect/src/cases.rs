@@ -14,8 +14,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 
-use crate::checks::{CHECKS, Check};
-use crate::{Confidence, Finding, Inspection, Limits, Profile, Severity, Subject};
+use crate::checks::{CHECKS, Check, Context};
+use crate::{Confidence, Finding, Inspection, Limits, Occasion, Profile, Severity, Subject};
 
 #[derive(Debug, Default)]
 struct Case {
@@ -152,7 +152,8 @@ impl Case {
 
     fn inspect(&self, previous: Option<&Profile>) -> Inspection {
         let (bytes, subject) = self.archive();
-        crate::inspect(&file(&bytes), &subject, &Limits::default(), previous, None)
+        let context = Context { previous, occasion: Some(&Occasion::default()), ..Context::default() };
+        crate::inspect(&file(&bytes), &subject, &Limits::default(), context, false).0
     }
 }
 

@@ -162,6 +162,9 @@ pub(crate) struct Inspect {
     pub(crate) name: Vec<String>,
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: InspectFormat,
+    /// A folder of YARA rules besides; here each of them counts.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) yara: Option<PathBuf>,
     /// Print the page of a check instead.
     #[arg(long, value_name = "CHECK")]
     pub(crate) explain: Option<String>,

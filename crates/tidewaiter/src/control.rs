@@ -67,7 +67,18 @@ pub(crate) enum Ask {
 impl Request {
     /// Whether it opens archives, so that a process of its own needs a sandbox for it.
     pub(crate) fn needs_sandbox(&self) -> bool {
-        matches!(self, Self::Doctor | Self::Inspection(Ask::Evaluate { .. }))
+        // Which rules there are is known to the sandbox alone.
+        let of_checks = |ask: &Ask| {
+            matches!(
+                ask,
+                Ask::Evaluate { .. } | Ask::Checks | Ask::SetCheck { .. } | Ask::Reinspect { .. } | Ask::Replay { .. }
+            )
+        };
+        match self {
+            Self::Doctor => true,
+            Self::Inspection(ask) => of_checks(ask),
+            _ => false,
+        }
     }
 }
 

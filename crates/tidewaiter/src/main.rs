@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+mod outside;
 mod place;
 mod purge;
 mod serve;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use client::post::Part;
 use client::{Fetcher, Patience};
 use index::Installation;
 use index::blobs::layout;
@@ -27,7 +28,7 @@ const NAMES_MAX: usize = 2_000;
 const TRIES_MAX: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Length of an answer that is looked at, in bytes.
-const ANSWER_BYTES_MAX: u64 = 64 << 10;
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Who is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,8 +161,9 @@ async fn call(whom: &Whom, fetcher: &Fetcher, message: &str) -> Result<()> {
     match whom {
         Whom::Nobody => Ok(()),
         Whom::Place(url) => {
-            let status = fetcher.post(url, "application/json", message.to_owned().into(), ANSWER_BYTES_MAX).await?.0;
-            if (200..300).contains(&status) { Ok(()) } else { bail!("{url} answers {status}") }
+            let parts = vec![Part::Bytes(message.as_bytes().to_vec())];
+            let answered = fetcher.post(url, "application/json", parts, ANSWER_BYTES_MAX).await;
+            answered.map(|_| ()).map_err(|why| anyhow!("{url} {why}"))
         }
         Whom::Program(program) => {
             let mut child = Command::new(program)
@@ -189,13 +191,23 @@ mod tests {
     fn what_changes_together_has_one_name_and_much_is_all() {
         let (main, team) = (IndexName::main(), "team".parse::<IndexName>().expect("a name"));
         let mut changed = Changed::default();
-        let paths = ["simple/demo/index.json.gz", "simple/demo/index.html", "files/aa/aa00/demo-1.tar.gz", "tuf/timestamp.json"];
+        let paths = [
+            "simple/demo/index.json.gz",
+            "simple/demo/index.html",
+            "files/aa/aa00/demo-1.tar.gz",
+            "tuf/timestamp.json",
+        ];
         changed.add(7, paths.map(str::to_owned).to_vec());
         let said: serde_json::Value = serde_json::from_str(&changed.message(&team)).expect("JSON");
         assert_eq!(said["keys"], json!(["team/file/aa00", "team/head", "team/project/demo"]));
         assert_eq!(
             said["paths"],
-            json!(["/i/team/files/aa/aa00/demo-1.tar.gz", "/i/team/simple/demo/", "/i/team/simple/demo/", "/i/team/tuf/timestamp.json"])
+            json!([
+                "/i/team/files/aa/aa00/demo-1.tar.gz",
+                "/i/team/simple/demo/",
+                "/i/team/simple/demo/",
+                "/i/team/tuf/timestamp.json"
+            ])
         );
         changed.add(8, (0..=NAMES_MAX).map(|n| format!("simple/p{n}/index.json")).collect());
         let said: serde_json::Value = serde_json::from_str(&changed.message(&main)).expect("JSON");

@@ -42,6 +42,11 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     if let Err(failure) = &sandbox {
         tracing::error!(%failure, "no sandbox: uploads are refused");
     }
+    // Without a sandbox nothing is inspected; with one, rules that were asked for and cannot be used are no detail.
+    if let (Ok(sandbox), Some(folder)) = (&sandbox, &settings.yara) {
+        let (_, rules) = place::adopt(sandbox, folder).context("'inspection.yara'")?;
+        tracing::info!(rules = rules.rules.len(), files = rules.files, digest = rules.digest, "rules of the operator");
+    }
     let installation = place::open(&settings, sandbox.ok()).await?;
     purge::start(&installation, settings.purge.clone())?;
     installation.probe_confinement().await;

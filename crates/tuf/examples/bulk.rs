@@ -12,11 +12,11 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tuf::Time;
 use tuf::hash::{Sha256, sha256, unhex};
 use tuf::keys::{Ed25519Signer, Signer};
 use tuf::layout::{Target, role_file};
 use tuf::write::{Bins, Founding, Holders, Issue, Lifetimes, Line, Offline, Online, Repository, Row, Shape, Written};
-use tuf::Time;
 
 type Failure = Box<dyn Error + Send + Sync>;
 type Rows = Vec<(String, u64, Sha256)>;
@@ -181,7 +181,8 @@ fn repository(stage: &mut Stage, folder: &Path, each: u64, list: &str) -> Result
     let keys: &[&dyn Signer] = &[&stage.online];
     let online = Online { timestamp: keys, snapshot: keys, bins: keys };
     let borrowed: Vec<(u32, Vec<Row<'_>>)> = bins.iter().map(|(bin, held)| (*bin, borrow(held))).collect();
-    let commit = stage.repository.commit(borrowed.iter().map(|(bin, rows)| (*bin, &rows[..])), &stage.issue, &online)?;
+    let commit =
+        stage.repository.commit(borrowed.iter().map(|(bin, rows)| (*bin, &rows[..])), &stage.issue, &online)?;
     for written in commit.written().chain(&stage.offline) {
         write(folder, written, false)?;
     }

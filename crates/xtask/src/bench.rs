@@ -16,7 +16,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     }
     if what != "--help" {
         // An inspection has no server, and the client under test loads what signing serves.
-        let needed: &[_] = if ["inspect", "tuf"].contains(&what) { &[] } else { &[("wrk", "wrk"), ("nginx-light", "nginx")] };
+        let needed: &[_] =
+            if ["inspect", "tuf"].contains(&what) { &[] } else { &[("wrk", "wrk"), ("nginx-light", "nginx")] };
         let missing: Vec<&str> =
             needed.iter().filter(|(_, program)| !run::is_on_path(program)).map(|(package, _)| *package).collect();
         run::apt_install(&missing)?;

@@ -2,8 +2,11 @@
 
 pub mod accounts;
 pub mod browse;
+mod catalogue;
 pub mod ceremony;
 pub mod checks;
+#[cfg(test)]
+mod foreign_tests;
 pub mod indexes;
 mod inspect;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use packaging::{NormalizedName, ProjectStatus, Version};
 use serde_json::json;
 
+use super::catalogue;
 use crate::model::lifecycle::step;
 use crate::model::{Actor, FileInput, FileState, IndexName, ProjectRole, SiteRole};
 use crate::policy::authz::{ProjectAct, may};
@@ -255,8 +256,16 @@ pub async fn set_status(
     let mut open = open(installation, index, project, actor, act).await?;
     let before = open.project.status();
     projects::set_status(&mut open.tx, open.project.id, status, reason);
+    let asked = status != before && catalogue::any_on(installation, inspect::Event::StatusChanged);
+    if asked {
+        jobs::enqueue(&mut open.tx, JobKind::Status, open.index.id, open.project.id, None, open.now_us);
+    }
     let detail = json!({ "from": before.as_str(), "to": status.as_str(), "reason": reason });
-    open.finish(installation, "project.status", project.as_str(), detail).await
+    open.finish(installation, "project.status", project.as_str(), detail).await?;
+    if asked {
+        installation.again_wake.notify_one();
+    }
+    Ok(())
 }
 
 /// Gives (`Some`) or takes (`None`) a role on a project.

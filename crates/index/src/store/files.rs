@@ -37,6 +37,8 @@ statements! {
     SET_STATE = "UPDATE files SET state = $2 WHERE id = $1";
     YANK = "UPDATE files SET yanked = $2 WHERE id = $1";
     YANK_OF_RELEASE = "UPDATE files SET yanked = NULL WHERE release_id = $1";
+    FIRSTS = "SELECT (SELECT MIN(id) FROM files WHERE project_id = $1) AS project, \
+              (SELECT MIN(id) FROM files WHERE release_id = $2) AS release";
     STORED = "SELECT COUNT(*) FROM files WHERE index_id = $1 AND sha256 = $2 AND filename = $3";
 }
 
@@ -227,4 +229,10 @@ pub async fn is_known(tx: &mut Tx, index_id: i64, sha256: &Sha256, filename: &st
 /// Name of a project, for messages.
 pub fn subject(project: &NormalizedName, filename: &str) -> String {
     format!("{project}/{filename}")
+}
+
+/// Whether a file is the first that was ever taken of its project, and of its release.
+pub async fn is_first(tx: &mut Tx, file: &FileRow) -> Result<(bool, bool)> {
+    let row: (Option<i64>, Option<i64>) = tx.one(FIRSTS, args![file.project_id, file.release_id]).await?;
+    Ok((row.0 == Some(file.id), row.1 == Some(file.id)))
 }

@@ -77,7 +77,11 @@ async fn send(place: &Place, request: Request) -> Result<ExitCode> {
         Held::Ours(_lock) => {
             let sandbox = if request.needs_sandbox() {
                 let program = std::env::current_exe().context("cannot find this program")?;
-                Some(Arc::new(Sandbox::start(program, settings.sandbox)?))
+                let sandbox = Sandbox::start(program, settings.sandbox)?;
+                if let Some(folder) = &settings.yara {
+                    place::adopt(&sandbox, folder).context("'inspection.yara'")?;
+                }
+                Some(Arc::new(sandbox))
             } else {
                 None
             };
