@@ -33,11 +33,16 @@ def when(seconds):
 
 
 class Key:
-    def __init__(self):
-        self.private = Ed25519PrivateKey.generate()
+    def __init__(self, private=None):
+        self.private = private or Ed25519PrivateKey.generate()
         public = self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
         self.public = {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public}}
         self.id = sha256(canonical(self.public))
+
+    @classmethod
+    def stolen(cls, path):
+        """The key in a file of the index's own."""
+        return cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(json.loads(path.read_text())["private"])))
 
 
 def sign(body, *keys):

@@ -315,11 +315,10 @@ def test_each_state_of_an_upload_is_seen(planted, tmp_path):
     gate = tmp_path / "gate"
     outside = tmp_path / "external.toml"
     script = f"while [ ! -e {gate} ]; do sleep 0.05; done; echo '{{\"findings\": []}}'"
-    outside.write_text(
-        f"[[check]]\nname = \"slow\"\ntimeout_seconds = 60\nparallel = 32\ncommand = [\"/bin/sh\", \"-c\", '''{script}''']\n"
-    )
+    command = f"[\"/bin/sh\", \"-c\", '''{script}''']"
+    outside.write_text(f'[[check]]\nname = "slow"\ntimeout_seconds = 60\nparallel = 32\ncommand = {command}\n')
     server = planted(inspection_external=outside, upload_wait="0")
-    first = [server.upload(wheel(f"busy{chr(97 + n)}", "1.0")) for n in range(16)]
+    first = [server.upload(wheel(f"busy{letter}", "1.0")) for letter in "abcdefghjkmnpqrs"]
     assert all(answer.status == 200 for answer in first)
     wait_until(lambda: {status(server, a)["state"] for a in first} == {"inspecting"}, 20, "sixteen looks")
     evil = server.upload(EVIL)

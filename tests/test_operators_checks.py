@@ -182,21 +182,22 @@ def external(tmp_path, text):
     return path
 
 
-def finding(**more):
-    return {"check": "virus", "severity": "critical", "confidence": "high", "why": "A virus.", **more}
+def told(**more):
+    finding = {"check": "virus", "severity": "critical", "confidence": "high", "why": "A virus.", **more}
+    return json.dumps({"findings": [finding]}).encode()
 
 
 def test_a_service_is_told_and_answers(server, service, tmp_path):
     settings = external(tmp_path, f'[[check]]\nname = "av"\nurl = "{service.url}"\nbytes = true\nversion = 5\n')
     server = server(inspection_external=settings)
-    service.answer = lambda handler: handler.say(json.dumps({"findings": [finding(location={"member": "a"})]}).encode())
+    service.answer = lambda handler: handler.say(told(location={"member": "a"}))
     server.publish(FINE)
     path, kind, body = service.asked[0]
     assert path == "/inspect?by=test" and kind.startswith("multipart/form-data; boundary=")
     assert FINE.data in body and b'name="file"; filename="fine-1.0-py3-none-any.whl"' in body
-    told = json.loads(body.split(b"\r\n\r\n", 1)[1].split(b"\r\n--", 1)[0])
-    assert (told["filename"], told["sha256"], told["size"]) == (FINE.filename, FINE.sha256, len(FINE.data))
-    assert told["events"] == ["project-created", "release-created", "file-added"] and told["status"] == "active"
+    asked = json.loads(body.split(b"\r\n\r\n", 1)[1].split(b"\r\n--", 1)[0])
+    assert (asked["filename"], asked["sha256"], asked["size"]) == (FINE.filename, FINE.sha256, len(FINE.data))
+    assert asked["events"] == ["project-created", "release-created", "file-added"] and asked["status"] == "active"
     assert found(server, FINE) == [("external/av/virus", True)]
     assert "external/av@5" in shown(server, FINE)["checks"]
     server.cli("checks", "set", "external/av", "active")
@@ -241,7 +242,7 @@ def test_hostile_services_say_nothing_and_stop_nothing(server, service, tmp_path
         "deep": (lambda handler: handler.say(b'{"findings":' + b"[" * 1_000_000), "not what was asked for"),
         "no-json": (lambda handler: handler.say(b"<html>"), "not what was asked for"),
         "no-findings": (lambda handler: handler.say(b"{}"), "not what was asked for"),
-        "bad-name": (lambda h: h.say(json.dumps({"findings": [finding(check="../inspection")]}).encode()), "names a check"),
+        "bad-name": (lambda handler: handler.say(told(check="../inspection")), "names a check"),
         "status": (lambda handler: handler.say(b'{"findings": []}', 500), "answers 500"),
         "redirect": (redirecting, "answers 307"),
         "hangs-up": (lambda handler: handler.connection.close(), "cannot be reached"),
@@ -255,6 +256,9 @@ def test_hostile_services_say_nothing_and_stop_nothing(server, service, tmp_path
         assert why in one["why"] and one["tags"] == ["inspection/unanswered"], (name, one["why"])
         assert shown(server, package)["verdict"] == "clear"
     assert len(elsewhere) == 1, "nobody follows"
+    service.answer = lambda handler: handler.say(b'{"findings": []}'.ljust(1 << 20))
+    server.publish(wheel("as_long_as_may_be", "1.0"))
+    assert shown(server, wheel("as_long_as_may_be", "1.0"))["findings"] == []
     service.stop()
     late = wheel("late", "1.0")
     server.publish(late)
@@ -284,7 +288,8 @@ def test_a_command_and_what_holds_by_policy(server, tmp_path):
         "told = json.loads(os.environ['TIDEWAITER_FILE'])\n"
         "names = zipfile.ZipFile(sys.stdin.buffer).namelist()\n"
         "if told['project'] == 'broken':\n    sys.exit(9)\n"
-        "print(json.dumps({'findings': [{'check': 'count', 'severity': 'note', 'confidence': 'high', 'why': str(len(names))}]}))\n"
+        "found = {'check': 'count', 'severity': 'note', 'confidence': 'high', 'why': str(len(names))}\n"
+        "print(json.dumps({'findings': [found]}))\n"
     )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     policy = tmp_path / "policy.toml"

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::Request;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::timeout;
 use url::Url;
@@ -92,7 +92,7 @@ impl Body for Posted {
 }
 
 impl Fetcher {
-    /// Sends parts one after another as one body; the whole answer of a 200, of at most `bytes_max` bytes. Its patience is
+    /// Sends parts one after another as one body; the whole answer of a success, of at most `bytes_max` bytes. Its patience is
     /// for a connection and for each next piece of the answer: how long the service thinks is the caller's to bound.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Fetcher {
             .body(Posted::new(parts))
             .map_err(broken)?;
         let answer = sender.send_request(request).await.map_err(broken)?;
-        if answer.status() != StatusCode::OK {
+        if !answer.status().is_success() {
             return Err(FetchError::Status(answer.status().as_u16()));
         }
         let (mut body, mut bytes) = (answer.into_body(), Vec::new());

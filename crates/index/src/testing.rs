@@ -47,7 +47,7 @@ pub(crate) async fn installation(engine: &Engine, settings: Settings) -> Arc<Ins
         settings,
         secret: TokenSecret::new([7; 32]),
         sandbox: Some(Arc::new(sandbox)),
-        keys: KeyFolder::new(engine.folder.path().join("keys")),
+        keys: KeyFolder::new(engine.folder.path().join("keys"), None),
         node: "node-1".into(),
         http: None,
     };

@@ -36,14 +36,16 @@ pub struct Inner {
 
 /// Reads all Python of the distribution into [`Distribution::program`] and [`Distribution::inner`].
 pub(crate) fn complete(distribution: &mut Distribution, for_rules: bool) {
-    let limits =
-        Limits { layer_bytes_kept_max: LAYER_BYTES_KEPT_MAX, keep_python_layers: for_rules, ..Limits::default() };
+    let limits = limits(for_rules);
     let mut kept = Kept { on: for_rules, ..Kept::default() };
     let mut modules: Vec<(String, Module)> = Vec::new();
     let mut inner = Vec::new();
-    for member in &distribution.members {
-        let Some(source) = source(member) else { continue };
-        let mut module = python::read(&source, &limits);
+    for member in &mut distribution.members {
+        let mut module = match (member.module.take(), source(member)) {
+            (Some(module), _) => *module,
+            (None, Some(source)) => python::read(&source, &limits),
+            (None, None) => continue,
+        };
         for (layer, bytes) in module.take_layer_bytes() {
             kept.add(&member.path, &layer, &bytes);
             if layer.kind != LayerKind::Python && inner.len() < LAYERS_MAX {
@@ -94,9 +96,19 @@ impl Kept {
     }
 }
 
+/// Bounds of reading one module of a distribution.
+pub(crate) fn limits(for_rules: bool) -> Limits {
+    Limits { layer_bytes_kept_max: LAYER_BYTES_KEPT_MAX, keep_python_layers: for_rules, ..Limits::default() }
+}
+
+/// Whether Python at this path is run as it stands.
+pub(crate) fn is_source(path: &str) -> bool {
+    !path.ends_with(".pyx") && !path.ends_with(".pyi")
+}
+
 /// What of a member is Python: sources, and the import lines of path files, at the lines at which they stand.
 fn source(member: &Member) -> Option<Vec<u8>> {
-    if member.kind == Kind::Python && !member.path.ends_with(".pyx") && !member.path.ends_with(".pyi") {
+    if member.kind == Kind::Python && is_source(&member.path) {
         return Some(member.text.clone());
     }
     if member.kind != Kind::Pth {

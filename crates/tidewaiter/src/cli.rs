@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+mod tuf;
+
+pub(crate) use tuf::{Holders, KeyKind, OtherHolders, TufCommand, Unlock};
+
 /// A Python package index that inspects what it takes in.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -589,17 +593,6 @@ pub(crate) enum JobsCommand {
     },
 }
 
-/// People who hold keys.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Holders {
-    /// A file with a holder's public key, as `tuf key` prints it; may be repeated.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) holder: Vec<PathBuf>,
-    /// How many of them must sign.
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub(crate) threshold: u64,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
     /// Print what shows that a project's entries speak of an account: for that account's owner alone.
@@ -620,77 +613,4 @@ pub(crate) enum LogCommand {
         #[command(flatten)]
         place: Place,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TufCommand {
-    /// Choose who holds the keys: dev, both in the data folder, is made by the first start; the others give the offline
-    /// roles to people, and print the event that they sign.
-    Init {
-        #[arg(long, default_value = "dev", value_parser = ["dev", "team", "pep458"])]
-        profile: String,
-        #[command(flatten)]
-        holders: Holders,
-        #[command(flatten)]
-        index: In,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Signers, thresholds, days left. Exit 1 when something expires soon.
-    Status {
-        /// One index; all of them when absent.
-        #[arg(long = "in", value_name = "NAME")]
-        index: Option<String>,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Replace the online key, or the holders of the root. Prints an event where people must sign.
-    Rotate {
-        #[arg(value_parser = ["online", "root"])]
-        what: String,
-        #[command(flatten)]
-        holders: Holders,
-        #[command(flatten)]
-        index: In,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Divide the targets among another number of bins.
-    Rebin {
-        /// A power of two.
-        #[arg(value_name = "N")]
-        count: u64,
-        #[command(flatten)]
-        index: In,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Sign the offline roles for another year.
-    Renew {
-        #[command(flatten)]
-        index: In,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Sign an event. Needs no installation: any machine will do, in any order.
-    Sign {
-        event: PathBuf,
-        /// The key's file.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-    },
-    /// Bring the signed copies of an event back; it takes effect when nobody's signature is missing.
-    Submit {
-        #[arg(required = true, value_name = "EVENT")]
-        events: Vec<PathBuf>,
-        /// The profile that it makes.
-        #[arg(long, value_parser = ["dev", "team", "pep458"])]
-        profile: Option<String>,
-        #[command(flatten)]
-        index: In,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Make a holder's key in a new file, and print its public half.
-    Key { file: PathBuf },
 }

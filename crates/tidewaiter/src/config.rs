@@ -106,6 +106,12 @@ pub(crate) const ROWS: &[Row] = &[
         "How long superseded pages and roles stay in the site, for clients and mirrors at work with an older snapshot. Roots stay for ever.",
     ),
     row(
+        "tuf.passphrase_file",
+        Kind::Text,
+        "",
+        "A file with the passphrase that seals the private keys in `keys/`; best on another medium than they, such as a credential of the service manager. Keys that are made here are sealed with it; without it they lie in clear.",
+    ),
+    row(
         "purge.command",
         Kind::Text,
         "",

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use index::blobs::Blobs;
 use index::clock::{Clock, Entropy};
-use index::keys::KeyFolder;
+use index::keys::{KeyFolder, Passphrase};
 use index::store::Store;
 use index::token::TokenSecret;
 use index::{Installation, Parts};
@@ -152,6 +152,7 @@ pub(crate) async fn open(settings: &Settings, sandbox: Option<Arc<Sandbox>>) -> 
     let store = store.context("cannot open the ledger")?;
     let secret = kept(&data.join("secret"), &entropy)?;
     let node = kept(&data.join("node"), &entropy)?;
+    let passphrase = settings.passphrase_file.as_deref().map(Passphrase::read_file).transpose()?;
     let parts = Parts {
         store,
         blobs: Blobs::open(data.join("blobs"))?,
@@ -160,7 +161,7 @@ pub(crate) async fn open(settings: &Settings, sandbox: Option<Arc<Sandbox>>) -> 
         settings: settings.index.clone(),
         secret: TokenSecret::new(secret),
         sandbox,
-        keys: KeyFolder::new(data.join("keys")),
+        keys: KeyFolder::new(data.join("keys"), passphrase),
         node: packaging::hash::hex(&node[..8]),
         http: if settings.index.external.is_empty() { None } else { Some(outside::http()?) },
     };

@@ -161,9 +161,9 @@ async fn call(whom: &Whom, fetcher: &Fetcher, message: &str) -> Result<()> {
     match whom {
         Whom::Nobody => Ok(()),
         Whom::Place(url) => {
-            let parts = vec![Part::Bytes(message.as_bytes().to_vec())];
-            let answered = fetcher.post(url, "application/json", parts, ANSWER_BYTES_MAX).await;
-            answered.map(|_| ()).map_err(|why| anyhow!("{url} {why}"))
+            let parts = vec![Part::Bytes(message.into())];
+            fetcher.post(url, "application/json", parts, ANSWER_BYTES_MAX).await.with_context(|| url.to_string())?;
+            Ok(())
         }
         Whom::Program(program) => {
             let mut child = Command::new(program)

@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) log_json: Option<bool>,
     pub(crate) log_level: String,
+    /// What opens the private keys of the data folder.
+    pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) sandbox: SandboxLimits,
     /// The folder of the operator's rules.
     pub(crate) yara: Option<PathBuf>,
@@ -71,6 +73,7 @@ impl Settings {
             tls,
             log_json: log_json(values)?,
             log_level: values.text("log.level").to_owned(),
+            passphrase_file: values.optional("tuf.passphrase_file").map(PathBuf::from),
             sandbox: SandboxLimits {
                 memory_bytes_max: values.bytes("sandbox.memory"),
                 cpu_seconds_max: (values.time_ms("sandbox.cpu_time") / 1_000).max(1),

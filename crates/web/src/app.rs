@@ -60,8 +60,19 @@ struct Inner {
     signing: tokio::sync::Mutex<Option<(Instant, SigningState)>>,
 }
 
-/// Index, role and when it expires, in seconds since the Unix epoch; and what needs a person.
-pub(crate) type SigningState = (Vec<(String, String, i64)>, Vec<String>);
+/// Every signed role; and what needs a person.
+pub(crate) type SigningState = (Vec<RoleState>, Vec<String>);
+
+/// One signed role of one index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoleState {
+    pub(crate) index: String,
+    pub(crate) role: String,
+    /// When it expires, in seconds since the Unix epoch.
+    pub(crate) expires: i64,
+    /// How urgent it is, from 0 to 5.
+    pub(crate) alarm: u8,
+}
 
 /// How old the answer may be that machines are given about signing: it is asked for often and changes by the hour.
 const SIGNING_AGE_MAX: Duration = Duration::from_secs(10);
@@ -151,9 +162,13 @@ impl App {
         else {
             return SigningState::default();
         };
+        let now_us = installation.clock.now_us();
         let roles = all.into_iter().flat_map(|status| {
             let index = status.index.to_string();
-            status.roles.into_iter().map(move |role| (index.clone(), role.role, role.expires.seconds()))
+            status.roles.into_iter().map(move |role| {
+                let alarm = role.alarm(now_us);
+                RoleState { index: index.clone(), role: role.role, expires: role.expires.seconds(), alarm }
+            })
         });
         let state = (roles.collect(), warnings);
         *known = Some((Instant::now(), state.clone()));

@@ -1,5 +1,5 @@
-//! What an outside check answers: `{"findings": [...]}`, each as `tidewaiter inspect --format json` prints it. Everything
-//! else in the object is passed over, a verdict too: nobody outside concludes anything.
+//! What an outside check answers: `{"findings": [...]}`, each as `tidewaiter inspect --format json` prints it.
+//! Everything else in the object is passed over, a verdict too: nobody outside concludes anything.
 
 use inspect::findings::bounded;
 use inspect::{Confidence, FINDINGS_MAX, Finding, Location, Severity};
@@ -40,8 +40,8 @@ struct Place {
     layer: Vec<String>,
 }
 
-/// Reads an answer. Of more findings than a pass may have, the weightiest are kept: whoever provokes many must not thereby
-/// silence the check.
+/// Reads an answer. Of more findings than a pass may have, the weightiest are kept: whoever provokes many must not
+/// thereby silence the check.
 ///
 /// # Errors
 /// Why it is none, in words.

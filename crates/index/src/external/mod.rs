@@ -1,6 +1,6 @@
 //! Checks outside this program: a service that is asked by HTTP, or a command. Each is told about a file in JSON and
-//! answers findings in the JSON of `tidewaiter inspect`. It is trusted with findings and with nothing else: its answer is
-//! read within limits, its ids stand below its name, its severity is capped, and when it does not answer that is a
+//! answers findings in the JSON of `tidewaiter inspect`. It is trusted with findings and with nothing else: its answer
+//! is read within limits, its ids stand below its name, its severity is capped, and when it does not answer that is a
 //! finding too.
 
 mod answer;
@@ -79,9 +79,13 @@ pub struct Question {
     pub answer_bytes_max: usize,
 }
 
-/// Asks a service: HTTP is not known here. It follows no redirect and gives the body of a 200, or says why there is none.
+/// Asks a service: HTTP is not known here. It follows no redirect and gives the body of a 200, or says why there is
+/// none.
 #[derive(Clone)]
-pub struct Http(pub Arc<dyn Fn(Question) -> BoxFuture<'static, Result<Vec<u8>, String>> + Send + Sync>);
+pub struct Http(pub Arc<Asking>);
+
+/// See [`Http`].
+pub type Asking = dyn Fn(Question) -> BoxFuture<'static, Result<Vec<u8>, String>> + Send + Sync;
 
 impl std::fmt::Debug for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -159,8 +163,8 @@ async fn answered(
     answer::read(outside, &answer)
 }
 
-/// Silence is told and weighs little: a service that is down must not stop every upload. Who wants it otherwise writes a
-/// rule of the policy for its tag. Whatever else was found holds as before.
+/// Silence is told and weighs little: a service that is down must not stop every upload. Who wants it otherwise writes
+/// a rule of the policy for its tag. Whatever else was found holds as before.
 fn unanswered(outside: &Outside, why: &str) -> Finding {
     inspect::findings::bounded(Finding {
         check: outside.id(),

@@ -145,7 +145,8 @@ mod tests {
         assert_eq!(parse(&text), Ok(vec![want]));
         assert_eq!(parse(""), Ok(vec![]));
         let all = check(
-            "command = [\"/bin/x\", \"y\"]\nversion = 3\non = [\"status-changed\"]\ntimeout_seconds = 120\nparallel = 32\nseverity_max = \"low\"\nbytes = true",
+            "command = [\"/bin/x\", \"y\"]\nversion = 3\non = [\"status-changed\"]\ntimeout_seconds = 120\n\
+             parallel = 32\nseverity_max = \"low\"\nbytes = true",
         );
         let all = parse(&all).expect("good").remove(0);
         assert_eq!((all.how, all.on), (How::Command(vec!["/bin/x".into(), "y".into()]), vec![Event::StatusChanged]));

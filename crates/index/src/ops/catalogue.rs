@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::inspect::{Event, Occasion, checks, yara};
+use ::inspect::{Event, Finding, Occasion, checks, yara};
 
 use crate::{Installation, external};
 
@@ -45,6 +45,17 @@ pub(super) fn is_left_out(installation: &Installation, check: &str, occasion: &O
     }
     let named = |list: Vec<String>| list.iter().any(|text| text.rsplit_once('@').is_some_and(|(id, _)| id == check));
     named(checks::versions(None)) && !named(checks::versions(Some(occasion)))
+}
+
+/// Whether a check may have been kept from saying something: its service gave no answer, or rules did not come to their
+/// end. Then what it found before stands.
+pub(super) fn is_silenced(found: &[Finding], check: &str) -> bool {
+    let silences = |finding: &Finding| {
+        finding.check == yara::LIMITS && check.starts_with(yara::PREFIX)
+            || finding.tags.iter().any(|tag| tag == external::UNANSWERED)
+                && lineage(check).any(|id| id == finding.check)
+    };
+    !found.iter().any(|finding| finding.check == check) && found.iter().any(silences)
 }
 
 /// Whether some check asks for this event. A command that works on the ledger without a sandbox does not know the rules

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::tests::{Stage, name};
 use super::{checks, projects as verbs, verdicts};
 use crate::model::{Actor, CheckState, FileState, IndexName, Verdict};
-use crate::store::{files, jobs};
+use crate::store::jobs;
 use crate::testing::engines;
 use crate::{Error, Settings, external};
 
@@ -156,7 +156,9 @@ fn command(folder: &std::path::Path, answer: &str, more: &str) -> String {
     format!("[[check]]\nname = \"lab\"\ncommand = [\"/bin/sh\", \"-c\", '''{script}''']\n{more}\n")
 }
 
-const FOUND: &str = r#"echo '{"file": "x", "verdict": "clear", "findings": [{"check": "odd-name", "version": 3, "severity": "critical", "confidence": "high", "location": {"member": "pkg/a.py", "line": 2}, "excerpt": "x", "why": "It is odd."}]}'"#;
+const FOUND: &str = r#"echo '{"file": "x", "verdict": "clear", "findings": [
+    {"check": "odd-name", "version": 3, "severity": "critical", "confidence": "high",
+     "location": {"member": "pkg/a.py", "line": 2}, "excerpt": "x", "why": "It is odd."}]}'"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_told_of_a_file_and_answers_findings() {
@@ -189,20 +191,14 @@ async fn a_command_is_told_of_a_file_and_answers_findings() {
         set(&stage, "external/lab", CheckState::Active).await.expect("known");
         let counts = put(&stage, "bar", "1.0", "x = 1").await;
         assert_eq!((counts.state, counts.verdict), (FileState::Held, Verdict::Hold), "capped, it cannot say malicious");
-        // It cannot clear anything, whatever it says: what is held stays held when it is asked again and says nothing.
-        let id =
-            files::by_name(&mut stage.installation.store.read().await.expect("tx"), stage.index.id, &counts.filename)
-                .await
-                .expect("sql")
-                .expect("there");
-        assert_eq!(id.state(), FileState::Held);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_is_a_finding_that_holds_only_where_the_policy_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
-    let holds = "name = \"t\"\nversion = 1\n[[rule]]\nid = \"silent\"\ntags = [\"inspection/unanswered\"]\nverdict = \"hold\"\nwhy = \"w\"";
+    let rule = "[[rule]]\nid = \"silent\"\ntags = [\"inspection/unanswered\"]\nverdict = \"hold\"\nwhy = \"w\"";
+    let holds = format!("name = \"t\"\nversion = 1\n{rule}");
     for (answer, why) in [
         ("exit 1", "exit status: 1"),
         ("yes", "longer than"),
@@ -216,11 +212,28 @@ async fn silence_is_a_finding_that_holds_only_where_the_policy_says_so() {
         let silent = put(&stage, "foo", "1.0", "x = 1").await;
         assert_eq!((silent.state, found(&silent)), (FileState::Visible, vec![("external/lab", false)]), "{answer}");
         assert!(silent.findings[0].finding.why.contains(why), "{}", silent.findings[0].finding.why);
-        let strict = crate::policy::verdict::Policy::parse(holds).expect("a policy");
+        let strict = crate::policy::verdict::Policy::parse(&holds).expect("a policy");
         let replayed = verdicts::replay(&stage.installation, &IndexName::main(), &strict).await.expect("replayed");
         assert_eq!(replayed.held, 2, "with such a rule");
         // What is held for another reason stays held.
         let evil = put(&stage, "evil", "1.0", "x = 1").await;
         assert_eq!(evil.state, FileState::Held, "{:?}", found(&evil));
+    }
+}
+
+/// Goal: a service that found something and then falls silent has not taken it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_takes_back_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let once = format!("[ ! -e {0}/once ] || exit 1; touch {0}/once; {FOUND}", folder.path().display());
+    for stage in stages(&[], &command(folder.path(), &once, "")).await.into_iter().take(1) {
+        set(&stage, "external/lab", CheckState::Active).await.expect("known");
+        let first = put(&stage, "foo", "1.0", "x = 1").await;
+        assert_eq!((first.state, first.verdict), (FileState::Held, Verdict::Hold));
+        verdicts::reinspect(&stage.installation, &IndexName::main(), &OPERATOR).await.expect("begun");
+        while verdicts::reinspect_some(&stage.installation).await.expect("looked") > 0 {}
+        let again = shown(&stage, &first.filename).await;
+        assert_eq!((again.state, again.verdict, again.cause.as_str()), (FileState::Held, Verdict::Hold, "again"));
+        assert_eq!(found(&again), [("external/lab", false), ("external/lab/odd-name", false)]);
     }
 }

@@ -1,6 +1,7 @@
 //! The verbs. Each loads, asks the rules, changes the ledger in one transaction, and causes what follows.
 
 pub mod accounts;
+pub mod audit;
 pub mod browse;
 mod catalogue;
 pub mod ceremony;
@@ -18,6 +19,7 @@ pub mod notices;
 pub mod projects;
 mod publish;
 pub mod rebuild;
+pub mod recover;
 pub mod scrub;
 mod signing;
 mod site;

@@ -350,7 +350,7 @@ impl Publisher {
         let appended = book.append(&self.installation, drafts).await?;
         let targets = changes.iter_mut().flat_map(|change| std::mem::take(&mut change.targets)).collect();
         let extra = book.extra(appended.as_ref());
-        let signed = signing.sign(&mut tx, targets, &due.unwrap_or_default(), now, extra).await?;
+        let signed = signing.sign(&mut tx, targets, due, now, extra).await?;
         failpoint::reach("publish.signed");
         // Under the lock the snapshot's own transaction commits, so nothing can have moved.
         let mut tx = if under_lock {

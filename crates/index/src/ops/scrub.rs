@@ -35,7 +35,7 @@ pub async fn scrub(
     let name = index.name();
     let mut wrong = Vec::new();
     let (mut after, mut done) = (0, 0);
-    let mut patience = Patience { pauses_left: PAUSES_MAX, settled: None };
+    let mut patience = Patience::new();
     loop {
         let batch = {
             let mut tx = installation.store.read().await?;
@@ -60,13 +60,17 @@ pub async fn scrub(
 
 /// What a running publisher is just writing looks wrong for a moment, so whatever looks wrong is looked at again
 /// until the site is written up to the ledger's serial, and once more after that. Bounded over the whole run.
-struct Patience {
+pub(super) struct Patience {
     pauses_left: u32,
     settled: Option<i64>,
 }
 
 impl Patience {
-    async fn again(&mut self, installation: &Installation, index_id: i64) -> Result<bool> {
+    pub(super) fn new() -> Self {
+        Self { pauses_left: PAUSES_MAX, settled: None }
+    }
+
+    pub(super) async fn again(&mut self, installation: &Installation, index_id: i64) -> Result<bool> {
         let row = indexes::by_id(&mut installation.store.read().await?, index_id).await?;
         let settled = (row.written_serial >= row.serial).then_some(row.serial);
         if self.pauses_left == 0 || settled.is_some() && settled == self.settled {

@@ -588,10 +588,14 @@ async fn again(
         Some(row) => verdicts::findings(tx, row).await?,
         None => Vec::new(),
     };
-    // What was not looked for this time is as it was found.
-    let kept = known.iter().filter(|(_, finding)| catalogue::is_left_out(installation, &finding.check, &occasion));
+    // What was not looked for this time, or could not be, is as it was found.
     let mut findings = inspection.findings;
-    findings.extend(kept.map(|(_, finding)| finding.clone()));
+    let stands = |check: &str| {
+        catalogue::is_left_out(installation, check, &occasion) || catalogue::is_silenced(&findings, check)
+    };
+    let kept: Vec<Finding> =
+        known.iter().filter(|(_, finding)| stands(&finding.check)).map(|(_, finding)| finding.clone()).collect();
+    findings.extend(kept);
     let (active, shadow) = states.split(findings);
     let conclusion = conclude(&installation.settings.policy, &active);
     let verdict = conclusion.verdict;

@@ -22,6 +22,8 @@ statements! {
              THEN $2 ELSE 0 END WHERE id = $1";
     SET_STATUS = "UPDATE projects SET status = $2, status_reason = $3 WHERE id = $1";
     PUBLISHED = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published ORDER BY name";
+    PUBLISHED_AFTER = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
+                       AND name > $2 ORDER BY name LIMIT $3";
     SEARCH = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
               AND name >= $2 AND name LIKE $3 ESCAPE '!' ORDER BY name LIMIT $4";
     COUNTS = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published), \
@@ -156,6 +158,11 @@ pub fn set_status(tx: &mut Tx, id: i64, status: ProjectStatus, reason: Option<&s
 /// Every published project, by name.
 pub async fn published(tx: &mut Tx, index_id: i64) -> Result<Vec<ListedRow>> {
     tx.all(PUBLISHED, args![index_id]).await
+}
+
+/// Published projects after a name, by name, for walks over everything.
+pub async fn published_after(tx: &mut Tx, index_id: i64, after: &str, most: i64) -> Result<Vec<ListedRow>> {
+    tx.all(PUBLISHED_AFTER, args![index_id, after, most]).await
 }
 
 /// Published projects whose normal name contains `part`, at or after `from`.

@@ -11,7 +11,7 @@ use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
 use crate::kind::Kind;
 
-check!(ArchiveFraming, "archive-framing", 1, run);
+check!(ArchiveFraming, "archive-framing", 2, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for odd in &distribution.walk.odd {
@@ -28,9 +28,11 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         out.add(Evidence::new(Severity::Note, Confidence::High, why));
     }
     for member in distribution.members.iter().filter(|member| !member.whole && !member.is_aside()) {
-        if matches!(member.kind, Kind::Python | Kind::Pth) {
-            let why = "This source is larger than inspection reads as code; its rest was only searched as text.";
-            let evidence = Evidence::new(Severity::Medium, Confidence::Medium, why).at(&member.path);
+        if member.kind == Kind::Pth || member.kind == Kind::Python && crate::code::is_source(&member.path) {
+            let why = "This source is more than inspection reads as code; its rest was only searched as text.";
+            // Tables and generated clients are long; what could act is worth a look.
+            let severity = if member.unread_speaks { Severity::Medium } else { Severity::Low };
+            let evidence = Evidence::new(severity, Confidence::Medium, why).at(&member.path);
             out.add(evidence.tag("evasion/oversized-source"));
         }
     }

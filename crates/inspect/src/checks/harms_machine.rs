@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{EffectKind, Seen};
 
-check!(HarmsMachine, "harms-machine", 1, run);
+check!(HarmsMachine, "harms-machine", 2, run);
 
 /// Commands that remove a home or a disk.
 const COMMANDS: &[&str] = &[
@@ -23,12 +23,13 @@ const COMMANDS: &[&str] = &[
     "vssadmin delete",
 ];
 
-fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     for seen in distribution.program.effects() {
         let Some((why, tag)) = judge(&seen) else { continue };
         let weight = match code::of(distribution, &seen) {
             Standing::Aside => (Low, Likely),
             Standing::Installed | Standing::Imported => (High, Likely),
+            Standing::Called if tag == "impact/miner" && context.is_new("sign:miner") == Some(true) => (High, Likely),
             Standing::Called if tag == "impact/miner" => (Medium, Likely),
             Standing::Called => (Low, Likely),
         };

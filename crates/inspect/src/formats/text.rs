@@ -202,6 +202,45 @@ pub const RULES: &[Rule] = &[
     rule("all-secrets", Group::BuildSecrets, &["tojson(secrets"], r"\$\{\{\s*toJSON\(\s*secrets\s*\)"),
 ];
 
+/// Words without which a source neither reaches out, nor starts or hides anything, whatever it is called.
+const SPEAKING: &[&str] = &[
+    "exec",
+    "eval",
+    "compile",
+    "import_module",
+    "__import__",
+    "getattr",
+    "globals",
+    "marshal",
+    "pickle",
+    "b64",
+    "decompress",
+    "fromhex",
+    "unhexlify",
+    "socket",
+    "urlopen",
+    "urllib.request",
+    "requests.",
+    "http.client",
+    "httpx",
+    "aiohttp",
+    "subprocess",
+    "os.system",
+    "popen",
+    "spawn",
+    "startfile",
+    "ctypes",
+    "winreg",
+    "os.environ",
+    "powershell",
+];
+
+/// Whether bytes of a source hold any word by which it could do something beyond computing.
+pub fn speaks(bytes: &[u8]) -> bool {
+    static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(SPEAKING).ok());
+    !bytes.is_empty() && WORDS.as_ref().is_none_or(|words| words.is_match(bytes))
+}
+
 struct Search {
     needles: AhoCorasick,
     /// For each needle, its rule.

@@ -176,6 +176,7 @@ impl<'a> Walker<'a, '_> {
 
     /// A long literal is taken apart as far as it goes, even where the decoder could not be followed.
     pub(super) fn long_literal(&mut self, data: &[u8], range: TextRange) {
+        self.hidden_url(data, range);
         if data.len() < LONG_LITERAL {
             return;
         }
@@ -202,6 +203,33 @@ impl<'a> Walker<'a, '_> {
         if !matches!(kind, LayerKind::Bytes | LayerKind::Text | LayerKind::Media) {
             let value = Value::new(Known::Bytes(current.into()), super::facts::Taint::default(), Some(path.into()));
             self.run_layer(&value, "literal", range);
+        }
+    }
+
+    /// A short literal that is an address under base64 or in hexadecimal, forwards or backwards.
+    fn hidden_url(&mut self, data: &[u8], range: TextRange) {
+        const HTTP: [&[u8]; 3] = [b"aHR0c", b"68747470", b"http"];
+        if !(16..1_000).contains(&data.len()) {
+            return;
+        }
+        let backwards: Vec<u8> = data.iter().rev().copied().collect();
+        let (text, of) = match HTTP.iter().position(|head| data.starts_with(head)) {
+            Some(at) => (data, at),
+            None => match HTTP.iter().position(|head| backwards.starts_with(head)) {
+                Some(at) => (&backwards[..], at),
+                None => return,
+            },
+        };
+        let plain = match of {
+            0 => peel::base64(text, false),
+            1 => peel::hex(text),
+            _ if text.len() == data.len() && text == data => None,
+            _ => Some(text.to_vec()),
+        };
+        let Some(address) = plain.and_then(|plain| String::from_utf8(plain).ok()) else { return };
+        if address.contains("://") && !address.contains(char::is_control) {
+            self.signs_of(&address, range);
+            self.sign("hidden-url", &address, range);
         }
     }
 

@@ -49,8 +49,8 @@ mod walk;
 use std::rc::Rc;
 
 pub use facts::{
-    Argument, Call, Effect, EffectKind, Function, FunctionId, Import, Labels, Layer, LayerId, LayerKind, Module,
-    Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
+    Argument, Call, Effect, EffectKind, Function, FunctionId, Handed, Import, Labels, Layer, LayerId, LayerKind,
+    Module, Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
 };
 pub use link::{Chain, ChainKind, Flow, Program, Reach, Root, Seen, link};
 
@@ -228,6 +228,16 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
     walker.module(&parsed.syntax().body);
     drop(walker);
     lexical::release(parsed, &scan);
+}
+
+/// The signs of a text, as [`Sign::sign`] names them.
+pub fn signs_in(text: &str) -> Vec<&'static str> {
+    signs::of(text)
+}
+
+/// Hosts of the addresses in a text, lower case.
+pub fn hosts(text: &str) -> Vec<String> {
+    signs::hosts(text)
 }
 
 /// At most `max` bytes of a text, cut between characters.

@@ -49,6 +49,12 @@ impl Program {
         self.modules.iter().map(|linked| (&*linked.path, &linked.module))
     }
 
+    /// The module at a path.
+    pub fn module(&self, path: &str) -> Option<&Module> {
+        let found = self.modules.iter().find(|linked| linked.path == path && linked.late.is_empty());
+        found.map(|linked| &linked.module)
+    }
+
     /// Takes out the bytes of layers that only came out when modules were put together, each with its member's path.
     pub fn take_late_layers(&mut self) -> Vec<(String, Layer, Rc<[u8]>)> {
         let of = |linked: &mut Linked| {

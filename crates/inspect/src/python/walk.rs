@@ -15,7 +15,7 @@ use ruff_text_size::{Ranged, TextRange};
 use super::Limits;
 use super::api;
 use super::facts::{
-    Call, EffectKind, Export, Function, FunctionId, Import, Labels, LayerId, Module, Place, Taint, Target,
+    Call, EffectKind, Export, Function, FunctionId, Handed, Import, Labels, LayerId, Module, Place, Taint, Target,
 };
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
@@ -234,7 +234,9 @@ impl<'a> Walker<'a, '_> {
             Stmt::Nonlocal(node) => self.declare(&node.names),
             Stmt::Expr(node) => {
                 // A string alone is a comment.
-                if !node.value.is_string_literal_expr() {
+                if node.value.is_string_literal_expr() {
+                    self.prose(node.range());
+                } else {
                     self.last = self.eval(&node.value);
                 }
             }
@@ -341,7 +343,7 @@ impl<'a> Walker<'a, '_> {
             outer.pending.extend(pending);
         }
         if command {
-            self.hand_over_class(id, node.range());
+            self.hand_over_class(id, Handed::Surely, node.range());
         }
     }
 
@@ -628,6 +630,18 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
+    /// Remembers the lines of a text that nothing runs.
+    pub(super) fn prose(&mut self, range: TextRange) {
+        /// Texts remembered of one module.
+        const PROSE_MAX: usize = 4_000;
+        let line = |at: ruff_text_size::TextSize| self.lines.partition_point(|start| *start <= u32::from(at)) as u32;
+        let lines = (line(range.start()), line(range.end()));
+        let prose = &mut self.shared.module.prose;
+        if self.layer == 0 && lines.1 > lines.0 && prose.len() < PROSE_MAX && prose.last() != Some(&lines) {
+            prose.push(lines);
+        }
+    }
+
     pub(super) fn imported(&mut self, module: Rc<str>, star: bool) {
         let imports = &mut self.shared.module.imports;
         let import = Import { module, function: self.function, star };
@@ -646,11 +660,11 @@ impl<'a> Walker<'a, '_> {
         target: Target,
         args: Vec<(Option<Rc<str>>, Taint)>,
         shift: u8,
-        handed: bool,
+        handed: Option<Handed>,
         range: TextRange,
     ) -> Option<u32> {
         self.sites += 1;
-        let kind = shift | u8::from(handed) << 1;
+        let kind = shift | u8::from(handed.is_some()) << 1;
         let key = (self.layer, u32::from(range.start()), kind);
         let calls = &mut self.shared.module.calls;
         if let Some(at) = self.shared.call_at.get(&key)
@@ -673,21 +687,21 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// A class is given away: whoever has it runs its methods.
-    pub(super) fn hand_over_class(&mut self, class: u32, range: TextRange) {
+    pub(super) fn hand_over_class(&mut self, class: u32, how: Handed, range: TextRange) {
         const RUN: [&str; 6] = ["__init__", "run", "initialize_options", "finalize_options", "__call__", "__new__"];
         let methods: Vec<FunctionId> =
             RUN.iter().filter_map(|name| self.shared.classes[class as usize].methods.get(*name).copied()).collect();
         for (n, method) in methods.into_iter().enumerate() {
             let at = TextRange::empty(range.start() + ruff_text_size::TextSize::from(n as u32));
-            self.hand_over(method, at);
+            self.hand_over(method, how, at);
         }
     }
 
-    pub(super) fn hand_over(&mut self, function: FunctionId, range: TextRange) {
+    pub(super) fn hand_over(&mut self, function: FunctionId, how: Handed, range: TextRange) {
         if let Some(function) = self.shared.module.functions.get_mut(function as usize) {
             function.handed_over = true;
         }
-        self.call_site(Target::Local(function), Vec::new(), 0, true, range);
+        self.call_site(Target::Local(function), Vec::new(), 0, Some(how), range);
     }
 }
 

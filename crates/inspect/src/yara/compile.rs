@@ -211,8 +211,8 @@ impl Reader<'_> {
         })
     }
 
-    /// One of our words. Rules that come from elsewhere grade themselves by words and numbers of their own; that is said,
-    /// not refused.
+    /// One of our words. Rules that come from elsewhere grade themselves by words and numbers of their own; that is
+    /// said, not refused.
     fn word<T: serde::de::DeserializeOwned>(&mut self, text: Option<&String>, key: &str, default: T) -> T {
         let Some(text) = text else { return default };
         let word = serde_json::Value::String(text.trim().to_ascii_lowercase());

@@ -4,8 +4,8 @@
 //! ```text
 //! folder ─► Sources (server: text within limits)
 //!        ─► Request::Compile   a child compiles them, within its limits, and tells what is wrong or a Catalogue
-//!        ─► Request::Adopt     the zygote compiles the same once more, and every later child has them by its fork
-//! pass   ─► the answer of the checks, then a second walk over the members, and the layers that were peeled off ─► Scan
+//!        ─► Request::Adopt     the zygote compiles the same once more; every later child has them by its fork
+//! pass   ─► the answer of the checks, then a second walk over members and peeled layers ─► Scan
 //! ```
 //!
 //! The scan comes after the checks' answer was given, so that a rule that is slow or breaks takes nothing from it.
@@ -96,8 +96,8 @@ pub(crate) struct Engine {
     index: BTreeMap<(String, String), usize>,
 }
 
-/// What stands in for a scan that did not come to its end. It is as grave as an inspection that failed, and counts only
-/// while some rule counts (`index::ops::look`): rules that are tried out hold up nothing.
+/// What stands in for a scan that did not come to its end. It is as grave as an inspection that failed, and counts
+/// only while some rule counts (`index::ops::look`): rules that are tried out hold up nothing.
 pub fn unfinished(why: impl Into<String>) -> Finding {
     Finding {
         check: LIMITS.into(),

@@ -171,7 +171,7 @@ async fn before_the_log(stage: &Stage) {
     let in_force = InForce::read(&mut tx, stage.index.id, &main).await.expect("read").expect("founded");
     let mut signing = Signing::new(in_force).expect("resumed");
     assert!(signing.has_keys(of, true).expect("keys"));
-    let signed = signing.sign(&mut tx, vec![], &[], of.clock.now_us(), BTreeMap::new()).await.expect("signed");
+    let signed = signing.sign(&mut tx, vec![], None, of.clock.now_us(), BTreeMap::new()).await.expect("signed");
     let serial = indexes::list(of).await.expect("list")[0].serial + 1;
     drop(tx);
     let mut tx = of.store.write().await.expect("a transaction");

@@ -59,7 +59,7 @@ impl Publisher {
         let now = self.installation.clock.now_us();
         let signed = match &self.signing {
             None => None,
-            Some(signing) => Some(signing.sign(&mut tx, vec![], &[], now, row.extra()).await?),
+            Some(signing) => Some(signing.sign(&mut tx, vec![], None, now, row.extra()).await?),
         };
         let serial = indexes::by_id(&mut tx, index_id).await?.serial + 1;
         drop(tx);
