@@ -85,17 +85,9 @@ impl Settings {
                 file_bytes_max: values.bytes("upload.file_size"),
                 project_bytes_max: values.bytes("upload.project_size"),
                 release_open_seconds: values.time_ms("upload.release_open") / 1_000,
-                gate: match values.text("inspection.gate") {
-                    "before" => Gate::Before,
-                    "after" => Gate::After,
-                    other => bail!("'inspection.gate' = '{other}' is none of before, after"),
-                },
+                gate: gate(values)?,
                 inspection_budget_ms: values.time_ms("inspection.budget"),
-                backlog: match values.text("inspection.backlog") {
-                    "hold" => Backlog::Hold,
-                    "publish" => Backlog::Publish,
-                    other => bail!("'inspection.backlog' = '{other}' is none of hold, publish"),
-                },
+                backlog: backlog(values)?,
                 inspections_waiting_max: values.number("inspection.queue").max(1),
                 reinspect_every_seconds: values.time_ms("inspection.reinspect_every") / 1_000,
                 policy: Arc::new(match values.optional("inspection.policy") {
@@ -124,6 +116,22 @@ impl Settings {
             purge: Purge::from_values(values)?,
         })
     }
+}
+
+fn gate(values: &Values) -> Result<Gate> {
+    Ok(match values.text("inspection.gate") {
+        "before" => Gate::Before,
+        "after" => Gate::After,
+        other => bail!("'inspection.gate' = '{other}' is none of before, after"),
+    })
+}
+
+fn backlog(values: &Values) -> Result<Backlog> {
+    Ok(match values.text("inspection.backlog") {
+        "hold" => Backlog::Hold,
+        "publish" => Backlog::Publish,
+        other => bail!("'inspection.backlog' = '{other}' is none of hold, publish"),
+    })
 }
 
 fn log_json(values: &Values) -> Result<Option<bool>> {

@@ -181,6 +181,13 @@ pub fn head(index: &IndexName) -> Key {
     Key(format!("{index}/site/head.json"))
 }
 
+/// What a cache is told of an object of the site: what it changes with, and its index. `None` for any other object.
+pub fn surrogate_keys(key: &Key) -> Option<String> {
+    let (index, path) = key.as_str().split_once("/site/")?;
+    let index: IndexName = index.parse().ok()?;
+    Some(format!("{index} {}", surrogate_key(&index, path)))
+}
+
 /// What a cache is told to drop when a path below the site changes: one name for what changes together, and the index's
 /// own for all of it. A file has one of its own, so that a new release does not make caches forget the old ones.
 pub fn surrogate_key(index: &IndexName, path: &str) -> String {
