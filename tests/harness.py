@@ -27,6 +27,16 @@ def binary():
     return path
 
 
+def authority(*arguments):
+    """The test authority that signs attestations (crates/attest/examples/authority.rs)."""
+    path = Path(binary()).parent / "examples" / "authority"
+    if not path.is_file():
+        raise RuntimeError(f"{path} is missing: cargo build -p attest --features testing --example authority")
+    done = run([path, *arguments])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def clean_env(**more):
     """An environment in which no setting of this machine changes what a client does."""
     prefixes = ("PIP_", "UV_", "TWINE_", "TIDEWAITER_", "PG", "HTTP_", "HTTPS_", "ALL_", "NO_", "PYTEST_")

@@ -51,6 +51,8 @@ const CAP: &str =
     "no signed file is that large: whoever answers at this --index sends endless data, use another --index";
 const LESS: &str = "ask the project or the index's operator whether this is meant; if it is, run once with \
     --on-regression warn";
+const PUBLISHER: &str = "ask the project whether it publishes from elsewhere now; if it does, remove its lines from \
+    publishers.lock in the --state folder";
 const ROOT: &str = "give the root.json that the operator of the index hands out: --root root.json";
 const STATE: &str = "see whether the --state folder is writable and has room";
 const NONE: &str = "check the spelling; the index proves by signature that it has nothing of this name";
@@ -74,6 +76,11 @@ impl Refusal {
     /// A page that is signed and offers much less than it did.
     pub fn regression(what: &str, cause: String) -> Self {
         Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: LESS }
+    }
+
+    /// A file that did not come from whom it should.
+    pub fn publisher(what: &str, cause: String) -> Self {
+        Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: PUBLISHER }
     }
 
     /// From a session.

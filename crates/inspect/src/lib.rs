@@ -52,9 +52,22 @@ pub enum Request {
         previous: Option<Profile>,
         /// The same release's other form (the sdist of a wheel, a wheel of an sdist), to say where they differ.
         sibling: Option<Profile>,
+        /// Who published it, and those before it; absent where nobody knows.
+        publishing: Option<Publishing>,
     },
     /// Try what must be denied, and say what was.
     Probe,
+}
+
+/// What the index knows of attestations (PEP 740): facts that no archive holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Publishing {
+    /// Who attested this file, in words.
+    pub own: Option<String>,
+    /// How many releases in an unbroken row up to this file had nothing but attested files.
+    pub streak: u32,
+    /// Who attested the latest file before this one that was attested.
+    pub last: Option<String>,
 }
 
 /// What the child answers.
@@ -72,8 +85,9 @@ pub enum Response {
 fn work(file: &File, request: &Request) -> Response {
     match request {
         Request::Rules { subject, limits } => Response::Rules(archive::examine(file, subject, limits)),
-        Request::Checks { subject, limits, previous, sibling } => {
-            Response::Checks(inspect(file, subject, limits, previous.as_ref(), sibling.as_ref()))
+        Request::Checks { subject, limits, previous, sibling, publishing } => {
+            let (previous, sibling) = (previous.as_ref(), sibling.as_ref());
+            Response::Checks(inspect(file, subject, limits, previous, sibling, publishing.as_ref()))
         }
         Request::Probe => Response::Probe(sandbox::probe()),
     }
@@ -101,10 +115,11 @@ fn inspect(
     strict: &Limits,
     previous: Option<&Profile>,
     sibling: Option<&Profile>,
+    publishing: Option<&Publishing>,
 ) -> Inspection {
     let distribution = distribution::read(file, subject, strict, &limits::InspectionLimits::default());
     let profile = profile::of(&distribution);
-    let context = checks::Context { previous, sibling, own: Some(&profile) };
+    let context = checks::Context { previous, sibling, own: Some(&profile), publishing };
     let findings = checks::run(&distribution, &context);
     Inspection { findings, profile, degraded: distribution.degraded }
 }

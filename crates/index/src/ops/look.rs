@@ -1,22 +1,25 @@
 //! One look at one stored file: its bytes, what its neighbours could do, a pass in the sandbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ::inspect::{Failure, Finding, Inspection, Profile, Request, Response, Subject};
+use ::inspect::{Failure, Finding, Inspection, Profile, Publishing, Request, Response, Subject};
 use packaging::Version;
 
 use crate::blobs::layout;
 use crate::model::{CheckState, FileKind, FileState, IndexName};
 use crate::store::files::FileRow;
 use crate::store::verdicts::ProfileRow;
-use crate::store::{Tx, verdicts};
+use crate::store::{Tx, attestations, verdicts};
 use crate::{Error, Installation, Result};
 
 /// Most bytes of one neighbour's profile in a request, as JSON; the request has to hold two of them and the rest.
 const PROFILE_BYTES_MAX: usize = 90 << 10;
 /// How many releases are asked for a predecessor's profile; more without one are no neighbours.
 const NEIGHBOURS_MAX: usize = 20;
+
+/// How many earlier files are asked who attested them: more than a release has, mostly.
+const PUBLISHED_MAX: i64 = 300;
 
 /// What came of a look.
 #[derive(Debug)]
@@ -61,15 +64,16 @@ impl States {
 /// # Errors
 /// When its bytes cannot be opened, or the ledger cannot be read.
 pub(super) async fn look(installation: &Arc<Installation>, index: &IndexName, file: &FileRow) -> Result<Look> {
-    let (previous, sibling) = {
+    let ((previous, sibling), publishing) = {
         let mut tx = installation.store.read().await?;
-        neighbours(&mut tx, file).await?
+        (neighbours(&mut tx, file).await?, publishing(&mut tx, file).await?)
     };
     let request = Request::Checks {
         subject: Subject::Distribution(file.filename.clone()),
         limits: installation.settings.archive.clone(),
         previous,
         sibling,
+        publishing: Some(publishing),
     };
     let vault = installation.blobs.path(&layout::vault_file(index, &file.sha256(), &file.filename));
     let site = installation.blobs.path(&layout::site_file(index, &file.sha256(), &file.filename));
@@ -119,6 +123,20 @@ fn planted(filename: &str) -> Result<Option<Finding>, Failure> {
         let _ = filename;
         Ok(None)
     }
+}
+
+/// Who attested this file and the visible ones that came before it.
+async fn publishing(tx: &mut Tx, file: &FileRow) -> Result<Publishing> {
+    let own = attestations::publisher(tx, file.id).await?.map(|publisher| publisher.to_string());
+    let before = attestations::before(tx, file.project_id, file.id, PUBLISHED_MAX).await?;
+    let last = before.iter().find_map(|(_, publisher)| publisher.as_ref()).map(ToString::to_string);
+    let mut streak = 0;
+    let mut seen = BTreeSet::new();
+    let broken = before.iter().find(|(_, publisher)| publisher.is_none()).map(|(release, _)| *release);
+    for (release, _) in before.iter().take_while(|(release, _)| Some(*release) != broken) {
+        streak += u32::from(seen.insert(*release));
+    }
+    Ok(Publishing { own, streak, last })
 }
 
 /// The predecessor's profile, and that of the release's other form.

@@ -34,7 +34,7 @@ use crate::store::files::FileRow;
 use crate::store::jobs::JobKind;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
-use crate::store::{Tx, files, indexes, jobs, projects};
+use crate::store::{Tx, attestations, files, indexes, jobs, projects};
 use crate::{Error, Installation, News, Publication, Result};
 
 mod roles;
@@ -284,7 +284,7 @@ impl Publisher {
         let mut standing = Vec::new();
         for one in moves {
             let file = files::by_id(&mut tx, one.file).await?;
-            objects.extend(metadata_object(&mut tx, &self.index, &file, file.published).await?);
+            objects.extend(beside(&mut tx, &self.index, &file, file.published).await?);
             standing.push(Move { into_site: file.published, ..one });
         }
         let mut roles = Roles::default();
@@ -326,7 +326,8 @@ impl Publisher {
         let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
         let mut changes = Vec::with_capacity(last_job.len());
         for project_id in last_job.keys() {
-            changes.push(change_of(&mut tx, &self.index, *project_id, serial).await?);
+            let public_url = self.installation.settings.public_url.as_deref();
+            changes.push(change_of(&mut tx, &self.index, *project_id, serial, public_url).await?);
         }
         failpoint::reach("publish.rendered");
         let targets = changes.iter_mut().flat_map(|change| std::mem::take(&mut change.targets)).collect();
@@ -538,6 +539,8 @@ struct FileChange {
     yanked: Option<String>,
     entry: String,
     legacy_entry: String,
+    /// The address of this server that the entry names.
+    root: Option<String>,
 }
 
 impl ProjectChange {
@@ -545,9 +548,9 @@ impl ProjectChange {
     fn publish(&self, tx: &mut Tx, serial: i64) {
         publishing::publish_project(tx, &self.project, serial);
         for file in &self.files {
-            let FileChange { id, visible, yanked, entry, legacy_entry } = file;
-            let (entry, legacy) = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
-            publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entry, legacy);
+            let FileChange { id, visible, yanked, entry, legacy_entry, root } = file;
+            let entries = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
+            publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entries, root.as_deref());
         }
         for version in &self.rendered.releases {
             publishing::publish_release(tx, self.project.id, version, serial);
@@ -567,7 +570,13 @@ impl ProjectChange {
 }
 
 /// Published state with the wanted changes on top, rendered under the next serial.
-async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64) -> Result<ProjectChange> {
+async fn change_of(
+    tx: &mut Tx,
+    index: &IndexName,
+    project_id: i64,
+    serial: i64,
+    public_url: Option<&str>,
+) -> Result<ProjectChange> {
     let row = projects::by_id(tx, project_id).await?;
     let status = row.status();
     let roles = roles_json(tx, project_id).await?;
@@ -576,25 +585,26 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     let mut releases: BTreeSet<String> = BTreeSet::new();
     let (mut changed_files, mut moves, mut objects) = (Vec::new(), Vec::new(), Vec::new());
     let mut targets = Vec::new();
-    for file in files::changed(tx, project_id, status != ProjectStatus::Quarantined).await? {
+    for file in files::changed(tx, project_id, status != ProjectStatus::Quarantined, public_url).await? {
         let id = file.id;
         let now_visible = is_visible(file.state(), status);
         releases.insert(file.version.clone());
         if now_visible != file.published {
-            objects.extend(metadata_object(tx, index, &file, now_visible).await?);
+            objects.extend(beside(tx, index, &file, now_visible).await?);
             let (sha256, filename) = (file.sha256(), file.filename.clone());
             let content = now_visible.then_some((&sha256, file.size_bytes));
-            targets.push(TargetChange::file(&row.name(), &filename, content));
+            targets.push(TargetChange::file(&row.name(), &filename, content, file.provenance_sha256()));
             moves.push(Move { file: id, sha256, filename, into_site: now_visible });
         }
-        let (entry, legacy_entry) = render::entries(index, &file);
+        let (entry, legacy_entry) = render::entries(index, &file, public_url);
         if now_visible {
             visible.insert(id, shown(&file, &entry, &legacy_entry, serial));
         } else {
             visible.remove(&id);
         }
         let yanked = file.yanked.clone().filter(|_| now_visible);
-        changed_files.push(FileChange { id, visible: now_visible, yanked, entry, legacy_entry });
+        let root = file.provenance_sha256().and(public_url).filter(|_| now_visible).map(str::to_owned);
+        changed_files.push(FileChange { id, visible: now_visible, yanked, entry, legacy_entry, root });
     }
     let mut shown: Vec<PublishedRow> = visible.into_values().collect();
     render::sort_files(&mut shown);
@@ -672,7 +682,17 @@ fn shown(file: &FileRow, entry: &str, legacy_entry: &str, serial: i64) -> Publis
     }
 }
 
-/// The metadata beside a file that changes zones, to be written or taken away; none for an sdist.
+/// What stands beside a file that changes zones, to be written or taken away: metadata, provenance.
+async fn beside(tx: &mut Tx, index: &IndexName, file: &FileRow, visible: bool) -> Result<Vec<Object>> {
+    let mut objects = Vec::from_iter(metadata_object(tx, index, file, visible).await?);
+    if let Some(key) = layout::provenance(index, &file.filename).filter(|_| file.provenance_sha256().is_some()) {
+        let body = if visible { attestations::body(tx, file.id).await? } else { None };
+        objects.push((key, body.map(|body| render::unpack_metadata(&body))));
+    }
+    Ok(objects)
+}
+
+/// The metadata beside a file; none for an sdist.
 async fn metadata_object(tx: &mut Tx, index: &IndexName, file: &FileRow, visible: bool) -> Result<Option<Object>> {
     if file.kind() != FileKind::Wheel {
         return Ok(None);

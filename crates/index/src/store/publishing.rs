@@ -21,7 +21,8 @@ statements! {
     ENTRIES = "SELECT entry, uploaded_us FROM files WHERE release_id = $1 AND published ORDER BY filename";
     NEWEST = "SELECT r.version, f.uploaded_us, m.body AS metadata FROM files f JOIN releases r ON r.id = f.release_id \
               JOIN file_metadata m ON m.file_id = f.id WHERE f.project_id = $1 AND f.published ORDER BY f.id DESC LIMIT 1";
-    PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5 WHERE id = $1";
+    PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5, \
+                    published_root = $6 WHERE id = $1";
     PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
                        published_roles = $7, serial = $8 WHERE id = $1 AND changes = $2";
     PUBLISH_RELEASE = "UPDATE releases SET serial = $3 WHERE project_id = $1 AND version = $2";
@@ -135,16 +136,16 @@ pub async fn published(tx: &mut Tx, project_id: i64) -> Result<Vec<PublishedRow>
     tx.all(UNCHANGED, args![project_id]).await
 }
 
-/// Publishes a file's state.
+/// Publishes a file's state. `root`: the address of this server that its entry names.
 pub fn publish_file(
     tx: &mut Tx,
     id: i64,
     published: bool,
     yanked: Option<&str>,
-    entry: Option<&str>,
-    legacy_entry: Option<&str>,
+    (entry, legacy_entry): (Option<&str>, Option<&str>),
+    root: Option<&str>,
 ) {
-    tx.later(PUBLISH_FILE, args![id, published, yanked, entry, legacy_entry]);
+    tx.later(PUBLISH_FILE, args![id, published, yanked, entry, legacy_entry, root]);
 }
 
 /// What is published of a project.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::db::{Backend, Tx, args};
-use super::{accounts, audit, files, indexes, jobs, notices, projects, publishing, signing, uploads, verdicts, walks};
+use super::{
+    accounts, attestations, audit, files, indexes, jobs, notices, projects, publishing, signing, uploads, verdicts,
+    walks,
+};
 use crate::model::{FileKind, FileState, IndexName, ProjectRole};
 use crate::testing::{Engine, NOW_US, engines};
 
@@ -11,6 +14,7 @@ use crate::testing::{Engine, NOW_US, engines};
 fn statements() -> Vec<&'static str> {
     [
         accounts::ALL,
+        attestations::ALL,
         audit::ALL,
         files::ALL,
         indexes::ALL,
@@ -137,6 +141,7 @@ fn new_file(seeded: &Seeded, filename: &str, byte: u8) -> files::NewFile {
         metadata_body: vec![0, 1, 255],
         uploaded_us: NOW_US,
         uploaded_by: None,
+        provenance: None,
     }
 }
 

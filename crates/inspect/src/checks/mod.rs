@@ -31,6 +31,7 @@ macro_rules! check {
 }
 
 mod archive_framing;
+mod attestation_lost;
 mod code;
 mod dependency_tricks;
 mod droppers;
@@ -64,7 +65,7 @@ mod whats_new;
 
 use crate::distribution::Distribution;
 use crate::findings::Findings;
-use crate::{Finding, Profile};
+use crate::{Finding, Profile, Publishing};
 
 /// What a check knows besides the distribution.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,6 +76,8 @@ pub struct Context<'c> {
     pub sibling: Option<&'c Profile>,
     /// This distribution's own profile.
     pub own: Option<&'c Profile>,
+    /// Who published it and those before it.
+    pub publishing: Option<&'c Publishing>,
 }
 
 impl Context<'_> {
@@ -129,6 +132,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &harms_machine::HarmsMachine,
     &registry_worms::RegistryWorms,
     &whats_new::WhatsNew,
+    &attestation_lost::AttestationLost,
 ];
 
 /// `id@version` of every check, as stored with a verdict: which evidence was looked for.

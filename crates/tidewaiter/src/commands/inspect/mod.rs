@@ -123,7 +123,8 @@ fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, previous: Option<&P
         Some(name) if !folder && name.parse::<packaging::DistFilename>().is_ok() => Subject::Distribution(name.into()),
         _ => Subject::AnyArchive,
     };
-    let request = Request::Checks { subject, limits: Limits::default(), previous: previous.cloned(), sibling: None };
+    let limits = Limits::default();
+    let request = Request::Checks { subject, limits, previous: previous.cloned(), sibling: None, publishing: None };
     let inspection = match sandbox.run(&file, request) {
         Ok(Response::Checks(inspection)) => inspection,
         Ok(Response::Rules(_) | Response::Probe(_)) => bail!("the sandbox answered another question"),
