@@ -280,7 +280,7 @@ def test_every_index_has_a_repository_of_its_own(make_server, client):
     assert ours.info(file_path("demo", NEW.filename)) is None
 
 
-@pytest.mark.parametrize("failpoint", ["found.signed", "found.committed"])
+@pytest.mark.parametrize("failpoint", ["log.signed", "log.founded", "found.signed", "found.committed"])
 def test_killed_while_founding(make_server, client, failpoint):
     server = make_server(tuf_bins=64)
     server.spawn(failpoint=failpoint)

@@ -49,6 +49,7 @@ pub(crate) async fn installation(engine: &Engine, settings: Settings) -> Arc<Ins
         sandbox: Some(Arc::new(sandbox)),
         keys: KeyFolder::new(engine.folder.path().join("keys")),
         node: "node-1".into(),
+        http: None,
     };
     let installation = Installation::new(parts).await.expect("an installation");
     installation.probe_confinement().await;

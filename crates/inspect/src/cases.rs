@@ -14,8 +14,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 
-use crate::checks::{CHECKS, Check};
-use crate::{Confidence, Finding, Inspection, Limits, Profile, Publishing, Severity, Subject};
+use crate::checks::{CHECKS, Check, Context};
+use crate::{Confidence, Finding, Inspection, Limits, Occasion, Profile, Publishing, Severity, Subject};
 
 #[derive(Debug, Default)]
 struct Case {
@@ -159,7 +159,9 @@ impl Case {
 
     fn inspect(&self, previous: Option<&Profile>) -> Inspection {
         let (bytes, subject) = self.archive();
-        crate::inspect(&file(&bytes), &subject, &Limits::default(), previous, None, self.publishing.as_ref())
+        let occasion = Occasion { publishing: self.publishing.clone(), ..Occasion::default() };
+        let context = Context { previous, occasion: Some(&occasion), ..Context::default() };
+        crate::inspect(&file(&bytes), &subject, &Limits::default(), context, false).0
     }
 }
 

@@ -134,6 +134,8 @@ pub struct Distribution {
     pub program: Program,
     /// Layers of its Python that are not Python.
     pub inner: Vec<Inner>,
+    /// Layers of its Python, whatever they are, for the rules of operators; none where there are no rules.
+    pub(crate) layers: Vec<crate::yara::Layer>,
     /// What was left out or cut short, in words.
     pub degraded: Vec<String>,
 }
@@ -179,8 +181,14 @@ pub fn is_site_startup(place: &str) -> bool {
         || matches!(place, "sitecustomize/__init__.py" | "usercustomize/__init__.py")
 }
 
-/// Reads everything.
-pub fn read(file: &File, subject: &Subject, strict: &Limits, limits: &InspectionLimits) -> Distribution {
+/// Reads everything; `for_rules`: layers are kept for rules over bytes.
+pub fn read(
+    file: &File,
+    subject: &Subject,
+    strict: &Limits,
+    limits: &InspectionLimits,
+    for_rules: bool,
+) -> Distribution {
     let report = archive::examine(file, subject, strict);
     let mut reader = Reader { limits, members: vec![], kept: 0, unpacked: 0, visited: 0, nested_unread: 0, cut: 0 };
     let walk_limits = WalkLimits {
@@ -207,10 +215,11 @@ pub fn read(file: &File, subject: &Subject, strict: &Limits, limits: &Inspection
         tops: BTreeSet::new(),
         program: link(vec![], &[], &Default::default()),
         inner: vec![],
+        layers: vec![],
         degraded,
     };
     settings::complete(&mut distribution);
-    crate::code::complete(&mut distribution);
+    crate::code::complete(&mut distribution, for_rules);
     distribution
 }
 

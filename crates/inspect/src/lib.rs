@@ -14,10 +14,12 @@ pub mod formats;
 pub mod kind;
 mod known;
 pub mod limits;
+pub mod occasion;
 mod profile;
 pub mod python;
 pub mod sandbox;
 pub mod settings;
+pub mod yara;
 
 #[cfg(test)]
 mod cases;
@@ -26,10 +28,14 @@ use std::fs::File;
 
 use serde::{Deserialize, Serialize};
 
+use checks::Context;
+use limits::InspectionLimits;
+
 pub use archive::{Limits, Report, Subject};
 pub use finding::{
     Confidence, EXCERPT_CHARS_MAX, FINDINGS_MAX, Finding, Inspection, Location, Profile, Severity, WHY_CHARS_MAX,
 };
+pub use occasion::{Cause, Event, Occasion, Publishing};
 pub use sandbox::{Confinement, Failure, Sandbox, SandboxLimits};
 
 /// What the child is asked to do with the archive it is given.
@@ -52,22 +58,15 @@ pub enum Request {
         previous: Option<Profile>,
         /// The same release's other form (the sdist of a wheel, a wheel of an sdist), to say where they differ.
         sibling: Option<Profile>,
-        /// Who published it, and those before it; absent where nobody knows.
-        publishing: Option<Publishing>,
+        /// Why it is looked at, and what only the index knows of it.
+        occasion: Occasion,
     },
+    /// Compile the rules of operators ([`yara::Sources`] as JSON) that the file holds, and tell what they are.
+    Compile,
+    /// The same, for the zygote itself: every later child has them.
+    Adopt,
     /// Try what must be denied, and say what was.
     Probe,
-}
-
-/// What the index knows of attestations (PEP 740): facts that no archive holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Publishing {
-    /// Who attested this file, in words.
-    pub own: Option<String>,
-    /// How many releases in an unbroken row up to this file had nothing but attested files.
-    pub streak: u32,
-    /// Who attested the latest file before this one that was attested.
-    pub last: Option<String>,
 }
 
 /// What the child answers.
@@ -77,20 +76,49 @@ pub enum Response {
     Rules(Report),
     /// To [`Request::Checks`].
     Checks(Inspection),
+    /// To [`Request::Checks`] besides, after the other, where rules were adopted.
+    Scan(yara::Scan),
+    /// To [`Request::Compile`] and [`Request::Adopt`]: what they are, or what is wrong with them.
+    Compiled(Result<yara::Catalogue, Vec<String>>),
     /// To [`Request::Probe`].
     Probe(Confinement),
 }
 
-/// The child's whole work. Runs confined; the file is the only thing it can reach.
-fn work(file: &File, request: &Request) -> Response {
+/// The child's whole work. Runs confined; the file is the only thing it can reach. Each answer is given away as soon as
+/// it is there: what comes later cannot take it back.
+fn work<E>(
+    file: &File,
+    request: &Request,
+    engine: Option<&yara::Engine>,
+    mut answer: impl FnMut(&Response) -> Result<(), E>,
+) -> Result<(), E> {
     match request {
-        Request::Rules { subject, limits } => Response::Rules(archive::examine(file, subject, limits)),
-        Request::Checks { subject, limits, previous, sibling, publishing } => {
-            let (previous, sibling) = (previous.as_ref(), sibling.as_ref());
-            Response::Checks(inspect(file, subject, limits, previous, sibling, publishing.as_ref()))
+        Request::Rules { subject, limits } => answer(&Response::Rules(archive::examine(file, subject, limits))),
+        Request::Checks { subject, limits, previous, sibling, occasion } => {
+            let context =
+                Context { previous: previous.as_ref(), sibling: sibling.as_ref(), own: None, occasion: Some(occasion) };
+            let (inspection, layers) = inspect(file, subject, limits, context, engine.is_some());
+            answer(&Response::Checks(inspection))?;
+            let Some(engine) = engine else { return Ok(()) };
+            answer(&Response::Scan(yara::scan(engine, file, &layers, occasion, &InspectionLimits::default())))
         }
-        Request::Probe => Response::Probe(sandbox::probe()),
+        Request::Compile | Request::Adopt => {
+            answer(&Response::Compiled(compiled(file).map(|(_, catalogue)| catalogue)))
+        }
+        Request::Probe => answer(&Response::Probe(sandbox::probe())),
     }
+}
+
+/// Compiles the rules that a file holds.
+fn compiled(file: &File) -> Result<(yara::Engine, yara::Catalogue), Vec<String>> {
+    use std::os::unix::fs::FileExt;
+    let wrong = |error: &dyn std::fmt::Display| vec![format!("the rules cannot be read: {error}")];
+    let length = file.metadata().map_err(|error| wrong(&error))?.len();
+    // JSON needs at most six bytes for one.
+    let most = 6 * yara::ALL_BYTES_MAX as u64 + (1 << 20);
+    let mut bytes = vec![0; length.min(most) as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(|error| wrong(&error))?;
+    yara::compile(&serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?)
 }
 
 /// A pass that gave no answer is evidence as well: whoever asked for it holds the file and says why.
@@ -108,18 +136,17 @@ pub fn of_failure(failure: &Failure) -> Finding {
     }
 }
 
-/// Facts first, each once; then every check over the facts.
+/// Facts first, each once; then every check over the facts. The layers are for rules over bytes, where there are any.
 fn inspect(
     file: &File,
     subject: &Subject,
     strict: &Limits,
-    previous: Option<&Profile>,
-    sibling: Option<&Profile>,
-    publishing: Option<&Publishing>,
-) -> Inspection {
-    let distribution = distribution::read(file, subject, strict, &limits::InspectionLimits::default());
+    context: Context<'_>,
+    for_rules: bool,
+) -> (Inspection, Vec<yara::Layer>) {
+    let mut distribution = distribution::read(file, subject, strict, &InspectionLimits::default(), for_rules);
     let profile = profile::of(&distribution);
-    let context = checks::Context { previous, sibling, own: Some(&profile), publishing };
-    let findings = checks::run(&distribution, &context);
-    Inspection { findings, profile, degraded: distribution.degraded }
+    let findings = checks::run(&distribution, &Context { own: Some(&profile), ..context });
+    let layers = std::mem::take(&mut distribution.layers);
+    (Inspection { findings, profile, degraded: distribution.degraded }, layers)
 }

@@ -131,6 +131,14 @@ pub(crate) enum Command {
     Proxy(ProxyOptions),
     /// Say whether the index signs for these files, under their names.
     Verify(VerifyOptions),
+    /// Tell of every event in the log of an index, verified. Exit 1 with --once when there were some, 2 when the log is
+    /// not to be believed.
+    Monitor(MonitorOptions),
+    /// The log of an index: whom its entries speak of.
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
     /// The command line of the public TUF client conformance suite.
     #[command(hide = true)]
     TufClient(TufClient),
@@ -156,6 +164,9 @@ pub(crate) struct Inspect {
     pub(crate) name: Vec<String>,
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: InspectFormat,
+    /// A folder of YARA rules besides; here each of them counts.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) yara: Option<PathBuf>,
     /// Print the page of a check instead.
     #[arg(long, value_name = "CHECK")]
     pub(crate) explain: Option<String>,
@@ -261,6 +272,24 @@ pub(crate) struct ProxyOptions {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4443")]
     pub(crate) listen: SocketAddr,
+}
+
+/// What to watch.
+#[derive(Debug, Args)]
+pub(crate) struct MonitorOptions {
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+    /// Only this project; may be repeated. Without it, all of them.
+    #[arg(long, value_name = "P")]
+    pub(crate) project: Vec<String>,
+    /// Tell what came since the last time, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How often to ask.
+    #[arg(long, value_name = "TIME", default_value = "1m")]
+    pub(crate) every: String,
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 /// Files to verify.
@@ -601,6 +630,28 @@ pub(crate) struct Holders {
     /// How many of them must sign.
     #[arg(long, value_name = "N", default_value = "2")]
     pub(crate) threshold: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Print what shows that a project's entries speak of an account: for that account's owner alone.
+    Show {
+        project: String,
+        user: String,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make it unknowable, for good, whom a project's entries so far speak of. Later acts get another id.
+    Erase {
+        project: String,
+        user: String,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
 #[derive(Debug, Subcommand)]

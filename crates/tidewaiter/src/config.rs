@@ -151,6 +151,18 @@ pub(crate) const ROWS: &[Row] = &[
         "",
         "A file that says how findings become a verdict (docs/operating.md), instead of the built-in one.",
     ),
+    row(
+        "inspection.yara",
+        Kind::Text,
+        "",
+        "A folder of YARA rules (`.yar`, `.yara`), each a check `yara/<file>/<rule>` that is tried out (`shadow`) until it is promoted (docs/checks.md). Read at the start.",
+    ),
+    row(
+        "inspection.external",
+        Kind::Text,
+        "",
+        "A file that names checks outside: HTTP services and commands that are told about each file and answer findings (docs/checks.md). Read at the start.",
+    ),
     row("archive.members", Kind::Number, "50000", "Most members of an archive."),
     row("archive.unpacked", Kind::Bytes, "2 GB", "Most bytes of all members together, unpacked."),
     row(

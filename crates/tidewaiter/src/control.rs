@@ -39,6 +39,7 @@ pub(crate) enum Request {
     Doctor,
     Inspection(Ask),
     Tuf(TufAsk),
+    LogName { index: String, project: String, user: String, erase: bool },
 }
 
 /// What an operator asks about the signed repository.
@@ -67,7 +68,18 @@ pub(crate) enum Ask {
 impl Request {
     /// Whether it opens archives, so that a process of its own needs a sandbox for it.
     pub(crate) fn needs_sandbox(&self) -> bool {
-        matches!(self, Self::Doctor | Self::Inspection(Ask::Evaluate { .. }))
+        // Which rules there are is known to the sandbox alone.
+        let of_checks = |ask: &Ask| {
+            matches!(
+                ask,
+                Ask::Evaluate { .. } | Ask::Checks | Ask::SetCheck { .. } | Ask::Reinspect { .. } | Ask::Replay { .. }
+            )
+        };
+        match self {
+            Self::Doctor => true,
+            Self::Inspection(ask) => of_checks(ask),
+            _ => false,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+mod outside;
 mod place;
 mod serve;
 mod settings;

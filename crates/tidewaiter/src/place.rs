@@ -26,7 +26,9 @@ use index::store::Store;
 use index::token::TokenSecret;
 use index::{Installation, Parts};
 use inspect::Sandbox;
+use inspect::yara::{Catalogue, Sources};
 
+use crate::outside;
 use crate::settings::Settings;
 
 /// How long a command waits for another that uses the ledger for a moment.
@@ -116,6 +118,21 @@ pub(crate) fn control_path(data: &Path) -> Result<(PathBuf, File)> {
     Ok((PathBuf::from(format!("/proc/self/fd/{}/control.sock", folder.as_raw_fd())), folder))
 }
 
+/// Reads the rules of a folder and gives them to every inspection.
+///
+/// # Errors
+/// What is wrong with them, with file and line.
+pub(crate) fn adopt<'s>(sandbox: &'s Sandbox, folder: &Path) -> Result<(Sources, &'s Catalogue)> {
+    let sources = Sources::read(folder).map_err(anyhow::Error::msg)?;
+    let adopted = sandbox.adopt(&sources);
+    let catalogue =
+        adopted.map_err(|problems| anyhow::anyhow!("rules that cannot be used:\n  {}", problems.join("\n  ")))?;
+    for note in &catalogue.notes {
+        tracing::warn!(note, "rules of the operator");
+    }
+    Ok((sources, catalogue))
+}
+
 /// Opens the installation in a folder whose lock we hold.
 pub(crate) async fn open(settings: &Settings, sandbox: Option<Arc<Sandbox>>) -> Result<Arc<Installation>> {
     let data = &settings.data;
@@ -145,6 +162,7 @@ pub(crate) async fn open(settings: &Settings, sandbox: Option<Arc<Sandbox>>) -> 
         sandbox,
         keys: KeyFolder::new(data.join("keys")),
         node: packaging::hash::hex(&node[..8]),
+        http: if settings.index.external.is_empty() { None } else { Some(outside::http()?) },
     };
     Ok(Installation::new(parts).await?)
 }

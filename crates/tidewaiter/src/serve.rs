@@ -41,6 +41,11 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     if let Err(failure) = &sandbox {
         tracing::error!(%failure, "no sandbox: uploads are refused");
     }
+    // Without a sandbox nothing is inspected; with one, rules that were asked for and cannot be used are no detail.
+    if let (Ok(sandbox), Some(folder)) = (&sandbox, &settings.yara) {
+        let (_, rules) = place::adopt(sandbox, folder).context("'inspection.yara'")?;
+        tracing::info!(rules = rules.rules.len(), files = rules.files, digest = rules.digest, "rules of the operator");
+    }
     let installation = place::open(&settings, sandbox.ok()).await?;
     installation.probe_confinement().await;
     workers::recover(&installation).await.context("recovery failed; nothing was served")?;
@@ -116,7 +121,7 @@ fn say_confinement(installation: &Installation) {
     }
 }
 
-async fn wait_for_signal() -> Result<()> {
+pub(crate) async fn wait_for_signal() -> Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use inspect::{Limits, SandboxLimits};
 use web::WebSettings;
 
+use index::external::{self, OUTSIDE_BYTES_MAX, Outside};
 use index::policy::verdict::{POLICY_BYTES_MAX, Policy};
 use index::{BITS_MAX, Backlog, Bins, CLASSIC_BITS_MAX, Gate, Shape};
 
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) log_json: Option<bool>,
     pub(crate) log_level: String,
     pub(crate) sandbox: SandboxLimits,
+    /// The folder of the operator's rules.
+    pub(crate) yara: Option<PathBuf>,
     pub(crate) index: index::Settings,
     pub(crate) web: WebSettings,
 }
@@ -73,6 +76,7 @@ impl Settings {
                 cpu_seconds_max: (values.time_ms("sandbox.cpu_time") / 1_000).max(1),
                 wall_ms_max: values.time_ms("sandbox.wall_time"),
             },
+            yara: values.optional("inspection.yara").map(PathBuf::from),
             index: index::Settings {
                 upload_wait_ms: values.time_ms("upload.wait"),
                 file_bytes_max: values.bytes("upload.file_size"),
@@ -95,6 +99,10 @@ impl Settings {
                     None => Policy::built_in(),
                     Some(path) => read_policy(path.as_ref()).context("'inspection.policy'")?,
                 }),
+                external: match values.optional("inspection.external") {
+                    None => Arc::new([]),
+                    Some(path) => read_external(path.as_ref()).context("'inspection.external'")?.into(),
+                },
                 archive,
                 passes_max: values.number("sandbox.parallel").max(1) as usize,
                 allow_weak_sandbox: values.flag("sandbox.allow_weak"),
@@ -155,9 +163,18 @@ fn bins(values: &Values) -> Result<Bins> {
 
 /// The text of a policy, within its limit.
 pub(crate) fn policy_text(path: &Path) -> Result<String> {
+    text_of(path, POLICY_BYTES_MAX)
+}
+
+fn read_external(path: &Path) -> Result<Vec<Outside>> {
+    external::parse(&text_of(path, OUTSIDE_BYTES_MAX)?).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+}
+
+/// At most one byte more than may be: whoever reads it says so.
+fn text_of(path: &Path, bytes_max: usize) -> Result<String> {
     let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut text = String::new();
-    let most = POLICY_BYTES_MAX as u64 + 1;
+    let most = bytes_max as u64 + 1;
     file.take(most).read_to_string(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text)
 }

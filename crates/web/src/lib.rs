@@ -18,6 +18,7 @@ mod pages;
 mod routes;
 mod server;
 mod simple;
+mod tlog;
 mod tuf;
 mod upload;
 

@@ -14,6 +14,8 @@
 //! <index>/site/tuf/timestamp.json                    names all of them, written after them
 //! <index>/site/tuf/targets/simple/<hh>/<project>/<sha256>.index.json[.gz]
 //! <index>/site/tuf/paths/<project>.json              the target paths of a project, for clients' convenience
+//! <index>/site/tlog/tile/...[.gz]                   the transparency log (C2SP tlog-tiles), written before its checkpoint
+//! <index>/site/tlog/checkpoint                       its signed head
 //! <index>/site/head.json                             written last
 //! ```
 
@@ -176,6 +178,21 @@ pub fn target_paths(index: &IndexName, project: &NormalizedName) -> Key {
 /// An object of the site by its path below it.
 pub fn site_object(index: &IndexName, path: &str) -> Key {
     Key(format!("{index}/site/{path}"))
+}
+
+/// The signed head of an index's log.
+pub fn log_checkpoint(index: &IndexName) -> Key {
+    Key(format!("{index}/site/tlog/checkpoint"))
+}
+
+/// A tile or bundle of an index's log.
+pub fn log_tile(index: &IndexName, id: tlog::TileId) -> Key {
+    Key(format!("{index}/site/tlog/{id}"))
+}
+
+/// A tile or bundle by its path below the log, `tile/0/000.p/17`: `None` for what is no name of one.
+pub fn log_path(index: &IndexName, path: &str) -> Option<Key> {
+    tlog::TileId::parse(path).ok().map(|id| log_tile(index, id))
 }
 
 /// The head.

@@ -2,13 +2,17 @@
 
 pub mod accounts;
 pub mod browse;
+mod catalogue;
 pub mod ceremony;
 pub mod checks;
+#[cfg(test)]
+mod foreign_tests;
 pub mod indexes;
 mod inspect;
 #[cfg(test)]
 mod inspection_tests;
 pub mod jobs;
+pub mod log;
 mod look;
 pub mod notices;
 pub mod projects;

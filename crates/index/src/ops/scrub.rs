@@ -7,6 +7,7 @@ use std::time::Duration;
 use packaging::Sha256;
 use sha2::Digest;
 
+use super::log;
 use super::publish::{published_view, render_project};
 use super::rebuild::head_of;
 use super::signing::{InForce, Roles};
@@ -143,7 +144,7 @@ async fn pages(
     Ok(())
 }
 
-/// The keys of role files that are not what the ledger's records and rows give.
+/// The keys of role files, and of files of the log, that are not what the ledger's records and rows give.
 async fn differing_roles(installation: &Arc<Installation>, index: &IndexRow) -> Result<Vec<Key>> {
     let mut tx = installation.store.read().await?;
     let Some(in_force) = InForce::read(&mut tx, index.id, &index.name()).await? else { return Ok(Vec::new()) };
@@ -158,7 +159,11 @@ async fn differing_roles(installation: &Arc<Installation>, index: &IndexRow) -> 
     };
     look(in_force.top()?)?;
     for bin in 0..in_force.count() {
-        look(Roles { files: vec![in_force.bin(&mut tx, bin).await?], timestamp: None })?;
+        look(Roles { files: vec![in_force.bin(&mut tx, bin).await?], ..Roles::default() })?;
+    }
+    if let Some(row) = log::in_force(&mut tx, index.id).await? {
+        let mut take = |key, bytes| look(Roles { log: vec![(key, bytes)], ..Roles::default() });
+        log::walk(&mut tx, index.id, &index.name(), &row, &mut take).await?;
     }
     Ok(differing)
 }

@@ -8,16 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use packaging::{NormalizedName, Sha256};
+use tuf::json::Value;
 use tuf::layout::Target;
 use tuf::role::{RoleKeys, Top};
 use tuf::write::{BINS, Commit, Custom, Issue, Lifetimes, Line, Offline, Online, Repository, Row, Standing, body};
 use tuf::{Signer, Time};
 
+use super::log;
 use crate::blobs::{Blobs, Key, layout};
 use crate::keys::Keys;
 use crate::model::IndexName;
 use crate::render::{self, Object};
 use crate::store::Tx;
+use crate::store::log::LogRow;
 use crate::store::signing::{self as rows, SLOT_BITS, TargetRow};
 use crate::{Error, Installation, Result};
 
@@ -45,6 +48,8 @@ pub(super) fn write_error(error: impl std::fmt::Display) -> Error {
 /// Role files, ready to be written.
 #[derive(Debug, Default)]
 pub(super) struct Roles {
+    /// Tiles of the log and its checkpoint, which come before the timestamp that names their root.
+    pub(super) log: Vec<(Key, Vec<u8>)>,
     /// Those whose names hold a version.
     pub(super) files: Vec<(Key, Vec<u8>)>,
     /// The one that names them.
@@ -52,6 +57,11 @@ pub(super) struct Roles {
 }
 
 impl Roles {
+    /// Writes the log's files, the checkpoint last.
+    pub(super) fn write_log(&self, blobs: &Blobs) -> Result<()> {
+        self.log.iter().try_for_each(|(key, bytes)| log::put(blobs, key, bytes))
+    }
+
     /// Writes what is write-once.
     pub(super) fn write_files(&self, blobs: &Blobs) -> Result<()> {
         self.files.iter().try_for_each(|(key, bytes)| put(blobs, key, bytes))
@@ -64,10 +74,15 @@ impl Roles {
 
     /// Everything as objects of the site, with gzip forms.
     pub(super) fn objects(self) -> impl Iterator<Item = Object> {
-        self.files.into_iter().chain(self.timestamp).flat_map(|(key, bytes)| {
+        let log = self.log.into_iter().flat_map(|(key, bytes)| {
+            let gzip = log::compressed(&key, &bytes).map(|gzip| (key.gzip(), Some(gzip)));
+            gzip.into_iter().chain([(key, Some(bytes))])
+        });
+        let roles = self.files.into_iter().chain(self.timestamp).flat_map(|(key, bytes)| {
             let gzip = compressed(&bytes).map(|gzip| (key.gzip(), Some(gzip)));
             gzip.into_iter().chain([(key, Some(bytes))])
-        })
+        });
+        log.chain(roles)
     }
 }
 
@@ -93,6 +108,7 @@ pub(super) struct InForce {
     roots: Vec<(i64, Vec<u8>)>,
     targets: Vec<u8>,
     bins: Vec<u8>,
+    log: Option<LogRow>,
 }
 
 impl InForce {
@@ -120,7 +136,13 @@ impl InForce {
         };
         let repository = Repository::resume(offline, standing).map_err(write_error)?;
         let (index, profile) = (index.clone(), row.profile);
-        Ok(Some(Self { index_id, index, profile, repository, records, roots, targets, bins }))
+        let log = log::in_force(tx, index_id).await?;
+        Ok(Some(Self { index_id, index, profile, repository, records, roots, targets, bins, log }))
+    }
+
+    /// What its timestamps say besides.
+    pub(super) fn extra(&self) -> BTreeMap<String, Value> {
+        self.log.as_ref().map(LogRow::extra).unwrap_or_default()
     }
 
     fn record(&self, role: &str) -> Result<&tuf::write::Record> {
@@ -143,9 +165,10 @@ impl InForce {
             |(version, body): &(i64, Vec<u8>)| (layout::role(index, "root", version.cast_unsigned()), body.clone());
         files.extend(self.roots.iter().map(root));
         let record = self.record(Top::Timestamp.name())?;
-        let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &BTreeMap::new());
+        let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &self.extra());
         let bytes = record.rebuild(&body).map_err(write_error)?;
-        Ok(Roles { files, timestamp: Some((layout::role(index, &record.role, record.version), bytes)) })
+        let log = self.log.as_ref().and_then(|row| row.checkpoint(index)).into_iter().collect();
+        Ok(Roles { log, files, timestamp: Some((layout::role(index, &record.role, record.version), bytes)) })
     }
 
     /// The file of one bin.
@@ -264,6 +287,14 @@ impl TargetChange {
         })
     }
 
+    /// The digest of a page that is put.
+    pub(super) fn page_hash(&self) -> Option<tlog::Hash> {
+        match self {
+            Self::Put(row) if row.path.starts_with("simple/") => tlog::Hash::from_hex(&row.sha256),
+            Self::Put(_) | Self::Drop(_) => None,
+        }
+    }
+
     fn path(&self) -> &str {
         match self {
             Self::Put(row) => &row.path,
@@ -307,7 +338,7 @@ impl SignedSet {
         };
         let bins = self.commit.bins.iter().map(|bin| file(&bin.written));
         let files = bins.chain([file(&self.commit.snapshot)]).collect();
-        Roles { files, timestamp: Some(file(&self.commit.timestamp)) }
+        Roles { log: Vec::new(), files, timestamp: Some(file(&self.commit.timestamp)) }
     }
 }
 
@@ -420,6 +451,7 @@ impl Signing {
         changes: Vec<TargetChange>,
         renew: &[u32],
         now_us: i64,
+        extra: BTreeMap<String, Value>,
     ) -> Result<SignedSet> {
         let shape = self.repository.bins();
         let mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
@@ -441,7 +473,7 @@ impl Signing {
         }
         let (repository, keys) = (Arc::clone(&self.repository), Arc::clone(&self.keys));
         let lifetimes = lifetimes(&self.profile);
-        let issue = Issue { now: time(now_us), lifetimes, extra: BTreeMap::new() };
+        let issue = Issue { now: time(now_us), lifetimes, extra };
         let numbers = bins.keys().copied().collect();
         let commit = tokio::task::spawn_blocking(move || commit(&repository, &keys, &bins, &issue));
         let commit = commit.await.map_err(|e| Error::Internal(e.to_string()))??;

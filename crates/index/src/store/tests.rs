@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::db::{Backend, Tx, args};
 use super::{
-    accounts, attestations, audit, files, indexes, jobs, notices, projects, publishing, signing, uploads, verdicts,
-    walks,
+    accounts, attestations, audit, files, indexes, jobs, log, notices, projects, publishing, signing, uploads,
+    verdicts, walks,
 };
 use crate::model::{FileKind, FileState, IndexName, ProjectRole};
 use crate::testing::{Engine, NOW_US, engines};
@@ -19,6 +19,7 @@ fn statements() -> Vec<&'static str> {
         files::ALL,
         indexes::ALL,
         jobs::ALL,
+        log::ALL,
         notices::ALL,
         projects::ALL,
         publishing::ALL,

@@ -11,7 +11,7 @@ check!(AttestationLost, "attestation-lost", 1, run);
 const HABIT_RELEASES_MIN: u32 = 3;
 
 fn run(_distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
-    let Some(publishing) = context.publishing else { return };
+    let Some(publishing) = context.occasion.and_then(|occasion| occasion.publishing.as_ref()) else { return };
     let Some(last) = &publishing.last else { return };
     match &publishing.own {
         None if publishing.streak >= HABIT_RELEASES_MIN => {

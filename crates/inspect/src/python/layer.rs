@@ -78,10 +78,13 @@ impl<'a> Walker<'a, '_> {
         } else {
             data.iter().take(32).map(|b| format!("{b:02x}")).collect()
         };
-        let keeps = kind != LayerKind::Python
-            && self.shared.layer_bytes_kept + data.len() <= self.shared.limits.layer_bytes_kept_max;
+        // Counted apart, so that layers kept for rules take no room from those that have a reader.
+        let is_python = kind == LayerKind::Python;
+        let kept = &mut self.shared.layer_bytes_kept[usize::from(is_python)];
+        let keeps = (!is_python || self.shared.limits.keep_python_layers)
+            && *kept + data.len() <= self.shared.limits.layer_bytes_kept_max;
         if keeps {
-            self.shared.layer_bytes_kept += data.len();
+            *kept += data.len();
         }
         let place = self.place(range);
         let bytes = keeps.then(|| Rc::clone(data));

@@ -356,7 +356,7 @@ impl Linker {
                     kind: LayerKind::Python,
                     size: text.len(),
                     head: super::shorten(&text, 300),
-                    bytes: None,
+                    bytes: self.limits.keep_python_layers.then(|| text.as_bytes().into()),
                     runs: true,
                 };
                 self.modules[n].module.layers.push(layer);

@@ -86,6 +86,8 @@ pub struct Limits {
     pub layers_max: usize,
     /// Bytes of layers kept for readers of other formats.
     pub layer_bytes_kept_max: usize,
+    /// Whether layers of Python are kept besides: rules over bytes want them too.
+    pub keep_python_layers: bool,
     /// Functions and classes.
     pub functions_max: usize,
     /// Effects.
@@ -122,6 +124,7 @@ impl Default for Limits {
             layers_deep_max: 64,
             layers_max: 256,
             layer_bytes_kept_max: 8 << 20,
+            keep_python_layers: false,
             functions_max: 20_000,
             effects_max: 10_000,
             calls_max: 50_000,
@@ -153,7 +156,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Module {
         layer_at: Map::default(),
         sign_at: Map::default(),
         layer_depth: 0,
-        layer_bytes_kept: 0,
+        layer_bytes_kept: [0; 2],
         inlined: 0,
         notes: std::collections::BTreeSet::new(),
     };

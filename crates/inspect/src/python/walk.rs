@@ -65,7 +65,7 @@ pub(super) struct Shared {
     pub(super) layer_at: Map<(LayerId, u32, usize), LayerId>,
     pub(super) sign_at: Map<(&'static str, u32), ()>,
     pub(super) layer_depth: u32,
-    pub(super) layer_bytes_kept: usize,
+    pub(super) layer_bytes_kept: [usize; 2],
     pub(super) inlined: u32,
     pub(super) notes: std::collections::BTreeSet<&'static str>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use index::model::{Actor, IndexName};
 use index::ops::projects::Target;
-use index::ops::{accounts, indexes, projects, scrub};
+use index::ops::{accounts, indexes, log, projects, scrub};
 use index::{Error, Installation, Result};
 use packaging::NormalizedName;
 use packaging::simple::time_text;
@@ -84,6 +84,16 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
                 format!("{}\tbound {} by {}\n", row.publisher, time_text(row.created_us), row.created_by)
             };
             done(bound.iter().map(line).collect())
+        }
+        Request::LogName { index: name, project: of, user, erase: false } => {
+            let (index, project) = (index(&name)?, project(&of)?);
+            let log::Mapping { pseudonym, commitment, salt } =
+                log::mapping(installation, &index, &project, &user).await?;
+            done(format!("account {pseudonym} {commitment}\nsalt {salt}\n"))
+        }
+        Request::LogName { index: name, project: of, user, erase: true } => {
+            log::erase(installation, &index(&name)?, &project(&of)?, &user, OPERATOR).await?;
+            done(String::new())
         }
         Request::Scrub { index: only } => run_scrub(installation, only.as_deref()).await,
         Request::Doctor => doctor::examine(installation).await,

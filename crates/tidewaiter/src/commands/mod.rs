@@ -5,6 +5,7 @@ mod doctor;
 mod execute;
 mod inspect;
 mod inspection;
+mod monitor;
 mod rebuild;
 mod tuf;
 mod tuf_client;
@@ -19,7 +20,7 @@ use ::inspect::Sandbox;
 use anyhow::{Context, Result, bail};
 use attest::Publisher;
 
-use crate::cli::{Cli, Command, In, IndexCommand, Place, ProjectCommand, TokenCommand, UserCommand, Which};
+use crate::cli::{Cli, Command, In, IndexCommand, LogCommand, Place, ProjectCommand, TokenCommand, UserCommand, Which};
 use crate::config;
 use crate::control::{self, Answer, Request};
 use crate::place::{self, Held, Lock};
@@ -52,6 +53,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run(options) => verified::run(options).await,
         Command::Proxy(options) => verified::proxy(options).await,
         Command::Verify(options) => verified::verify(options).await,
+        Command::Monitor(options) => monitor::run(options).await,
+        Command::Log { command } => log(command).await,
     }
 }
 
@@ -75,7 +78,11 @@ async fn send(place: &Place, request: Request) -> Result<ExitCode> {
         Held::Ours(_lock) => {
             let sandbox = if request.needs_sandbox() {
                 let program = std::env::current_exe().context("cannot find this program")?;
-                Some(Arc::new(Sandbox::start(program, settings.sandbox)?))
+                let sandbox = Sandbox::start(program, settings.sandbox)?;
+                if let Some(folder) = &settings.yara {
+                    place::adopt(&sandbox, folder).context("'inspection.yara'")?;
+                }
+                Some(Arc::new(sandbox))
             } else {
                 None
             };
@@ -140,6 +147,14 @@ async fn token(command: TokenCommand) -> Result<ExitCode> {
             send(&place, Request::TokenRevoke { index, id }).await
         }
     }
+}
+
+async fn log(command: LogCommand) -> Result<ExitCode> {
+    let (place, index, project, user, erase) = match command {
+        LogCommand::Show { project, user, index: In { index }, place } => (place, index, project, user, false),
+        LogCommand::Erase { project, user, index: In { index }, place } => (place, index, project, user, true),
+    };
+    send(&place, Request::LogName { index, project, user, erase }).await
 }
 
 async fn project(command: ProjectCommand) -> Result<ExitCode> {

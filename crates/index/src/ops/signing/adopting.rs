@@ -79,7 +79,7 @@ pub(crate) async fn adopt(
         bins.insert(*bin, held.into_iter().map(|row| (row.path.clone(), row)).collect());
     }
     let now = time(installation.clock.now_us());
-    let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: BTreeMap::new() };
+    let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: in_force.extra() };
     let (of, index, next) = (Arc::clone(installation), in_force.index.clone(), repository.clone());
     let is_anew = !unsigned.is_empty();
     let signed = tokio::task::spawn_blocking(move || {

@@ -13,11 +13,13 @@ use tuf::layout::Target;
 use tuf::role::Top;
 use tuf::write::{BINS, Bins, Bodies, Founding, Holders, Issue, Offline, Repository};
 
+use super::super::log;
 use super::super::publish::{published_view, render_project};
 use super::{KeysAtHand, Resigned, lifetimes, sign_all, time, write_error};
 use crate::blobs::layout;
 use crate::keys::Keys;
 use crate::model::IndexName;
+use crate::store::log::LogRow;
 use crate::store::signing::{self as rows, TargetRow};
 use crate::store::{Tx, audit, projects};
 use crate::{Error, Installation, Result, failpoint};
@@ -55,9 +57,11 @@ pub(crate) async fn found(
     let projects = import(installation, index_id, index, &mut take).await?;
     let targets: Vec<TargetRow> = bins.values().flat_map(|held| held.values().cloned()).collect();
     let Offlines { root, targets: top, bins: all, keys } = offlines;
+    let logged = log::in_force(&mut installation.store.read().await?, index_id).await?;
+    let extra = logged.as_ref().map(LogRow::extra).unwrap_or_default();
     let (of, name) = (Arc::clone(installation), index.clone());
     let signed = tokio::task::spawn_blocking(move || {
-        let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra: BTreeMap::new() };
+        let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra };
         let signed = sign_all(&repository, &keys, bins, &issue, &of.blobs, &name)?;
         // No redo record: what the commit relies on is on disk before it.
         of.blobs.sync()?;
