@@ -29,16 +29,19 @@ use super::signing::{InForce, Roles, SignedSet, Signing, TargetChange};
 use super::site::{Move, Writing, put_all, write_site};
 use crate::blobs::layout;
 use crate::failpoint;
-use crate::model::{FileKind, IndexName, is_visible};
+use crate::model::{IndexName, is_visible};
 use crate::render::{self, Object, ProjectView};
 use crate::store::files::FileRow;
 use crate::store::jobs::JobKind;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
-use crate::store::{Tx, attestations, files, indexes, jobs, projects};
+use crate::store::{Tx, files, indexes, jobs, projects};
 use crate::{Error, Installation, News, Publication, Result};
 
+mod beside;
 mod roles;
+
+use beside::beside;
 
 /// Most projects in one set of changes.
 const SET_PROJECTS_MAX: usize = 256;
@@ -719,26 +722,6 @@ fn shown(file: &FileRow, entry: &str, legacy_entry: &str, serial: i64) -> Publis
         yanked: file.yanked.is_some(),
         release_serial: serial,
     }
-}
-
-/// What stands beside a file that changes zones, to be written or taken away: metadata, provenance.
-async fn beside(tx: &mut Tx, index: &IndexName, file: &FileRow, visible: bool) -> Result<Vec<Object>> {
-    let mut objects = Vec::from_iter(metadata_object(tx, index, file, visible).await?);
-    if let Some(key) = layout::provenance(index, &file.filename).filter(|_| file.provenance_sha256().is_some()) {
-        let body = if visible { attestations::body(tx, file.id).await? } else { None };
-        objects.push((key, body.map(|body| render::unpack_metadata(&body))));
-    }
-    Ok(objects)
-}
-
-/// The metadata beside a file; none for an sdist.
-async fn metadata_object(tx: &mut Tx, index: &IndexName, file: &FileRow, visible: bool) -> Result<Option<Object>> {
-    if file.kind() != FileKind::Wheel {
-        return Ok(None);
-    }
-    let body = if visible { files::metadata(tx, file.id).await? } else { None };
-    let key = layout::site_metadata(index, &file.sha256(), &file.filename);
-    Ok(Some((key, body.map(|body| render::unpack_metadata(&body)))))
 }
 
 /// A project as published state has it.
