@@ -46,10 +46,10 @@ def test_the_clients_send_them(server, root, clients, tmp_path, client):
     packages = [wheel("demo", "1.0"), sdist("demo", "1.0")]
     paths = [package.write(tmp_path / "dist") for package in packages]
     authority("sign", "1", REPOSITORY, WORKFLOW, *paths)
+    beside = [f"{path}.publish.attestation" for path in paths]
     if client == "uv":
-        done = clients.uv_publish(server, paths)
+        done = clients.uv_publish(server, [*paths, *beside])
     else:
-        beside = [f"{path}.publish.attestation" for path in paths]
         done = clients.twine(server, [*paths, *beside], "--attestations")
     assert done.returncode == 0, done.stdout + done.stderr
     for package in packages:
