@@ -21,6 +21,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "crates/index/src/store/migrations/0003_signing.sql",
         "226fd3e90bd6e70e05e15dd0b5e7b5e69bd8dc21f3b15a7914c42bef55dd605a",
     ),
+    (
+        "crates/index/src/store/migrations/0005_attestations.sql",
+        "e3de4f8e421342357ac5f8ecad8c1a356f8f538fed8715acb14e5436c5e8a89c",
+    ),
 ];
 
 pub(super) fn migrations(tree: &Tree) -> Result<Vec<Found>> {
