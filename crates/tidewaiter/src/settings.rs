@@ -57,11 +57,6 @@ impl Settings {
             (None, None) => None,
             _ => bail!("'server.tls_certificate' and 'server.tls_key' go together"),
         };
-        let public_url = values.optional("server.public_url").map(|url| url.trim_end_matches('/').to_owned());
-        if let Some(url) = public_url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://"))
-        {
-            bail!("'server.public_url' = '{url}' must start with http:// or https://");
-        }
         let archive = Limits {
             members_max: values.number("archive.members"),
             unpacked_bytes_max: values.bytes("archive.unpacked"),
@@ -104,7 +99,7 @@ impl Settings {
                 passes_max: values.number("sandbox.parallel").max(1) as usize,
                 allow_weak_sandbox: values.flag("sandbox.allow_weak"),
                 uploads: values.flag("upload.enabled"),
-                public_url,
+                public_url: public_url(values)?,
                 trust_root: trust_root(values.text("attestations.trusted_root"))?,
                 bins: bins(values)?,
                 superseded_seconds: values.time_ms("tuf.superseded") / 1_000,
@@ -135,6 +130,14 @@ fn backlog(values: &Values) -> Result<Backlog> {
         "publish" => Backlog::Publish,
         other => bail!("'inspection.backlog' = '{other}' is none of hold, publish"),
     })
+}
+
+fn public_url(values: &Values) -> Result<Option<String>> {
+    let url = values.optional("server.public_url").map(|url| url.trim_end_matches('/').to_owned());
+    if let Some(url) = url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        bail!("'server.public_url' = '{url}' must start with http:// or https://");
+    }
+    Ok(url)
 }
 
 /// Longest trusted root, in bytes. The public-good one has 7 kB.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use index::model::{Actor, IndexName};
 use index::ops::projects::Target;
 use index::ops::{accounts, indexes, log, projects, scrub};
+use index::store::attestations::Bound;
 use index::{Error, Installation, Result};
 use packaging::NormalizedName;
 use packaging::simple::time_text;
@@ -73,17 +74,8 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
             projects::set_role(installation, &index(&name)?, &project(&of)?, &user, role, &Actor::Operator).await?;
             done(String::new())
         }
-        Request::Publisher { index: name, project: of, change: Some((publisher, on)) } => {
-            let (index, project) = (index(&name)?, project(&of)?);
-            projects::set_publisher(installation, &index, &project, publisher, on, &Actor::Operator).await?;
-            done(String::new())
-        }
-        Request::Publisher { index: name, project: of, change: None } => {
-            let bound = projects::publishers(installation, &index(&name)?, &project(&of)?, &Actor::Operator).await?;
-            let line = |row: &index::store::attestations::Bound| {
-                format!("{}\tbound {} by {}\n", row.publisher, time_text(row.created_us), row.created_by)
-            };
-            done(bound.iter().map(line).collect())
+        Request::Publisher { index: name, project: of, change } => {
+            publishers(installation, &index(&name)?, &project(&of)?, change).await.and_then(done)
         }
         Request::LogName { index: name, project: of, user, erase: false } => {
             let (index, project) = (index(&name)?, project(&of)?);
@@ -118,6 +110,22 @@ fn target(which: &Which) -> Result<Target> {
         }
         (None, None) => Ok(Target::Project),
     }
+}
+
+/// Binds a publisher, takes a binding back, or lists them.
+async fn publishers(
+    installation: &Installation,
+    index: &IndexName,
+    project: &NormalizedName,
+    change: Option<(attest::Publisher, bool)>,
+) -> Result<String> {
+    if let Some((publisher, on)) = change {
+        projects::set_publisher(installation, index, project, publisher, on, &Actor::Operator).await?;
+        return Ok(String::new());
+    }
+    let bound = projects::publishers(installation, index, project, &Actor::Operator).await?;
+    let line = |row: &Bound| format!("{}\tbound {} by {}\n", row.publisher, time_text(row.created_us), row.created_by);
+    Ok(bound.iter().map(line).collect())
 }
 
 async fn list_indexes(installation: &Installation, only: Option<&str>) -> Result<String> {

@@ -22,6 +22,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "226fd3e90bd6e70e05e15dd0b5e7b5e69bd8dc21f3b15a7914c42bef55dd605a",
     ),
     (
+        "crates/index/src/store/migrations/0005_attestations.sql",
+        "e3de4f8e421342357ac5f8ecad8c1a356f8f538fed8715acb14e5436c5e8a89c",
+    ),
+    (
         "crates/index/src/store/migrations/0007_keys.sql",
         "4d98183b596e9144e0e8a79cf810d8c0d7c59e98f97da1045a147cb300e4b3e2",
     ),
