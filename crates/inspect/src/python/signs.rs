@@ -250,6 +250,11 @@ fn automaton() -> &'static Automaton {
     })
 }
 
+/// See [`super::prepare`].
+pub(super) fn prepare() {
+    automaton();
+}
+
 /// Hosts of URLs in a text, lower case, and addresses written as numbers.
 pub(super) fn hosts(text: &str) -> Vec<String> {
     let mut found = Vec::new();
