@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+import merkle
+
 DAY = 86_400
 BITS = 4
 
@@ -31,11 +33,16 @@ def when(seconds):
 
 
 class Key:
-    def __init__(self):
-        self.private = Ed25519PrivateKey.generate()
+    def __init__(self, private=None):
+        self.private = private or Ed25519PrivateKey.generate()
         public = self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
         self.public = {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public}}
         self.id = sha256(canonical(self.public))
+
+    @classmethod
+    def stolen(cls, path):
+        """The key in a file of the index's own."""
+        return cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(json.loads(path.read_text())["private"])))
 
 
 def sign(body, *keys):
@@ -73,6 +80,8 @@ class SignedIndex:
         self.files, self.projects, self.status = {}, {}, {}
         self.versions = dict.fromkeys(["root", "targets", "bins", "snapshot", "timestamp"], 0)
         self.bins = {}
+        # Entries of a transparency log, once there is one; its key signs no note here, only the timestamp counts.
+        self.log, self.log_key = None, Key()
         self.offline_roles()
 
     def common(self, role, days=365):
@@ -158,6 +167,22 @@ class SignedIndex:
         self.put("snapshot", {**self.common("snapshot", lifetime_days), "meta": meta}, key)
         return self.stamp(key, issued, lifetime_days)
 
+    def log_line(self):
+        """What the timestamp says of the log; its tiles are served beside it."""
+        for path, data in merkle.tiles(self.log).items():
+            self.files[f"/tlog/{path}"] = data
+        public = bytes.fromhex(self.log_key.public["keyval"]["public"])
+        tree = merkle.root([merkle.leaf(entry) for entry in self.log])
+        return {"key": merkle.verifier("test/log", public), "origin": "test/log", "root": tree.hex(), "size": len(self.log)}
+
+    def logs(self, act, package, project="demo"):
+        """Appends an entry on a file."""
+        self.log = self.log or []
+        lines = ["tidewaiter-log/1", f"time {self.now}", f"project {project}", f"act {act}"]
+        lines += [f"file {package.filename}", f"sha256 {package.sha256}", "page none", "account none"]
+        self.log.append(("\n".join(lines) + "\n").encode())
+        return self
+
     def stamp(self, key=None, issued=None, lifetime_days=1):
         """A new timestamp of the current snapshot."""
         snapshot = self.files[f"/tuf/{self.versions['snapshot']}.snapshot.json"]
@@ -165,6 +190,8 @@ class SignedIndex:
         self.versions["timestamp"] += 1
         body = {**self.common("timestamp", lifetime_days), "meta": {"snapshot.json": of}}
         body["x-issued"] = when(self.now if issued is None else issued)
+        if self.log is not None:
+            body["x-log"] = self.log_line()
         self.files["/tuf/timestamp.json"] = sign(body, key or self.online)
         return self
 

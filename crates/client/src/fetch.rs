@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
@@ -84,7 +84,16 @@ pub enum FetchError {
     Sink(#[from] std::io::Error),
 }
 
-fn broken(error: impl std::fmt::Display) -> FetchError {
+/// What a request to this URL names as its host.
+pub(crate) fn authority(url: &Url) -> Result<String, FetchError> {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => Ok(format!("{host}:{port}")),
+        (Some(host), None) => Ok(host.to_owned()),
+        (None, _) => Err(FetchError::Url),
+    }
+}
+
+pub(crate) fn broken(error: impl std::fmt::Display) -> FetchError {
     FetchError::Broken(error.to_string())
 }
 
@@ -266,7 +275,17 @@ impl Fetcher {
         Ok((origin, sender, answer))
     }
 
-    async fn connect(&self, url: &Url, host: &str, port: u16) -> Result<Sender, FetchError> {
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// A fresh connection, for bodies of any kind.
+    pub(crate) async fn connect<B: Sent>(
+        &self,
+        url: &Url,
+        host: &str,
+        port: u16,
+    ) -> Result<SendRequest<B>, FetchError> {
         let is_tls = match url.scheme() {
             "http" => false,
             "https" => true,
@@ -290,11 +309,7 @@ impl Fetcher {
         coding: &'static str,
     ) -> Result<Response<Incoming>, FetchError> {
         let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-        let host = match (url.host_str(), url.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (Some(host), None) => host.to_owned(),
-            (None, _) => return Err(FetchError::Url),
-        };
+        let host = authority(url)?;
         let request = Request::get(target)
             .header(HOST, host)
             .header(USER_AGENT, concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
@@ -309,7 +324,17 @@ impl Fetcher {
     }
 }
 
-async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, FetchError> {
+/// A body that can be sent.
+pub(crate) trait Sent:
+    Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static
+{
+}
+
+impl<B> Sent for B where B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static {}
+
+async fn handshake<B: Sent>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<SendRequest<B>, FetchError> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     // It ends when the sender is dropped or the other side closes; its error reaches the sender.
     tokio::spawn(async move {

@@ -28,23 +28,31 @@ pub enum OnRegression {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     offered: Vec<String>,
+    /// How large the index's log was then; absent where it had none.
+    #[serde(default)]
+    pub(crate) log_size: Option<u64>,
 }
 
 impl Seen {
-    /// What a page offers.
-    pub fn new(files: &BTreeMap<String, PageFile>) -> Self {
+    /// What a page offers, and how large the log was that its timestamp named.
+    pub fn new(files: &BTreeMap<String, PageFile>, log_size: Option<u64>) -> Self {
         let offered = files.iter().filter(|(_, file)| !file.is_yanked);
         let version = |name: &String| name.parse::<DistFilename>().ok().map(|name| name.version().clone());
         let mut versions: Vec<Version> = offered.filter_map(|(name, _)| version(name)).collect();
         versions.sort();
         versions.dedup();
-        Self { offered: versions.iter().map(Version::to_string).collect() }
+        Self { offered: versions.iter().map(Version::to_string).collect(), log_size }
+    }
+
+    /// Every release that an earlier page offered and this one does not.
+    pub fn gone(&self, before: &Self) -> Vec<String> {
+        before.offered.iter().filter(|old| !self.has(old)).cloned().collect()
     }
 
     /// What this page lost against an earlier one that should give a person pause: its newest release, or three releases
     /// and half of all at once.
     pub fn lost(&self, before: &Self) -> Option<String> {
-        let lost: Vec<&str> = before.offered.iter().map(String::as_str).filter(|old| !self.has(old)).collect();
+        let lost = self.gone(before);
         if lost.len() >= MASS_RELEASES_MIN && lost.len() * 2 >= before.offered.len() {
             let (count, all) = (lost.len(), before.offered.len());
             return Some(format!("{count} of the {all} releases that were seen before are yanked or gone"));
@@ -74,7 +82,7 @@ mod tests {
     use super::*;
 
     fn seen(versions: &[&str]) -> Seen {
-        Seen { offered: versions.iter().map(|version| (*version).to_owned()).collect() }
+        Seen { offered: versions.iter().map(|version| (*version).to_owned()).collect(), log_size: None }
     }
 
     #[test]
@@ -108,6 +116,6 @@ mod tests {
         };
         let files = [("demo-1.10.tar.gz", false), ("demo-1.9-py3-none-any.whl", false), ("demo-2.0.tar.gz", true)];
         let files = files.into_iter().map(|(name, is_yanked)| (name.to_owned(), file(is_yanked))).collect();
-        assert_eq!(Seen::new(&files), seen(&["1.9", "1.10"]));
+        assert_eq!(Seen::new(&files, None), seen(&["1.9", "1.10"]));
     }
 }

@@ -51,6 +51,11 @@ const CAP: &str =
     "no signed file is that large: whoever answers at this --index sends endless data, use another --index";
 const LESS: &str = "ask the project or the index's operator whether this is meant; if it is, run once with \
     --on-regression warn";
+const LOG: &str = "the index shows different people different pasts, or its online key is in wrong hands: install nothing, \
+    keep the --state folder as evidence, and tell its operator and other users; if its operator set the log back, say by \
+    a restored backup, only they can say so: then delete the folder `log` beside the trusted roles";
+const UNLOGGED: &str = "releases do not go without an entry in the index's log: its online key may be in wrong hands. \
+    Install nothing, and tell its operator; --on-regression off looks at none of this";
 const ROOT: &str = "give the root.json that the operator of the index hands out: --root root.json";
 const STATE: &str = "see whether the --state folder is writable and has room";
 const NONE: &str = "check the spelling; the index proves by signature that it has nothing of this name";
@@ -74,6 +79,16 @@ impl Refusal {
     /// A page that is signed and offers much less than it did.
     pub fn regression(what: &str, cause: String) -> Self {
         Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: LESS }
+    }
+
+    /// The log is not the one that was seen before, grown.
+    pub fn log(cause: String) -> Self {
+        Self { kind: Kind::Refused, what: "log".to_owned(), cause, remedy: LOG }
+    }
+
+    /// Releases went, and the log does not say so.
+    pub fn unlogged(what: &str, cause: String) -> Self {
+        Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: UNLOGGED }
     }
 
     /// From a session.

@@ -106,6 +106,8 @@ pub struct Session {
     source: Arc<Source>,
     store: Store,
     set: Mutex<TrustedSet>,
+    /// A timestamp that is trusted and not stored yet.
+    newer: Mutex<Option<Vec<u8>>>,
     /// Who fetches a role holds its lock.
     flights: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -115,17 +117,19 @@ impl Session {
     /// soon as it is trusted.
     pub async fn start(source: &Arc<Source>, store: &Store, now: Time, limits: Limits) -> Result<Self, ClientError> {
         let session = Self::head(source, store, now, limits).await?;
+        session.keep()?;
         session.complete().await?;
         Ok(session)
     }
 
-    /// The first half of [`Self::start`]: root and timestamp. Where they are what another session has, that one is as
+    /// The first half of [`Self::start`]: root and timestamp. The timestamp is stored by [`Self::keep`]: who has more to
+    /// ask of it is not bound by one that does not answer. Where they are what another session has, that one is as
     /// good, and nothing more need be read.
     pub async fn head(source: &Arc<Source>, store: &Store, now: Time, limits: Limits) -> Result<Self, ClientError> {
         let root = store.read(Top::Root.name(), limits.root_bytes_max)?.ok_or(ClientError::NoRoot)?;
         let set = Mutex::new(TrustedSet::new(&root, now, limits)?);
         let (source, store) = (Arc::clone(source), store.clone());
-        let session = Self { source, store, set, flights: Mutex::default() };
+        let session = Self { source, store, set, newer: Mutex::default(), flights: Mutex::default() };
         session.roots().await?;
         session.timestamp().await?;
         Ok(session)
@@ -176,9 +180,16 @@ impl Session {
         };
         let came = self.trusted().update_timestamp(&bytes)?;
         match came {
-            Timestamped::Newer => Ok(self.store.write(name, &bytes)?),
-            Timestamped::Same => Ok(()),
+            Timestamped::Newer => *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes),
+            Timestamped::Same => {}
         }
+        Ok(())
+    }
+
+    /// Stores the timestamp: from now on nothing older is taken.
+    pub fn keep(&self) -> io::Result<()> {
+        let newer = self.newer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        newer.map_or(Ok(()), |bytes| self.store.write(Top::Timestamp.name(), &bytes))
     }
 
     async fn snapshot(&self) -> Result<(), ClientError> {

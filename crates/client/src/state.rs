@@ -84,4 +84,9 @@ impl State {
     pub fn pages(&self) -> io::Result<Store> {
         Store::open(&self.folder.join("pages"))
     }
+
+    /// What is remembered of the index's log.
+    pub fn log(&self) -> io::Result<Store> {
+        Store::open(&self.folder.join("log"))
+    }
 }

@@ -1,6 +1,6 @@
 //! A whole index, of which only what is signed can be had: pages, files, metadata.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -20,6 +20,7 @@ use crate::cache::Cache;
 use crate::download::{Download, Piece};
 use crate::fetch::{FetchError, Fetcher};
 use crate::guard::{OnRegression, Seen};
+use crate::log::{self, Bound, Place, Tiles};
 use crate::page::Page;
 use crate::refusal::{Kind, Refusal};
 use crate::session::{ClientError, Session, Source, below, folder};
@@ -92,8 +93,15 @@ impl std::fmt::Debug for Options {
     }
 }
 
-struct Current {
+/// A session, and the log that its timestamp names.
+#[derive(Clone)]
+struct Snapshot {
     session: Arc<Session>,
+    log: Option<Bound>,
+}
+
+struct Current {
+    snapshot: Snapshot,
     since: Instant,
 }
 
@@ -193,13 +201,13 @@ impl Index {
     }
 
     /// A session that is as new as the policy wants it. Of many who need one at once, one asks.
-    async fn session(&self) -> Result<Arc<Session>, Refusal> {
+    async fn session(&self) -> Result<Snapshot, Refusal> {
         let asked = Instant::now();
         let mut sessions = self.sessions.lock().await;
         if let Some(current) = &sessions.current
             && current.since.elapsed() < Duration::from_millis(self.policy.refresh_ms)
         {
-            return Ok(Arc::clone(&current.session));
+            return Ok(current.snapshot.clone());
         }
         if let Some((when, refusal)) = &sessions.failed
             && *when > asked
@@ -207,9 +215,9 @@ impl Index {
             return Err(refusal.clone());
         }
         match self.update(sessions.current.take()).await {
-            Ok(session) => {
-                sessions.current = Some(Current { session: Arc::clone(&session), since: Instant::now() });
-                Ok(session)
+            Ok(snapshot) => {
+                sessions.current = Some(Current { snapshot: snapshot.clone(), since: Instant::now() });
+                Ok(snapshot)
             }
             Err(refusal) => {
                 sessions.failed = Some((Instant::now(), refusal.clone()));
@@ -218,20 +226,25 @@ impl Index {
         }
     }
 
-    async fn update(&self, current: Option<Current>) -> Result<Arc<Session>, Refusal> {
+    async fn update(&self, current: Option<Current>) -> Result<Snapshot, Refusal> {
         let what = "update";
         let _held = self.state.hold().await.map_err(|error| Refusal::io(what, &error))?;
         let refuse = |error: ClientError| Refusal::new(what, &error);
         let head = Session::head(&self.source, &self.state.store, (self.now)(), Limits::default());
         let head = head.await.map_err(refuse)?;
         self.age(&head)?;
-        if let Some(Current { session, .. }) = current
-            && is_same(&session, &head, (self.now)())
+        if let Some(Current { snapshot, .. }) = current
+            && is_same(&snapshot.session, &head, (self.now)())
         {
-            return Ok(session);
+            return Ok(snapshot);
         }
+        let store = self.state.log().map_err(|error| Refusal::io("log", &error))?;
+        let (log, warning) = log::follow(&head, &self.tiles()?, &store).await?;
+        warning.into_iter().for_each(|warning| self.warn(warning));
+        // Only now: whoever was shown another past goes on where it was.
+        head.keep().map_err(|error| Refusal::io(what, &error))?;
         head.complete().await.map_err(refuse)?;
-        Ok(Arc::new(head))
+        Ok(Snapshot { session: Arc::new(head), log })
     }
 
     /// How long ago the timestamp was issued: what a mirror that hides news cannot make younger.
@@ -263,23 +276,44 @@ impl Index {
         self.sessions.lock().await.current = None;
     }
 
-    /// What is signed for a path.
-    async fn target(&self, what: &str, path: &str) -> Result<Option<tuf::TargetFile>, Refusal> {
-        let session = self.session().await?;
+    fn tiles(&self) -> Result<Tiles, Refusal> {
+        Tiles::new(&self.source, &self.base).map_err(|error| Refusal::new("log", &error))
+    }
+
+    /// What the log says of these projects, or of all, since it was last asked: each event once, verified. Returns how
+    /// many there were.
+    ///
+    /// # Errors
+    /// What is not to be believed, or did not come; events that were told before are not told again.
+    pub async fn events(
+        &self,
+        projects: &BTreeSet<NormalizedName>,
+        tell: &mut (dyn FnMut(&tlog::follow::Event) -> std::io::Result<()> + Send),
+    ) -> Result<u64, Refusal> {
+        let Snapshot { log, .. } = self.session().await?;
+        let bound = log.ok_or_else(|| Refusal::absent("log", "this index has no log"))?;
+        let store = self.state.log().map_err(|error| Refusal::io("log", &error))?;
+        Place::open(store, projects)?.read(&bound, &self.tiles()?, tell).await
+    }
+
+    /// What is signed for a path, and the log that the same timestamp names.
+    async fn target(&self, what: &str, path: &str) -> Result<(Option<tuf::TargetFile>, Option<Bound>), Refusal> {
+        let Snapshot { session, log } = self.session().await?;
         let missing = match session.target(path).await {
-            Ok(found) => return Ok(found),
+            Ok(found) => return Ok((found, log)),
             Err(error @ ClientError::Fetch { why: FetchError::Missing, .. }) => error,
             Err(error) => return Err(Refusal::new(what, &error)),
         };
         // A session that the index no longer keeps; a new one has other versions (PEP 458: try the newest snapshot).
-        let session_again = {
+        let again = {
             self.forget().await;
             self.session().await?
         };
-        if Arc::ptr_eq(&session, &session_again) {
+        if Arc::ptr_eq(&session, &again.session) {
             return Err(Refusal::new(what, &missing));
         }
-        session_again.target(path).await.map_err(|error| Refusal::new(what, &error))
+        let found = again.session.target(path).await.map_err(|error| Refusal::new(what, &error))?;
+        Ok((found, again.log))
     }
 
     /// The page of a project. [`Kind::Absent`] if it is proven that there is none.
@@ -292,7 +326,8 @@ impl Index {
 
     async fn page_of(&self, what: &str, project: &NormalizedName) -> Result<Arc<Page>, Refusal> {
         let path = Target::Page { project: project.as_str() }.path();
-        let Some(file) = self.target(what, &path).await? else {
+        let (file, log) = self.target(what, &path).await?;
+        let Some(file) = file else {
             return Err(Refusal::absent(what, "there is no such project"));
         };
         let Some(sha256) = file.hashes.sha256.map(Sha256::new) else {
@@ -306,7 +341,7 @@ impl Index {
         let bytes = self.bytes(what, &url, &sha256, Some(file.length), PAGE_BYTES_MAX).await?;
         let page = Page::read(&bytes, project, &self.base);
         let page = Arc::new(page.map_err(|error| Refusal::mismatch(what, format!("refused: {error}")))?);
-        self.guard(what, project, &page)?;
+        self.guard(what, project, &page, log.as_ref()).await?;
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if pages.len() >= PAGES_MAX {
             pages.clear();
@@ -316,16 +351,26 @@ impl Index {
     }
 
     /// Holds a page against what was seen of it before. What is refused is not remembered: it is refused again.
-    fn guard(&self, what: &str, project: &NormalizedName, page: &Page) -> Result<(), Refusal> {
+    /// What goes without an entry in the log is refused whatever the policy says.
+    async fn guard(
+        &self,
+        what: &str,
+        project: &NormalizedName,
+        page: &Page,
+        log: Option<&Bound>,
+    ) -> Result<(), Refusal> {
         if self.policy.on_regression == OnRegression::Off {
             return Ok(());
         }
         let io = |error: std::io::Error| Refusal::io(what, &error);
-        let (store, now) = (self.state.pages().map_err(io)?, Seen::new(&page.files));
+        let (store, now) = (self.state.pages().map_err(io)?, Seen::new(&page.files, log.map(|log| log.head().size)));
         let before = store.read(project.as_str(), SEEN_BYTES_MAX).map_err(io)?;
         let before: Option<Seen> = before.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         if before.as_ref() == Some(&now) {
             return Ok(());
+        }
+        if let Some(before) = &before {
+            self.logged(what, project, before, &now, log).await?;
         }
         if let Some(lost) = before.and_then(|before| now.lost(&before)) {
             if self.policy.on_regression == OnRegression::Refuse {
@@ -335,6 +380,42 @@ impl Index {
         }
         let bytes = serde_json::to_vec(&now).map_err(|error| io(error.into()))?;
         store.write(project.as_str(), &bytes).map_err(io)
+    }
+
+    /// Refuses the loss of a release that the log does not account for.
+    async fn logged(
+        &self,
+        what: &str,
+        project: &NormalizedName,
+        before: &Seen,
+        now: &Seen,
+        log: Option<&Bound>,
+    ) -> Result<(), Refusal> {
+        let (Some(bound), Some(from)) = (log, before.log_size) else { return Ok(()) };
+        let gone = now.gone(before);
+        if gone.is_empty() {
+            return Ok(());
+        }
+        match log::unaccounted(&self.tiles()?, bound, from, project, &gone).await? {
+            Some(open) if open.is_empty() => Ok(()),
+            Some(open) => {
+                let (count, first) = (open.len(), open.first().map(String::as_str).unwrap_or_default());
+                let cause = format!(
+                    "refused: {count} releases are yanked or gone (such as {first}), and the log says nothing of it"
+                );
+                Err(Refusal::unlogged(what, cause))
+            }
+            None if self.policy.on_regression == OnRegression::Refuse => {
+                let cause = "refused: releases are yanked or gone, and too much was logged since to find out why";
+                Err(Refusal::regression(what, cause.to_owned()))
+            }
+            None => {
+                self.warn(format!(
+                    "{what}: releases are yanked or gone, and too much was logged since to find out why"
+                ));
+                Ok(())
+            }
+        }
     }
 
     fn target_url(&self, what: &str, path: &str, sha256: &Sha256) -> Result<Url, Refusal> {
@@ -457,7 +538,7 @@ impl Index {
         let name: packaging::filename::DistFilename = filename.parse().map_err(|_| absent())?;
         let project = name.project();
         let path = Target::Distribution { project: project.as_str(), filename }.path();
-        let Some(file) = self.target(filename, &path).await? else { return Err(absent()) };
+        let (Some(file), _) = self.target(filename, &path).await? else { return Err(absent()) };
         if file.length != length || file.hashes.sha256 != Some(*sha256.as_bytes()) {
             return Err(Refusal {
                 kind: Kind::Refused,

@@ -7,6 +7,7 @@
 pub mod blobs;
 pub mod clock;
 mod error;
+pub mod external;
 pub mod failpoint;
 pub mod keys;
 pub mod model;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub reinspect_every_seconds: u64,
     /// How findings are weighed.
     pub policy: Arc<Policy>,
+    /// Checks outside this program.
+    pub external: Arc<[external::Outside]>,
     /// Bounds on archives.
     pub archive: Limits,
     /// Passes that may run side by side.
@@ -114,6 +117,7 @@ impl Default for Settings {
             inspections_waiting_max: 10_000,
             reinspect_every_seconds: 0,
             policy: Arc::new(Policy::built_in()),
+            external: Arc::new([]),
             archive: Limits::default(),
             passes_max: 2,
             allow_weak_sandbox: false,
@@ -186,6 +190,8 @@ pub struct Installation {
     pub settings: Settings,
     secret: TokenSecret,
     sandbox: Option<Arc<Sandbox>>,
+    http: Option<external::Http>,
+    outside: external::Places,
     confinement: Mutex<Option<Confinement>>,
     /// Where private keys are.
     pub signing_keys: keys::KeyFolder,
@@ -236,12 +242,15 @@ pub struct Parts {
     pub keys: keys::KeyFolder,
     /// This node's name.
     pub node: String,
+    /// How services outside are asked; without one, those that need it give no answer.
+    pub http: Option<external::Http>,
 }
 
 impl Installation {
     /// Puts the parts together and makes the index `main` when there is none.
     pub async fn new(parts: Parts) -> Result<Arc<Self>> {
-        let Parts { store, blobs, clock, entropy, settings, secret, sandbox, keys, node } = parts;
+        let Parts { store, blobs, clock, entropy, settings, secret, sandbox, keys, node, http } = parts;
+        let outside = external::Places::new(&settings.external);
         let checks = Arc::new(Semaphore::new(settings.passes_max.max(1)));
         let passes = Arc::new(Semaphore::new(settings.passes_max.max(1) + 1));
         let installation = Arc::new(Self {
@@ -252,6 +261,8 @@ impl Installation {
             settings,
             secret,
             sandbox,
+            http,
+            outside,
             confinement: Mutex::new(None),
             signing_keys: keys,
             node,
@@ -275,6 +286,11 @@ impl Installation {
     /// Registers something that must know of a new head before any uploader does (a cache).
     pub fn on_head(&self, hook: impl Fn(&Publication) + Send + Sync + 'static) {
         self.head_hooks.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    }
+
+    /// The rules of the operator that are in force; none without a sandbox.
+    pub fn rules(&self) -> Option<&inspect::yara::Catalogue> {
+        self.sandbox.as_ref().and_then(|sandbox| sandbox.rules())
     }
 
     /// What the probe of the sandbox found; nothing is denied as far as is known before there was one.

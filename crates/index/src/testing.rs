@@ -47,8 +47,9 @@ pub(crate) async fn installation(engine: &Engine, settings: Settings) -> Arc<Ins
         settings,
         secret: TokenSecret::new([7; 32]),
         sandbox: Some(Arc::new(sandbox)),
-        keys: KeyFolder::new(engine.folder.path().join("keys")),
+        keys: KeyFolder::new(engine.folder.path().join("keys"), None),
         node: "node-1".into(),
+        http: None,
     };
     let installation = Installation::new(parts).await.expect("an installation");
     installation.probe_confinement().await;

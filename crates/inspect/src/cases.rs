@@ -5,8 +5,8 @@
 //! `--- PATH` begins a member (`--- PATH (hex)`: its bytes in hexadecimal; `(repeat N)`: its text N times),
 //! `@name NAME` names the file, and at the end each `=== severity/confidence MEMBER:LINE` is a finding of this page's
 //! check that must be there; others of it must not. A quiet case allows findings that policy takes for nothing. A block
-//! `previous SHAPE` before a case is the release before it. `{{` … `}}` around hexadecimal is a character that a page
-//! would not show.
+//! `previous SHAPE` before a case is the release before it, a block `sibling SHAPE` the same release's other form.
+//! `{{` … `}}` around hexadecimal is a character that a page would not show.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,31 +14,35 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 
-use crate::checks::{CHECKS, Check};
-use crate::{Confidence, Finding, Inspection, Limits, Profile, Severity, Subject};
+use crate::checks::{CHECKS, Check, Context};
+use crate::{Confidence, Finding, Inspection, Limits, Occasion, Profile, Severity, Subject};
 
 #[derive(Debug, Default)]
-struct Case {
-    what: String,
+pub(crate) struct Case {
+    pub(crate) what: String,
     shape: String,
-    line: usize,
+    pub(crate) line: usize,
+    /// The heading of the second order above it.
+    pub(crate) title: String,
     name: Option<String>,
     members: Vec<(String, Vec<u8>)>,
-    expected: Vec<String>,
+    pub(crate) expected: Vec<String>,
 }
 
-fn cases(page: &str) -> Vec<Case> {
-    let mut found = vec![];
+/// The cases of a page, in their order.
+pub(crate) fn cases(page: &str) -> Vec<Case> {
+    let (mut found, mut title) = (vec![], "");
     let mut lines = page.lines().enumerate();
     while let Some((number, line)) = lines.next() {
+        title = line.strip_prefix("## ").unwrap_or(title);
         let fence: String = line.chars().take_while(|c| *c == '`').collect();
         if fence.len() < 3 {
             continue;
         }
         let (what, shape) = line[fence.len()..].split_once(' ').unwrap_or((&line[fence.len()..], ""));
         let body: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != fence).collect();
-        if ["fires", "quiet", "previous"].contains(&what) {
-            found.push(case(what, shape, number + 1, &body));
+        if ["fires", "quiet", "previous", "sibling"].contains(&what) {
+            found.push(Case { title: title.into(), ..case(what, shape, number + 1, &body) });
         }
     }
     found
@@ -150,9 +154,34 @@ impl Case {
         members
     }
 
-    fn inspect(&self, previous: Option<&Profile>) -> Inspection {
+    fn inspect(&self, others: &Others) -> Inspection {
         let (bytes, subject) = self.archive();
-        crate::inspect(&file(&bytes), &subject, &Limits::default(), previous, None)
+        let (previous, sibling) = (others.previous.as_ref(), others.sibling.as_ref());
+        let context = Context { previous, sibling, occasion: Some(&Occasion::default()), ..Context::default() };
+        crate::inspect(&file(&bytes), &subject, &Limits::default(), context, false).0
+    }
+}
+
+/// What was said before a case of other files.
+#[derive(Default)]
+pub(crate) struct Others {
+    previous: Option<Profile>,
+    sibling: Option<Profile>,
+}
+
+impl Others {
+    /// Inspects the next case with what was said before it; nothing when it only says something for the one to come.
+    pub(crate) fn next(&mut self, case: &Case) -> Option<Inspection> {
+        let inspection = case.inspect(self);
+        match case.what.as_str() {
+            "previous" => self.previous = Some(inspection.profile),
+            "sibling" => self.sibling = Some(inspection.profile),
+            _ => {
+                *self = Self::default();
+                return Some(inspection);
+            }
+        }
+        None
     }
 }
 
@@ -245,21 +274,16 @@ fn told(finding: &Finding) -> String {
 }
 
 /// What policy takes for nothing: a note, a trace.
-fn weighs(finding: &Finding) -> bool {
+pub(crate) fn weighs(finding: &Finding) -> bool {
     finding.severity >= Severity::Medium && finding.confidence >= Confidence::Medium
 }
 
 fn check_page(check: &dyn Check, wrong: &mut Vec<String>) {
     let id = check.id();
-    let mut previous = None;
+    let mut others = Others::default();
     let mut seen = [false; 2];
     for case in cases(check.page()) {
-        let inspection = case.inspect(previous.as_ref());
-        if case.what == "previous" {
-            previous = Some(inspection.profile);
-            continue;
-        }
-        previous = None;
+        let Some(inspection) = others.next(&case) else { continue };
         let own: Vec<String> = inspection.findings.iter().filter(|f| f.check == id).map(told).collect();
         let weighty: Vec<String> =
             inspection.findings.iter().filter(|f| f.check == id && weighs(f)).map(told).collect();

@@ -1,6 +1,8 @@
 //! The distribution's Python as one program: every module read once, put together, and the layers that are not Python
 //! handed to the readers of their formats.
 
+use std::rc::Rc;
+
 use crate::distribution::{Distribution, Facts, Found, Member, Shape, located};
 use crate::formats::{native, pickle, pyc};
 use crate::kind::Kind;
@@ -8,6 +10,8 @@ use crate::python::{self, LayerKind, Limits, Module, Reach, Root};
 
 /// Bytes of layers that are kept of one module until their readers have seen them.
 const LAYER_BYTES_KEPT_MAX: usize = 4 << 20;
+/// Bytes of layers that are kept for the rules of operators.
+const ALL_LAYER_BYTES_MAX: usize = 16 << 20;
 /// Most layers told of in one distribution.
 const LAYERS_MAX: usize = 1_000;
 
@@ -31,15 +35,20 @@ pub struct Inner {
 }
 
 /// Reads all Python of the distribution into [`Distribution::program`] and [`Distribution::inner`].
-pub(crate) fn complete(distribution: &mut Distribution) {
-    let limits = Limits { layer_bytes_kept_max: LAYER_BYTES_KEPT_MAX, ..Limits::default() };
+pub(crate) fn complete(distribution: &mut Distribution, for_rules: bool) {
+    let limits = limits(for_rules);
+    let mut kept = Kept { on: for_rules, ..Kept::default() };
     let mut modules: Vec<(String, Module)> = Vec::new();
     let mut inner = Vec::new();
-    for member in &distribution.members {
-        let Some(source) = source(member) else { continue };
-        let mut module = python::read(&source, &limits);
+    for member in &mut distribution.members {
+        let mut module = match (member.module.take(), source(member)) {
+            (Some(module), _) => *module,
+            (None, Some(source)) => python::read(&source, &limits),
+            (None, None) => continue,
+        };
         for (layer, bytes) in module.take_layer_bytes() {
-            if inner.len() < LAYERS_MAX {
+            kept.add(&member.path, &layer, &bytes);
+            if layer.kind != LayerKind::Python && inner.len() < LAYERS_MAX {
                 let facts = facts(layer.kind, &bytes);
                 let (path, line) = (member.path.clone(), layer.place.line);
                 let found = located(&bytes, 0, 0);
@@ -49,14 +58,57 @@ pub(crate) fn complete(distribution: &mut Distribution) {
         modules.push((member.path.clone(), module));
     }
     let roots = roots(distribution);
-    let program = python::link(modules, &roots, &limits);
+    let mut program = python::link(modules, &roots, &limits);
+    for (path, layer, bytes) in program.take_late_layers() {
+        kept.add(&path, &layer, &bytes);
+    }
     distribution.program = program;
     distribution.inner = inner;
+    distribution.layers = kept.layers;
+    if kept.left_out > 0 {
+        distribution.degraded.push(format!("rules did not see {} layers that were peeled off", kept.left_out));
+    }
+}
+
+/// Layers that are kept until the rules of operators saw them; none where there are no rules.
+#[derive(Default)]
+struct Kept {
+    on: bool,
+    layers: Vec<crate::yara::Layer>,
+    bytes: usize,
+    left_out: u64,
+}
+
+impl Kept {
+    fn add(&mut self, path: &str, layer: &python::Layer, bytes: &Rc<[u8]>) {
+        // Text as it is written stands in the member too.
+        let is_plain = layer.path.iter().all(|step| *step == "string") && layer.kind == LayerKind::Text;
+        if !self.on || is_plain {
+            return;
+        }
+        if self.layers.len() >= LAYERS_MAX || self.bytes + bytes.len() > ALL_LAYER_BYTES_MAX {
+            self.left_out += 1;
+            return;
+        }
+        self.bytes += bytes.len();
+        let (path, layer) = (path.to_owned(), layer.path.clone());
+        self.layers.push(crate::yara::Layer { path, layer, bytes: Rc::clone(bytes) });
+    }
+}
+
+/// Bounds of reading one module of a distribution.
+pub(crate) fn limits(for_rules: bool) -> Limits {
+    Limits { layer_bytes_kept_max: LAYER_BYTES_KEPT_MAX, keep_python_layers: for_rules, ..Limits::default() }
+}
+
+/// Whether Python at this path is run as it stands.
+pub(crate) fn is_source(path: &str) -> bool {
+    !path.ends_with(".pyx") && !path.ends_with(".pyi")
 }
 
 /// What of a member is Python: sources, and the import lines of path files, at the lines at which they stand.
 fn source(member: &Member) -> Option<Vec<u8>> {
-    if member.kind == Kind::Python && !member.path.ends_with(".pyx") && !member.path.ends_with(".pyi") {
+    if member.kind == Kind::Python && is_source(&member.path) {
         return Some(member.text.clone());
     }
     if member.kind != Kind::Pth {

@@ -17,7 +17,7 @@ use crate::formats::pyc::Pyc;
 use crate::formats::{media, native, pickle, pyc, text};
 use crate::kind::{self, Kind};
 use crate::limits::InspectionLimits;
-use crate::python::{Program, link};
+use crate::python::{self, Module, Program, link};
 use crate::settings::{self, BuildSystem, EntryPoint};
 
 /// How the members are laid out.
@@ -79,8 +79,12 @@ pub struct Member {
     pub text: Vec<u8>,
     /// `text` is all of it.
     pub whole: bool,
+    /// What of a source was not read as code names something that reaches out, starts or hides something.
+    pub unread_speaks: bool,
     /// What its reader found.
     pub facts: Facts,
+    /// Its Python, when it was read at once and its text not kept.
+    pub module: Option<Box<Module>>,
     /// What the search found.
     pub found: Vec<Found>,
 }
@@ -98,8 +102,18 @@ impl Member {
 
     /// Whether it is there to test, show or explain, and does not run with the package.
     pub fn is_aside(&self) -> bool {
-        const FOLDERS: &[&str] =
-            &["test", "tests", "testing", "docs", "doc", "examples", "example", "benchmarks", "fixtures"];
+        const FOLDERS: &[&str] = &[
+            "test",
+            "tests",
+            "testing",
+            "docs",
+            "doc",
+            "examples",
+            "example",
+            "example_dags",
+            "benchmarks",
+            "fixtures",
+        ];
         let folders = self.place.rsplit_once('/').map_or("", |(folders, _)| folders);
         folders.split('/').any(|folder| FOLDERS.contains(&folder))
             || self.name().starts_with("test_")
@@ -118,6 +132,8 @@ pub struct Distribution {
     pub walk: Walk,
     /// Every member, in the order met.
     pub members: Vec<Member>,
+    /// Indices of members, by path: checks ask for the member of every effect.
+    by_path: Vec<usize>,
     /// Its parsed file name, when it has the name of a distribution.
     pub filename: Option<DistFilename>,
     /// METADATA or PKG-INFO.
@@ -134,6 +150,8 @@ pub struct Distribution {
     pub program: Program,
     /// Layers of its Python that are not Python.
     pub inner: Vec<Inner>,
+    /// Layers of its Python, whatever they are, for the rules of operators; none where there are no rules.
+    pub(crate) layers: Vec<crate::yara::Layer>,
     /// What was left out or cut short, in words.
     pub degraded: Vec<String>,
 }
@@ -141,7 +159,8 @@ pub struct Distribution {
 impl Distribution {
     /// The member at a path.
     pub fn member(&self, path: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.path == path)
+        let at = self.by_path.partition_point(|at| self.members[*at].path.as_str() < path);
+        self.by_path.get(at).map(|at| &self.members[*at]).filter(|member| member.path == path)
     }
 
     /// The project's name, by its metadata, else by its file name.
@@ -179,10 +198,26 @@ pub fn is_site_startup(place: &str) -> bool {
         || matches!(place, "sitecustomize/__init__.py" | "usercustomize/__init__.py")
 }
 
-/// Reads everything.
-pub fn read(file: &File, subject: &Subject, strict: &Limits, limits: &InspectionLimits) -> Distribution {
+/// Reads everything; `for_rules`: layers are kept for rules over bytes.
+pub fn read(
+    file: &File,
+    subject: &Subject,
+    strict: &Limits,
+    limits: &InspectionLimits,
+    for_rules: bool,
+) -> Distribution {
     let report = archive::examine(file, subject, strict);
-    let mut reader = Reader { limits, members: vec![], kept: 0, unpacked: 0, visited: 0, nested_unread: 0, cut: 0 };
+    let mut reader = Reader {
+        limits,
+        for_rules,
+        members: vec![],
+        kept: 0,
+        read_at_once: 0,
+        unpacked: 0,
+        visited: 0,
+        nested_unread: 0,
+        cut: 0,
+    };
     let walk_limits = WalkLimits {
         members_max: limits.members_max,
         unpacked_bytes_max: limits.analysed_bytes_max,
@@ -194,11 +229,15 @@ pub fn read(file: &File, subject: &Subject, strict: &Limits, limits: &Inspection
         Subject::AnyArchive => None,
     };
     let degraded = reader.degraded();
+    // Stable: of two members with one path the first is found.
+    let mut by_path: Vec<usize> = (0..reader.members.len()).collect();
+    by_path.sort_by(|a, b| reader.members[*a].path.cmp(&reader.members[*b].path));
     let mut distribution = Distribution {
         shape: Shape::Other,
         report,
         walk,
         members: reader.members,
+        by_path,
         filename,
         metadata: CoreMetadata::default(),
         metadata_path: String::new(),
@@ -207,18 +246,21 @@ pub fn read(file: &File, subject: &Subject, strict: &Limits, limits: &Inspection
         tops: BTreeSet::new(),
         program: link(vec![], &[], &Default::default()),
         inner: vec![],
+        layers: vec![],
         degraded,
     };
     settings::complete(&mut distribution);
-    crate::code::complete(&mut distribution);
+    crate::code::complete(&mut distribution, for_rules);
     distribution
 }
 
 /// The walk's visitor.
 struct Reader<'l> {
     limits: &'l InspectionLimits,
+    for_rules: bool,
     members: Vec<Member>,
     kept: usize,
+    read_at_once: usize,
     unpacked: u64,
     visited: u64,
     nested_unread: u64,
@@ -251,6 +293,10 @@ impl Reader<'_> {
         // Prose and data in text form were searched; kept, they would push out what runs.
         let settings = path.ends_with("pyproject.toml") || path.ends_with("setup.cfg");
         let keeps = kind.is_text() && (kind != Kind::Text || settings);
+        let module = if keeps && whole { self.read_at_once(kind, &path, &bytes) } else { None };
+        let keeps = keeps && module.is_none();
+        let room = self.room().min(bytes.len());
+        let unread_speaks = keeps && kind == Kind::Python && (!whole || text::speaks(&bytes[room..]));
         let text = if keeps { self.keep(bytes) } else { vec![] };
         let whole = whole && (!keeps || text.len() as u64 == total);
         let reading = head.reading;
@@ -264,7 +310,9 @@ impl Reader<'_> {
             reading,
             text,
             whole,
+            unread_speaks,
             facts,
+            module,
             found,
         });
         if let Some(nested) = nested {
@@ -293,8 +341,23 @@ impl Reader<'_> {
         }
     }
 
+    /// Facts of a source for whose text there is no room any more: they are smaller.
+    fn read_at_once(&mut self, kind: Kind, path: &str, bytes: &[u8]) -> Option<Box<Module>> {
+        let room = self.limits.read_at_once_bytes_max.saturating_sub(self.read_at_once).min(self.limits.kept_bytes_max);
+        let source = kind == Kind::Python && crate::code::is_source(path);
+        if !source || bytes.len() <= self.room() || bytes.len() > room {
+            return None;
+        }
+        self.read_at_once += bytes.len();
+        Some(Box::new(python::read(bytes, &crate::code::limits(self.for_rules))))
+    }
+
+    fn room(&self) -> usize {
+        self.limits.all_kept_bytes_max.saturating_sub(self.kept).min(self.limits.kept_bytes_max)
+    }
+
     fn keep(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
-        let room = self.limits.all_kept_bytes_max.saturating_sub(self.kept).min(self.limits.kept_bytes_max);
+        let room = self.room();
         if bytes.len() > room {
             self.cut += 1;
             bytes.truncate(room);

@@ -1,5 +1,7 @@
 //! Where checks put what they saw, within the bounds that a ledger and a reviewer can take.
 
+use std::borrow::Cow;
+
 use crate::distribution::Member;
 use crate::finding::{Confidence, EXCERPT_CHARS_MAX, FINDINGS_MAX, Finding, Location, Severity, WHY_CHARS_MAX};
 
@@ -7,6 +9,10 @@ use crate::finding::{Confidence, EXCERPT_CHARS_MAX, FINDINGS_MAX, Finding, Locat
 const OF_ONE_CHECK_MAX: usize = 30;
 /// Longest member path in a finding, in characters.
 const MEMBER_CHARS_MAX: usize = 500;
+/// Most tags, and most layers, of a finding that came from outside.
+const LIST_MAX: usize = 20;
+/// Longest of them, in characters.
+const WORD_CHARS_MAX: usize = 100;
 
 /// One piece of evidence, before it is bounded and signed with its check.
 #[derive(Debug)]
@@ -74,8 +80,30 @@ impl Evidence {
     }
 }
 
+/// A finding that came from outside, within the bounds of our own.
+pub fn bounded(finding: crate::Finding) -> crate::Finding {
+    let crate::Finding { check, version, severity, confidence, location, excerpt, decoded, why, tags } = finding;
+    let layers = |layer: Vec<String>| layer.iter().take(LIST_MAX).map(|one| shorten(one, WORD_CHARS_MAX)).collect();
+    crate::Finding {
+        check,
+        version,
+        severity,
+        confidence,
+        location: location.map(|Location { member, line, column, layer }| Location {
+            member: shorten(&member, MEMBER_CHARS_MAX),
+            line,
+            column,
+            layer: layers(layer),
+        }),
+        excerpt: shorten(&excerpt, EXCERPT_CHARS_MAX),
+        decoded: decoded.map(|text| shorten(&text, EXCERPT_CHARS_MAX)),
+        why: shorten(&why, WHY_CHARS_MAX),
+        tags: layers(tags),
+    }
+}
+
 /// Cut to so many characters, without control characters: findings are printed on terminals and pages.
-fn shorten(text: &str, most: usize) -> String {
+pub(crate) fn shorten(text: &str, most: usize) -> String {
     let clean = |c: char| if c == '\n' || c == '\t' || !c.is_control() { c } else { '\u{fffd}' };
     let mut short: String = text.chars().take(most).map(clean).collect();
     if text.chars().nth(most).is_some() {
@@ -88,7 +116,7 @@ fn shorten(text: &str, most: usize) -> String {
 /// The findings of one pass.
 #[derive(Debug)]
 pub struct Findings {
-    check: (&'static str, u32),
+    check: (Cow<'static, str>, u32),
     of_this_check: usize,
     list: Vec<Finding>,
     left_out: usize,
@@ -96,21 +124,20 @@ pub struct Findings {
 
 impl Findings {
     pub(crate) fn new() -> Self {
-        Self { check: ("", 0), of_this_check: 0, list: vec![], left_out: 0 }
+        Self { check: (Cow::Borrowed(""), 0), of_this_check: 0, list: vec![], left_out: 0 }
     }
 
     /// What follows is this check's.
-    pub(crate) fn begin(&mut self, id: &'static str, version: u32) {
-        self.check = (id, version);
+    pub(crate) fn begin(&mut self, id: impl Into<Cow<'static, str>>, version: u32) {
+        self.check = (id.into(), version);
         self.of_this_check = 0;
     }
 
     /// Adds a piece of evidence. Beyond a check's share, the weightiest are kept.
     pub fn add(&mut self, evidence: Evidence) {
         let Evidence { severity, confidence, location, excerpt, decoded, why, tags } = evidence;
-        let (check, version) = self.check;
+        let (check, version) = (self.check.0.clone().into_owned(), self.check.1);
         let why = shorten(&why, WHY_CHARS_MAX);
-        let check = check.to_owned();
         let finding = Finding { check, version, severity, confidence, location, excerpt, decoded, why, tags };
         if self.of_this_check < OF_ONE_CHECK_MAX {
             self.of_this_check += 1;

@@ -107,11 +107,13 @@ const METADATA_FILES: &[&str] = &["METADATA", "PKG-INFO", "WHEEL", "RECORD", "en
 
 /// Decides from the path and the first bytes of the content.
 pub fn of(path: &str, bytes: &[u8]) -> Kind {
-    if let Some(kind) = by_content(bytes) {
-        return kind;
-    }
     let name = path.rsplit(['/', '!']).next().unwrap_or(path);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+    // What runs by its name runs whatever it begins with: `GIF89a = 1` is Python, and no picture.
+    let runs = source(&extension).filter(|_| is_text(bytes));
+    if let Some(kind) = runs.or_else(|| by_content(bytes)) {
+        return kind;
+    }
     if is_tool_file(path) {
         return Kind::ToolConfig;
     }
@@ -119,16 +121,25 @@ pub fn of(path: &str, bytes: &[u8]) -> Kind {
         return Kind::Metadata;
     }
     match extension.as_str() {
-        "py" | "pyw" | "pyi" | "pyx" => Kind::Python,
-        "pth" => Kind::Pth,
         "pyc" | "pyo" => Kind::Pyc,
         "pkl" | "pickle" | "joblib" => Kind::Pickle,
+        other => {
+            source(other).or_else(|| by_shebang(bytes)).unwrap_or(if is_text(bytes) { Kind::Text } else { Kind::Data })
+        }
+    }
+}
+
+/// Sources of interpreters that go by the name.
+fn source(extension: &str) -> Option<Kind> {
+    Some(match extension {
+        "py" | "pyw" | "pyi" | "pyx" => Kind::Python,
+        "pth" => Kind::Pth,
         "sh" | "bash" | "zsh" | "ksh" | "fish" => Kind::Shell,
         "ps1" | "psm1" | "psd1" => Kind::PowerShell,
         "bat" | "cmd" | "vbs" | "vbe" | "wsf" | "hta" => Kind::Batch,
         "js" | "mjs" | "cjs" | "ts" => Kind::JavaScript,
-        _ => by_shebang(bytes).unwrap_or(if is_text(bytes) { Kind::Text } else { Kind::Data }),
-    }
+        _ => return None,
+    })
 }
 
 fn is_tool_file(path: &str) -> bool {
@@ -172,7 +183,21 @@ fn by_content(bytes: &[u8]) -> Option<Kind> {
     {
         return Some(Kind::Pickle);
     }
-    None
+    (is_object_array(bytes) || is_written_pickle(bytes)).then_some(Kind::Pickle)
+}
+
+/// NumPy's own format (NEP 1) with elements that are objects: behind the header stands a pickle.
+fn is_object_array(bytes: &[u8]) -> bool {
+    const HEADER_BYTES: usize = 200;
+    let header = &bytes[..bytes.len().min(HEADER_BYTES)];
+    header.starts_with(b"\x93NUMPY") && header.windows(2).any(|pair| pair == b"|O")
+}
+
+/// A pickle of the oldest protocol that begins by importing what runs something: it is printable throughout.
+fn is_written_pickle(bytes: &[u8]) -> bool {
+    const RUNS: &[&[u8]] =
+        &[b"cos\n", b"cposix\n", b"cnt\n", b"c__builtin__\n", b"cbuiltins\n", b"csubprocess\n", b"crunpy\n", b"cpty\n"];
+    RUNS.iter().any(|import| bytes.starts_with(import))
 }
 
 /// `MZ`, and where that header points, `PE`.
@@ -231,7 +256,15 @@ mod tests {
             ("a.png", pe.as_slice(), Kind::Pe),
             ("a.py", b"\x7fELF\x02\x01", Kind::Elf),
             ("a.txt", b"PK\x03\x04....", Kind::Archive),
+            ("a.py", b"GIF89a = 1\n", Kind::Python),
+            ("a.py", b"BZh = RIFF = 1\n", Kind::Python),
+            ("a.sh", b"RIFF=1; true\n", Kind::Shell),
+            ("a.dat", b"RIFF....WAVE", Kind::Media),
+            ("a.py", b"GIF89a\x01\0\x01\0", Kind::Media),
             ("a.dat", b"\x80\x04\x95\0\0\0\0\0\0\0\0.", Kind::Pickle),
+            ("a.npy", b"\x93NUMPY\x01\0v\0{'descr': '|O', }", Kind::Pickle),
+            ("a.npy", b"\x93NUMPY\x01\0v\0{'descr': '<f8', }", Kind::Data),
+            ("a.dat", b"cos\nsystem\n(S'true'\ntR.", Kind::Pickle),
             ("a.dat", b"\xcb\x0d\r\n\0\0\0\0", Kind::Pyc),
             ("a.pyc", b"x", Kind::Pyc),
             ("A.class", b"\xca\xfe\xba\xbe\0\0\0\x34", Kind::Data),

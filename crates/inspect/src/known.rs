@@ -127,3 +127,8 @@ pub(crate) fn owners_of_command(command: &str) -> Option<&'static [&'static str]
 pub(crate) fn owners_of_module(module: &str) -> Option<&'static [&'static str]> {
     MODULES.iter().find(|(known, _)| *known == module).map(|(_, owners)| *owners)
 }
+
+/// Whether everybody knows a project of this name.
+pub(crate) fn is_project(name: &str) -> bool {
+    MODULES.iter().any(|(_, owners)| owners.first() == Some(&name))
+}

@@ -14,22 +14,30 @@ pub mod formats;
 pub mod kind;
 mod known;
 pub mod limits;
+pub mod occasion;
 mod profile;
 pub mod python;
 pub mod sandbox;
 pub mod settings;
+pub mod yara;
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod catalogue;
 
 use std::fs::File;
 
 use serde::{Deserialize, Serialize};
 
+use checks::Context;
+use limits::InspectionLimits;
+
 pub use archive::{Limits, Report, Subject};
 pub use finding::{
     Confidence, EXCERPT_CHARS_MAX, FINDINGS_MAX, Finding, Inspection, Location, Profile, Severity, WHY_CHARS_MAX,
 };
+pub use occasion::{Cause, Event, Occasion};
 pub use sandbox::{Confinement, Failure, Sandbox, SandboxLimits};
 
 /// What the child is asked to do with the archive it is given.
@@ -52,7 +60,13 @@ pub enum Request {
         previous: Option<Profile>,
         /// The same release's other form (the sdist of a wheel, a wheel of an sdist), to say where they differ.
         sibling: Option<Profile>,
+        /// Why it is looked at, and what only the index knows of it.
+        occasion: Occasion,
     },
+    /// Compile the rules of operators ([`yara::Sources`] as JSON) that the file holds, and tell what they are.
+    Compile,
+    /// The same, for the zygote itself: every later child has them.
+    Adopt,
     /// Try what must be denied, and say what was.
     Probe,
 }
@@ -64,19 +78,49 @@ pub enum Response {
     Rules(Report),
     /// To [`Request::Checks`].
     Checks(Inspection),
+    /// To [`Request::Checks`] besides, after the other, where rules were adopted.
+    Scan(yara::Scan),
+    /// To [`Request::Compile`] and [`Request::Adopt`]: what they are, or what is wrong with them.
+    Compiled(Result<yara::Catalogue, Vec<String>>),
     /// To [`Request::Probe`].
     Probe(Confinement),
 }
 
-/// The child's whole work. Runs confined; the file is the only thing it can reach.
-fn work(file: &File, request: &Request) -> Response {
+/// The child's whole work. Runs confined; the file is the only thing it can reach. Each answer is given away as soon as
+/// it is there: what comes later cannot take it back.
+fn work<E>(
+    file: &File,
+    request: &Request,
+    engine: Option<&yara::Engine>,
+    mut answer: impl FnMut(&Response) -> Result<(), E>,
+) -> Result<(), E> {
     match request {
-        Request::Rules { subject, limits } => Response::Rules(archive::examine(file, subject, limits)),
-        Request::Checks { subject, limits, previous, sibling } => {
-            Response::Checks(inspect(file, subject, limits, previous.as_ref(), sibling.as_ref()))
+        Request::Rules { subject, limits } => answer(&Response::Rules(archive::examine(file, subject, limits))),
+        Request::Checks { subject, limits, previous, sibling, occasion } => {
+            let context =
+                Context { previous: previous.as_ref(), sibling: sibling.as_ref(), own: None, occasion: Some(occasion) };
+            let (inspection, layers) = inspect(file, subject, limits, context, engine.is_some());
+            answer(&Response::Checks(inspection))?;
+            let Some(engine) = engine else { return Ok(()) };
+            answer(&Response::Scan(yara::scan(engine, file, &layers, occasion, &InspectionLimits::default())))
         }
-        Request::Probe => Response::Probe(sandbox::probe()),
+        Request::Compile | Request::Adopt => {
+            answer(&Response::Compiled(compiled(file).map(|(_, catalogue)| catalogue)))
+        }
+        Request::Probe => answer(&Response::Probe(sandbox::probe())),
     }
+}
+
+/// Compiles the rules that a file holds.
+fn compiled(file: &File) -> Result<(yara::Engine, yara::Catalogue), Vec<String>> {
+    use std::os::unix::fs::FileExt;
+    let wrong = |error: &dyn std::fmt::Display| vec![format!("the rules cannot be read: {error}")];
+    let length = file.metadata().map_err(|error| wrong(&error))?.len();
+    // JSON needs at most six bytes for one.
+    let most = 6 * yara::ALL_BYTES_MAX as u64 + (1 << 20);
+    let mut bytes = vec![0; length.min(most) as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(|error| wrong(&error))?;
+    yara::compile(&serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?)
 }
 
 /// A pass that gave no answer is evidence as well: whoever asked for it holds the file and says why.
@@ -94,17 +138,22 @@ pub fn of_failure(failure: &Failure) -> Finding {
     }
 }
 
-/// Facts first, each once; then every check over the facts.
+/// Facts first, each once; then every check over the facts. The layers are for rules over bytes, where there are any.
 fn inspect(
     file: &File,
     subject: &Subject,
     strict: &Limits,
-    previous: Option<&Profile>,
-    sibling: Option<&Profile>,
-) -> Inspection {
-    let distribution = distribution::read(file, subject, strict, &limits::InspectionLimits::default());
+    context: Context<'_>,
+    for_rules: bool,
+) -> (Inspection, Vec<yara::Layer>) {
+    let mut distribution = distribution::read(file, subject, strict, &InspectionLimits::default(), for_rules);
     let profile = profile::of(&distribution);
-    let context = checks::Context { previous, sibling, own: Some(&profile) };
-    let findings = checks::run(&distribution, &context);
-    Inspection { findings, profile, degraded: distribution.degraded }
+    let findings = checks::run(&distribution, &Context { own: Some(&profile), ..context });
+    let layers = std::mem::take(&mut distribution.layers);
+    (Inspection { findings, profile, degraded: distribution.degraded }, layers)
+}
+
+/// What [`Request::Checks`] answers, in the process that calls it: for fuzzers and tests. A server asks the [`Sandbox`].
+pub fn inspect_here(file: &File, subject: &Subject, strict: &Limits, context: checks::Context<'_>) -> Inspection {
+    inspect(file, subject, strict, context, false).0
 }

@@ -9,6 +9,8 @@ pub struct InspectionLimits {
     pub kept_bytes_max: usize,
     /// Bytes of all kept texts together.
     pub all_kept_bytes_max: usize,
+    /// Bytes of sources beyond that, which are read as code at once and not kept.
+    pub read_at_once_bytes_max: usize,
     /// Bytes that are unpacked in total, archives within archives included.
     pub analysed_bytes_max: u64,
     /// Members, those of archives within archives included.
@@ -25,6 +27,7 @@ impl Default for InspectionLimits {
             member_bytes_max: 32 << 20,
             kept_bytes_max: 4 << 20,
             all_kept_bytes_max: 64 << 20,
+            read_at_once_bytes_max: 32 << 20,
             analysed_bytes_max: 1 << 30,
             members_max: 50_000,
             nesting_max: 2,

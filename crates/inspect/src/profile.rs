@@ -40,6 +40,7 @@ pub(crate) fn of(distribution: &Distribution) -> Profile {
                 Group::Persistence => "persistence",
                 Group::Instruction => "instruction",
                 Group::BuildSecrets => "build-secrets",
+                Group::Miner => "miner",
             };
             add(format!("{group}:{}", found.rule.name));
         }

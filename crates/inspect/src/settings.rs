@@ -225,7 +225,8 @@ fn project_table(member: &Member, found: &mut Vec<EntryPoint>) {
     }
 }
 
-/// What `import NAME` finds: packages and modules at the top, below `src` in an sdist that has it.
+/// What `import NAME` finds: packages and modules at the top, below `src` in an sdist that has it. A name with a dash
+/// is no module's and still a package's folder: its author meant it to be imported.
 fn tops(distribution: &mut Distribution) {
     for member in distribution.members.iter().filter(|member| member.depth == 0) {
         let place = match distribution.shape {
@@ -238,7 +239,8 @@ fn tops(distribution: &mut Distribution) {
             None => place.strip_suffix(".py").filter(|name| *name != "setup"),
             Some(_) => None,
         };
-        if let Some(top) = top.filter(|top| !top.contains(['.', '-']) && !top.is_empty()) {
+        let beside = distribution.shape == Shape::Sdist && member.is_aside();
+        if let Some(top) = top.filter(|top| !beside && !top.contains('.') && !top.is_empty()) {
             distribution.tops.insert(top.to_owned());
         }
     }

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+mod tuf;
+
+pub(crate) use tuf::{Holders, KeyKind, OtherHolders, TufCommand, Unlock};
+
 /// A Python package index that inspects what it takes in.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -129,6 +133,14 @@ pub(crate) enum Command {
     Proxy(ProxyOptions),
     /// Say whether the index signs for these files, under their names.
     Verify(VerifyOptions),
+    /// Tell of every event in the log of an index, verified. Exit 1 with --once when there were some, 2 when the log is
+    /// not to be believed.
+    Monitor(MonitorOptions),
+    /// The log of an index: whom its entries speak of.
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
     /// The command line of the public TUF client conformance suite.
     #[command(hide = true)]
     TufClient(TufClient),
@@ -149,11 +161,17 @@ pub(crate) struct Inspect {
     /// The release before this one: what is new since is told.
     #[arg(long, value_name = "FILE")]
     pub(crate) previous: Option<PathBuf>,
+    /// The same release's other form, the source of a wheel or a wheel of the source: where they differ is told.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sibling: Option<PathBuf>,
     /// The file's real name, where its path does not say it. Once for each file, in their order, or not at all.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Vec<String>,
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: InspectFormat,
+    /// A folder of YARA rules besides; here each of them counts.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) yara: Option<PathBuf>,
     /// Print the page of a check instead.
     #[arg(long, value_name = "CHECK")]
     pub(crate) explain: Option<String>,
@@ -255,6 +273,24 @@ pub(crate) struct ProxyOptions {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4443")]
     pub(crate) listen: SocketAddr,
+}
+
+/// What to watch.
+#[derive(Debug, Args)]
+pub(crate) struct MonitorOptions {
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+    /// Only this project; may be repeated. Without it, all of them.
+    #[arg(long, value_name = "P")]
+    pub(crate) project: Vec<String>,
+    /// Tell what came since the last time, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How often to ask.
+    #[arg(long, value_name = "TIME", default_value = "1m")]
+    pub(crate) every: String,
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 /// Files to verify.
@@ -560,86 +596,24 @@ pub(crate) enum JobsCommand {
     },
 }
 
-/// People who hold keys.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Holders {
-    /// A file with a holder's public key, as `tuf key` prints it; may be repeated.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) holder: Vec<PathBuf>,
-    /// How many of them must sign.
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub(crate) threshold: u64,
-}
-
 #[derive(Debug, Subcommand)]
-pub(crate) enum TufCommand {
-    /// Choose who holds the keys: dev, both in the data folder, is made by the first start; the others give the offline
-    /// roles to people, and print the event that they sign.
-    Init {
-        #[arg(long, default_value = "dev", value_parser = ["dev", "team", "pep458"])]
-        profile: String,
-        #[command(flatten)]
-        holders: Holders,
+pub(crate) enum LogCommand {
+    /// Print what shows that a project's entries speak of an account: for that account's owner alone.
+    Show {
+        project: String,
+        user: String,
         #[command(flatten)]
         index: In,
         #[command(flatten)]
         place: Place,
     },
-    /// Signers, thresholds, days left. Exit 1 when something expires soon.
-    Status {
-        /// One index; all of them when absent.
-        #[arg(long = "in", value_name = "NAME")]
-        index: Option<String>,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Replace the online key, or the holders of the root. Prints an event where people must sign.
-    Rotate {
-        #[arg(value_parser = ["online", "root"])]
-        what: String,
-        #[command(flatten)]
-        holders: Holders,
+    /// Make it unknowable, for good, whom a project's entries so far speak of. Later acts get another id.
+    Erase {
+        project: String,
+        user: String,
         #[command(flatten)]
         index: In,
         #[command(flatten)]
         place: Place,
     },
-    /// Divide the targets among another number of bins.
-    Rebin {
-        /// A power of two.
-        #[arg(value_name = "N")]
-        count: u64,
-        #[command(flatten)]
-        index: In,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Sign the offline roles for another year.
-    Renew {
-        #[command(flatten)]
-        index: In,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Sign an event. Needs no installation: any machine will do, in any order.
-    Sign {
-        event: PathBuf,
-        /// The key's file.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-    },
-    /// Bring the signed copies of an event back; it takes effect when nobody's signature is missing.
-    Submit {
-        #[arg(required = true, value_name = "EVENT")]
-        events: Vec<PathBuf>,
-        /// The profile that it makes.
-        #[arg(long, value_parser = ["dev", "team", "pep458"])]
-        profile: Option<String>,
-        #[command(flatten)]
-        index: In,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Make a holder's key in a new file, and print its public half.
-    Key { file: PathBuf },
 }

@@ -67,6 +67,12 @@ pub(crate) const ROWS: &[Row] = &[
         "0s",
         "How long a shared cache (a CDN) may keep a page without asking again. 0: it always asks, and a new upload or a quarantine is seen at once.",
     ),
+    row(
+        "server.file_shared_time",
+        Kind::Time,
+        "1d",
+        "How long a shared cache may keep a file or its metadata without asking again. It bounds how long a withdrawn file can be had from a cache that was not told (`purge.command`).",
+    ),
     row("server.cache", Kind::Bytes, "64 MB", "Memory for pages and small files."),
     row("server.read_timeout", Kind::Time, "30s", "Longest pause in the body of a request that was refused."),
     row(
@@ -99,6 +105,25 @@ pub(crate) const ROWS: &[Row] = &[
         "1h",
         "How long superseded pages and roles stay in the site, for clients and mirrors at work with an older snapshot. Roots stay for ever.",
     ),
+    row(
+        "tuf.passphrase_file",
+        Kind::Text,
+        "",
+        "A file with the passphrase that seals the private keys in `keys/`; best on another medium than they, such as a credential of the service manager. Keys that are made here are sealed with it; without it they lie in clear.",
+    ),
+    row(
+        "purge.command",
+        Kind::Text,
+        "",
+        "A program that tells a CDN what changed, called after each publication with one JSON object on its standard input: `{\"index\", \"serial\", \"keys\", \"paths\"}`. Exit 0: done; else it is tried again.",
+    ),
+    row(
+        "purge.url",
+        Kind::Text,
+        "",
+        "The same object is sent there with POST, where a program is too much; an answer of 200: done.",
+    ),
+    row("purge.timeout", Kind::Time, "10s", "How long one call may take."),
     row("upload.enabled", Kind::Flag, "true", "Whether uploads are taken."),
     row(
         "upload.wait",
@@ -144,6 +169,18 @@ pub(crate) const ROWS: &[Row] = &[
         Kind::Text,
         "",
         "A file that says how findings become a verdict (docs/operating.md), instead of the built-in one.",
+    ),
+    row(
+        "inspection.yara",
+        Kind::Text,
+        "",
+        "A folder of YARA rules (`.yar`, `.yara`), each a check `yara/<file>/<rule>` that is tried out (`shadow`) until it is promoted (docs/checks.md). Read at the start.",
+    ),
+    row(
+        "inspection.external",
+        Kind::Text,
+        "",
+        "A file that names checks outside: HTTP services and commands that are told about each file and answer findings (docs/checks.md). Read at the start.",
     ),
     row("archive.members", Kind::Number, "50000", "Most members of an archive."),
     row("archive.unpacked", Kind::Bytes, "2 GB", "Most bytes of all members together, unpacked."),

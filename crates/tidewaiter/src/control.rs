@@ -1,11 +1,12 @@
 //! How a command reaches a running server: one JSON request and one JSON answer over a socket in the data folder.
 //! The same [`Request`] is executed in the command's own process when no server runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use index::Installation;
+use index::keys::Passphrase;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -38,14 +39,49 @@ pub(crate) enum Request {
     Doctor,
     Inspection(Ask),
     Tuf(TufAsk),
+    LogName { index: String, project: String, user: String, erase: bool },
 }
 
 /// What an operator asks about the signed repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum TufAsk {
-    Status { index: Option<String> },
-    Propose { index: String, change: index::ops::ceremony::Change },
-    Submit { index: String, events: Vec<String>, profile: Option<String> },
+    Status {
+        index: Option<String>,
+    },
+    Propose {
+        index: String,
+        change: index::ops::ceremony::Change,
+    },
+    Submit {
+        index: String,
+        events: Vec<String>,
+        profile: Option<String>,
+    },
+    /// `key` is the text of the standby's file.
+    UseStandby {
+        index: String,
+        key: String,
+        passphrase: Option<Passphrase>,
+    },
+    Recover {
+        index: String,
+        good: u64,
+        folder: Option<PathBuf>,
+        hold_new: bool,
+        change: index::ops::ceremony::Change,
+    },
+    AuditOutline {
+        index: String,
+    },
+    AuditBins {
+        index: String,
+        from: u32,
+        to: u32,
+    },
+    AuditProjects {
+        index: String,
+        after: String,
+    },
 }
 
 /// What an operator asks about the inspection.
@@ -66,7 +102,18 @@ pub(crate) enum Ask {
 impl Request {
     /// Whether it opens archives, so that a process of its own needs a sandbox for it.
     pub(crate) fn needs_sandbox(&self) -> bool {
-        matches!(self, Self::Doctor | Self::Inspection(Ask::Evaluate { .. }))
+        // Which rules there are is known to the sandbox alone.
+        matches!(
+            self,
+            Self::Doctor
+                | Self::Inspection(
+                    Ask::Evaluate { .. }
+                        | Ask::Checks
+                        | Ask::SetCheck { .. }
+                        | Ask::Reinspect { .. }
+                        | Ask::Replay { .. }
+                )
+        )
     }
 }
 

@@ -4,7 +4,9 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+mod outside;
 mod place;
+mod purge;
 mod serve;
 mod settings;
 

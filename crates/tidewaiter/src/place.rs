@@ -21,12 +21,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use index::blobs::Blobs;
 use index::clock::{Clock, Entropy};
-use index::keys::KeyFolder;
+use index::keys::{KeyFolder, Passphrase};
 use index::store::Store;
 use index::token::TokenSecret;
 use index::{Installation, Parts};
 use inspect::Sandbox;
+use inspect::yara::{Catalogue, Sources};
 
+use crate::outside;
 use crate::settings::Settings;
 
 /// How long a command waits for another that uses the ledger for a moment.
@@ -116,6 +118,21 @@ pub(crate) fn control_path(data: &Path) -> Result<(PathBuf, File)> {
     Ok((PathBuf::from(format!("/proc/self/fd/{}/control.sock", folder.as_raw_fd())), folder))
 }
 
+/// Reads the rules of a folder and gives them to every inspection.
+///
+/// # Errors
+/// What is wrong with them, with file and line.
+pub(crate) fn adopt<'s>(sandbox: &'s Sandbox, folder: &Path) -> Result<(Sources, &'s Catalogue)> {
+    let sources = Sources::read(folder).map_err(anyhow::Error::msg)?;
+    let adopted = sandbox.adopt(&sources);
+    let catalogue =
+        adopted.map_err(|problems| anyhow::anyhow!("rules that cannot be used:\n  {}", problems.join("\n  ")))?;
+    for note in &catalogue.notes {
+        tracing::warn!(note, "rules of the operator");
+    }
+    Ok((sources, catalogue))
+}
+
 /// Opens the installation in a folder whose lock we hold.
 pub(crate) async fn open(settings: &Settings, sandbox: Option<Arc<Sandbox>>) -> Result<Arc<Installation>> {
     let data = &settings.data;
@@ -135,6 +152,7 @@ pub(crate) async fn open(settings: &Settings, sandbox: Option<Arc<Sandbox>>) -> 
     let store = store.context("cannot open the ledger")?;
     let secret = kept(&data.join("secret"), &entropy)?;
     let node = kept(&data.join("node"), &entropy)?;
+    let passphrase = settings.passphrase_file.as_deref().map(Passphrase::read_file).transpose()?;
     let parts = Parts {
         store,
         blobs: Blobs::open(data.join("blobs"))?,
@@ -143,8 +161,9 @@ pub(crate) async fn open(settings: &Settings, sandbox: Option<Arc<Sandbox>>) -> 
         settings: settings.index.clone(),
         secret: TokenSecret::new(secret),
         sandbox,
-        keys: KeyFolder::new(data.join("keys")),
+        keys: KeyFolder::new(data.join("keys"), passphrase),
         node: packaging::hash::hex(&node[..8]),
+        http: if settings.index.external.is_empty() { None } else { Some(outside::http()?) },
     };
     Ok(Installation::new(parts).await?)
 }

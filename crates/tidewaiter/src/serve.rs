@@ -11,6 +11,7 @@ use index::Installation;
 use index::model::{IndexName, SiteRole};
 use index::ops::{accounts, workers};
 use inspect::Sandbox;
+use inspect::sandbox::BACKGROUND_NICE;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::Role;
 use crate::control;
 use crate::place::{self, Lock};
+use crate::purge;
 use crate::settings::Settings;
 
 /// The account that the first start makes.
@@ -41,7 +43,13 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     if let Err(failure) = &sandbox {
         tracing::error!(%failure, "no sandbox: uploads are refused");
     }
+    // Without a sandbox nothing is inspected; with one, rules that were asked for and cannot be used are no detail.
+    if let (Ok(sandbox), Some(folder)) = (&sandbox, &settings.yara) {
+        let (_, rules) = place::adopt(sandbox, folder).context("'inspection.yara'")?;
+        tracing::info!(rules = rules.rules.len(), files = rules.files, digest = rules.digest, "rules of the operator");
+    }
     let installation = place::open(&settings, sandbox.ok()).await?;
+    purge::start(&installation, settings.purge.clone())?;
     installation.probe_confinement().await;
     workers::recover(&installation).await.context("recovery failed; nothing was served")?;
     let tls = match &settings.tls {
@@ -55,7 +63,8 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     let control = control::bind(&settings.data)?;
     tokio::spawn(control::serve(control, Arc::clone(&installation)));
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(workers::run(Arc::clone(&installation), stopping.clone()));
+    let background = background()?;
+    tasks.spawn_on(workers::run(Arc::clone(&installation), stopping.clone()), background.handle());
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
@@ -70,9 +79,21 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     tracing::info!("stopping");
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
+    background.shutdown_background();
     installation.store.close().await;
     let _ = std::fs::remove_file(settings.data.join("control.sock"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Threads for inspection and publication, which give way to those that answer requests.
+fn background() -> Result<tokio::runtime::Runtime> {
+    let give_way = || {
+        // Linux has a priority for each thread. Where it is refused, the work is done all the same.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BACKGROUND_NICE);
+    };
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().thread_name("background").on_thread_start(give_way);
+    builder.build().context("cannot start the threads of inspection and publication")
 }
 
 fn log_to_stderr(settings: &Settings) -> Result<()> {
@@ -116,7 +137,7 @@ fn say_confinement(installation: &Installation) {
     }
 }
 
-async fn wait_for_signal() -> Result<()> {
+pub(crate) async fn wait_for_signal() -> Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}

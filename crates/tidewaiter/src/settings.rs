@@ -9,11 +9,13 @@ use anyhow::{Context, Result, bail};
 use inspect::{Limits, SandboxLimits};
 use web::WebSettings;
 
+use index::external::{self, OUTSIDE_BYTES_MAX, Outside};
 use index::policy::verdict::{POLICY_BYTES_MAX, Policy};
 use index::{BITS_MAX, Backlog, Bins, CLASSIC_BITS_MAX, Gate, Shape};
 
 use crate::cli::Place;
 use crate::config::Values;
+use crate::purge::Purge;
 
 /// Everything a command needs to find and run an installation.
 #[derive(Debug, Clone)]
@@ -24,9 +26,14 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) log_json: Option<bool>,
     pub(crate) log_level: String,
+    /// What opens the private keys of the data folder.
+    pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) sandbox: SandboxLimits,
+    /// The folder of the operator's rules.
+    pub(crate) yara: Option<PathBuf>,
     pub(crate) index: index::Settings,
     pub(crate) web: WebSettings,
+    pub(crate) purge: Purge,
 }
 
 impl Settings {
@@ -66,11 +73,13 @@ impl Settings {
             tls,
             log_json: log_json(values)?,
             log_level: values.text("log.level").to_owned(),
+            passphrase_file: values.optional("tuf.passphrase_file").map(PathBuf::from),
             sandbox: SandboxLimits {
                 memory_bytes_max: values.bytes("sandbox.memory"),
                 cpu_seconds_max: (values.time_ms("sandbox.cpu_time") / 1_000).max(1),
                 wall_ms_max: values.time_ms("sandbox.wall_time"),
             },
+            yara: values.optional("inspection.yara").map(PathBuf::from),
             index: index::Settings {
                 upload_wait_ms: values.time_ms("upload.wait"),
                 file_bytes_max: values.bytes("upload.file_size"),
@@ -93,6 +102,10 @@ impl Settings {
                     None => Policy::built_in(),
                     Some(path) => read_policy(path.as_ref()).context("'inspection.policy'")?,
                 }),
+                external: match values.optional("inspection.external") {
+                    None => Arc::new([]),
+                    Some(path) => read_external(path.as_ref()).context("'inspection.external'")?.into(),
+                },
                 archive,
                 passes_max: values.number("sandbox.parallel").max(1) as usize,
                 allow_weak_sandbox: values.flag("sandbox.allow_weak"),
@@ -102,11 +115,13 @@ impl Settings {
                 superseded_seconds: values.time_ms("tuf.superseded") / 1_000,
             },
             web: WebSettings {
+                file_shared_seconds: values.time_ms("server.file_shared_time") / 1_000,
                 page_shared_seconds: values.time_ms("server.page_shared_time") / 1_000,
                 cache_bytes_max: values.bytes("server.cache"),
                 drain_bytes_max: values.bytes("server.drain"),
                 read_timeout_seconds: (values.time_ms("server.read_timeout") / 1_000).max(1),
             },
+            purge: Purge::from_values(values)?,
         })
     }
 }
@@ -134,9 +149,18 @@ fn bins(values: &Values) -> Result<Bins> {
 
 /// The text of a policy, within its limit.
 pub(crate) fn policy_text(path: &Path) -> Result<String> {
+    text_of(path, POLICY_BYTES_MAX)
+}
+
+fn read_external(path: &Path) -> Result<Vec<Outside>> {
+    external::parse(&text_of(path, OUTSIDE_BYTES_MAX)?).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+}
+
+/// At most one byte more than may be: whoever reads it says so.
+fn text_of(path: &Path, bytes_max: usize) -> Result<String> {
     let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut text = String::new();
-    let most = POLICY_BYTES_MAX as u64 + 1;
+    let most = bytes_max as u64 + 1;
     file.take(most).read_to_string(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text)
 }

@@ -119,7 +119,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let renewal = repository.offline().rebin(shape, bits + 1, &one, now, expires)?;
         let root = renewal.root.ok_or("a root")?.sign(&holders)?;
         let bins = renewal.bins.ok_or("bins")?.sign(&holders)?;
-        repository = repository.adopt(&root.bytes, &targets.bytes, &bins.bytes, 0)?;
+        repository = repository.adopt(&root.bytes, &targets.bytes, &bins.bytes)?;
         write(&metadata, &bins)?;
         write(&metadata, &root)?;
         let new: &[&dyn Signer] = &[&next];

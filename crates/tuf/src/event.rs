@@ -192,6 +192,21 @@ impl Event {
         self.parts.iter().map(|part| (part.role.clone(), hex(&sha256(&part.signed.to_canonical())))).collect()
     }
 
+    /// Who has signed and who may still, a line each.
+    pub fn standing(&self) -> Vec<String> {
+        let line = |status: Status| {
+            let Status { role, of, threshold, signed, waiting } = status;
+            let names = |keyids: Vec<String>| if keyids.is_empty() { "nobody".to_owned() } else { keyids.join(", ") };
+            format!(
+                "{role} (by {of}): {} of {threshold} have signed: {}; may still sign: {}",
+                signed.len(),
+                names(signed),
+                names(waiting)
+            )
+        };
+        self.status().into_iter().map(line).collect()
+    }
+
     /// Who has signed, and who may still.
     pub fn status(&self) -> Vec<Status> {
         self.parts.iter().flat_map(Part::status).collect()
@@ -245,9 +260,11 @@ impl Event {
     /// The file.
     pub fn to_json(&self) -> Vec<u8> {
         let words = self.words().unwrap_or_default();
+        let list = |lines: &[String]| Value::List(lines.iter().map(|line| Value::from(line.as_str())).collect());
         let file = object([
             (MARK, Value::Int(1)),
-            ("words", Value::List(words.iter().map(|line| Value::from(line.as_str())).collect())),
+            ("words", list(&words)),
+            ("standing", list(&self.standing())),
             ("parts", Value::List(self.parts.iter().map(Part::to_value).collect())),
         ]);
         let mut out = Vec::new();
@@ -264,6 +281,8 @@ impl Event {
         }
         let parts = fields.list("parts")?.into_iter().map(Part::read).collect::<Result<Vec<_>, _>>()?;
         let words = fields.texts("words")?;
+        // Who has signed is what the signatures say; the line is for eyes.
+        fields.texts("standing")?;
         let event = Self { parts };
         if event.words()? != words {
             return Err(EventError::Words);
@@ -341,6 +360,10 @@ impl Part {
         let old = self.previous.as_ref().map(|previous| Described::read(&role, previous)).transpose()?;
         let was = old.as_ref().map_or("new".to_owned(), |old| format!("was version {}", old.version));
         out.push(format!("{role} becomes version {version} ({was}), good until {expires}"));
+        let jump = old.as_ref().map_or(0, |old| version.saturating_sub(old.version).saturating_sub(1));
+        if role == BINS && jump > 0 {
+            out.push(format!("{role}: the versions of every bin, snapshot and timestamp leave out {jump}"));
+        }
         new.differences(&role, &old.unwrap_or_default(), out);
         Ok(())
     }

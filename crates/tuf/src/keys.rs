@@ -43,6 +43,11 @@ impl PublicKey {
         Self::of("ecdsa", "ecdsa-sha2-nistp256", pem.to_owned())
     }
 
+    /// An ECDSA P-256 key from its uncompressed point: `04`, x, y (SEC 1, 2.3.3), as tokens give it.
+    pub fn ecdsa_p256_point(point: &[u8; 65]) -> Self {
+        Self::ecdsa_p256(&to_pem(&[P256_SPKI, point].concat()))
+    }
+
     fn of(keytype: &str, scheme: &str, public: String) -> Self {
         let (keyval_extra, extra) = (Object::new(), Object::new());
         Self { keytype: keytype.to_owned(), scheme: scheme.to_owned(), public, keyval_extra, extra }
@@ -175,6 +180,20 @@ fn to_pem(der: &[u8]) -> String {
     format!("{PEM_HEAD}\n{}\n{PEM_FOOT}\n", inner.trim_end())
 }
 
+/// The DER of an ECDSA signature that came as its two numbers side by side, as PKCS #11 has it: a SEQUENCE of two
+/// INTEGERs (RFC 3279, 2.2.3), each without leading zeros and never negative.
+pub fn ecdsa_der(numbers: &[u8; 64]) -> Vec<u8> {
+    let mut inner = Vec::with_capacity(70);
+    for number in numbers.chunks(32) {
+        let digits = &number[number.iter().position(|byte| *byte != 0).unwrap_or(31)..];
+        let sign: &[u8] = if digits[0] >= 0x80 { &[0] } else { &[] };
+        inner.extend_from_slice(&[0x02, (sign.len() + digits.len()) as u8]);
+        inner.extend_from_slice(sign);
+        inner.extend_from_slice(digits);
+    }
+    [&[0x30, inner.len() as u8], &inner[..]].concat()
+}
+
 /// Why a signer did not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the key {keyid} did not sign: {why}")]
@@ -252,7 +271,8 @@ impl P256Signer {
     /// From PKCS #8.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, NoKey> {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der).map_err(|_| NoKey)?;
-        let public = PublicKey::ecdsa_p256(&to_pem(&[P256_SPKI, pair.public_key().as_ref()].concat()));
+        let point: &[u8; 65] = pair.public_key().as_ref().try_into().map_err(|_| NoKey)?;
+        let public = PublicKey::ecdsa_p256_point(point);
         Ok(Self { pair, keyid: public.keyid(), public })
     }
 }

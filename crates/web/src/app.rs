@@ -19,6 +19,8 @@ use crate::metrics::Metrics;
 pub struct WebSettings {
     /// How long a shared cache may keep a page without asking, in seconds; 0: it always asks.
     pub page_shared_seconds: u64,
+    /// How long a shared cache may keep a file or its metadata without asking, in seconds.
+    pub file_shared_seconds: u64,
     /// Memory for pages and small files, in bytes.
     pub cache_bytes_max: u64,
     /// Most bytes that are read and thrown away of a body that was refused.
@@ -29,7 +31,13 @@ pub struct WebSettings {
 
 impl Default for WebSettings {
     fn default() -> Self {
-        Self { page_shared_seconds: 0, cache_bytes_max: 64 << 20, drain_bytes_max: 1 << 30, read_timeout_seconds: 30 }
+        Self {
+            page_shared_seconds: 0,
+            file_shared_seconds: 86_400,
+            cache_bytes_max: 64 << 20,
+            drain_bytes_max: 1 << 30,
+            read_timeout_seconds: 30,
+        }
     }
 }
 
@@ -52,8 +60,19 @@ struct Inner {
     signing: tokio::sync::Mutex<Option<(Instant, SigningState)>>,
 }
 
-/// Index, role and when it expires, in seconds since the Unix epoch; and what needs a person.
-pub(crate) type SigningState = (Vec<(String, String, i64)>, Vec<String>);
+/// Every signed role; and what needs a person.
+pub(crate) type SigningState = (Vec<RoleState>, Vec<String>);
+
+/// One signed role of one index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoleState {
+    pub(crate) index: String,
+    pub(crate) role: String,
+    /// When it expires, in seconds since the Unix epoch.
+    pub(crate) expires: i64,
+    /// How urgent it is, from 0 to 5.
+    pub(crate) alarm: u8,
+}
 
 /// How old the answer may be that machines are given about signing: it is asked for often and changes by the hour.
 const SIGNING_AGE_MAX: Duration = Duration::from_secs(10);
@@ -143,9 +162,13 @@ impl App {
         else {
             return SigningState::default();
         };
+        let now_us = installation.clock.now_us();
         let roles = all.into_iter().flat_map(|status| {
             let index = status.index.to_string();
-            status.roles.into_iter().map(move |role| (index.clone(), role.role, role.expires.seconds()))
+            status.roles.into_iter().map(move |role| {
+                let alarm = role.alarm(now_us);
+                RoleState { index: index.clone(), role: role.role, expires: role.expires.seconds(), alarm }
+            })
         });
         let state = (roles.collect(), warnings);
         *known = Some((Instant::now(), state.clone()));

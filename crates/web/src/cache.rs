@@ -33,6 +33,8 @@ pub(crate) struct Page {
     pub(crate) gzip_etag: HeaderValue,
     /// `X-PyPI-Last-Serial`.
     pub(crate) serial: Option<HeaderValue>,
+    /// `Surrogate-Key`.
+    pub(crate) surrogate: HeaderValue,
     loaded: Instant,
 }
 
@@ -64,6 +66,15 @@ struct Head {
 struct Changed {
     serial: i64,
     paths: Vec<String>,
+}
+
+/// By what name a shared cache is told to drop an object: what it changes with, and its index.
+pub(crate) fn surrogate(key: &Key) -> HeaderValue {
+    let named = key.as_str().split_once("/site/").and_then(|(index, path)| Some((index.parse().ok()?, path)));
+    let named =
+        named.map(|(index, path): (IndexName, &str)| format!("{index} {}", layout::surrogate_key(&index, path)));
+    // File names of a site are header text, and where one is none there is nothing to be told.
+    named.and_then(|text| HeaderValue::try_from(text).ok()).unwrap_or(HeaderValue::from_static(""))
 }
 
 impl SiteCache {
@@ -101,6 +112,7 @@ impl SiteCache {
             etag: text(format!("\"{tag}\"")),
             gzip_etag: text(format!("\"{tag}-gzip\"")),
             serial: if is_file { None } else { last_serial(&body).map(|serial| text(serial.to_string())) },
+            surrogate: surrogate(key),
             body: Bytes::from(body),
             gzip: gzip.map(Bytes::from),
             loaded: Instant::now(),

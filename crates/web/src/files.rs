@@ -15,10 +15,10 @@ use index::model::IndexName;
 use packaging::Sha256;
 
 use crate::app::App;
-use crate::cache::CACHED_FILE_BYTES_MAX;
+use crate::cache::{self, CACHED_FILE_BYTES_MAX};
 use crate::error::Failure;
 use crate::routes::Site;
-use crate::simple::{matches, not_found};
+use crate::simple::{SURROGATE, matches, not_found};
 
 /// Read from disk at once.
 const CHUNK_BYTES: u64 = 256 << 10;
@@ -51,10 +51,24 @@ pub(crate) async fn of_site(
     headers: &HeaderMap,
 ) -> Response {
     match find(app, index, sha256, filename).await {
-        Ok(Some((source, size, etag))) => respond(source, size, etag, headers),
+        Ok(Some((source, size, etag))) => {
+            let mut response = respond(source, size, etag, headers);
+            let key = layout::site_file(index, sha256, filename);
+            response.headers_mut().insert(SURROGATE, cache::surrogate(&key));
+            response.headers_mut().insert(header::CACHE_CONTROL, cache_control(app));
+            response
+        }
         Ok(None) => not_found(headers),
         Err(failure) => failure.answer(headers),
     }
+}
+
+/// A file never changes, but it may be withdrawn: whoever installs keeps it, a shared cache asks again in a while, and is
+/// told by the surrogate key.
+fn cache_control(app: &App) -> HeaderValue {
+    let seconds = app.settings().file_shared_seconds;
+    HeaderValue::try_from(format!("public, max-age=31536000, s-maxage={seconds}, immutable"))
+        .unwrap_or(HeaderValue::from_static("no-cache"))
 }
 
 async fn find(
@@ -116,7 +130,6 @@ fn respond(source: Source, size: u64, etag: HeaderValue, request: &HeaderMap) ->
     let headers = response.headers_mut();
     headers.insert(header::ETAG, etag);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     if !unchanged {

@@ -17,6 +17,7 @@ mod pages;
 mod routes;
 mod server;
 mod simple;
+mod tlog;
 mod tuf;
 mod upload;
 

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 
-use crate::app::App;
+use crate::app::{App, RoleState};
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -24,17 +24,24 @@ pub(crate) struct Metrics {
     open: Gauge<i64, std::sync::atomic::AtomicI64>,
     sandbox: Gauge<i64, std::sync::atomic::AtomicI64>,
     expires: Family<Labels, Gauge>,
+    alarm: Family<Labels, Gauge>,
     requests: Counter<u64, AtomicU64>,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("tidewaiter");
-        let (uploads, jobs, expires) = (Family::default(), Family::default(), Family::default());
+        let (uploads, jobs) = (Family::default(), Family::default());
+        let (expires, alarm) = (Family::default(), Family::default());
         registry.register(
             "tuf_expires_timestamp_seconds",
             "When a signed role expires, in seconds since the Unix epoch; of the bins, the first",
             Family::clone(&expires),
+        );
+        registry.register(
+            "tuf_alarm",
+            "How urgently a signed role must be renewed: 0 not at all; 1 to 4 within 30, 14, 7 days and 1; 5 expired",
+            Family::clone(&alarm),
         );
         let (open, sandbox, requests) = (Gauge::default(), Gauge::default(), Counter::default());
         registry.register("verdicts_open", "Verdicts that wait for a person", Gauge::clone(&open));
@@ -46,7 +53,7 @@ impl Metrics {
             Gauge::clone(&sandbox),
         );
         registry.register("requests", "Requests answered", Counter::clone(&requests));
-        Self { registry, uploads, jobs, open, sandbox, expires, requests }
+        Self { registry, uploads, jobs, open, sandbox, expires, alarm, requests }
     }
 
     pub(crate) fn upload(&self, accepted: bool) {
@@ -105,8 +112,11 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
         Err(error) => tracing::error!(%error, "cannot count the verdicts"),
     }
     metrics.expires.clear();
-    for (index, role, expires) in app.signing().await.0 {
-        metrics.expires.get_or_create(&vec![("index", index), ("role", role)]).set(expires);
+    metrics.alarm.clear();
+    for RoleState { index, role, expires, alarm } in app.signing().await.0 {
+        let labels = vec![("index", index), ("role", role)];
+        metrics.expires.get_or_create(&labels).set(expires);
+        metrics.alarm.get_or_create(&labels).set(i64::from(alarm));
     }
     let mut text = String::new();
     if encode(&mut text, &metrics.registry).is_err() {

@@ -13,7 +13,7 @@ use index::model::IndexName;
 
 use crate::app::App;
 use crate::error::Failure;
-use crate::{api, files, inspection, metrics, pages, simple, tuf, upload};
+use crate::{api, files, inspection, metrics, pages, simple, tlog, tuf, upload};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,8 @@ fn index_routes() -> Vec<Line> {
         ("/tuf/paths/{project}", Anybody, get(tuf::paths)),
         ("/tuf/targets/simple/{hh}/{project}/{page}", Anybody, get(tuf::page)),
         ("/tuf/targets/p/{hh}/{project}/{file}", Anybody, get(tuf::file)),
+        ("/tlog/checkpoint", Anybody, get(tlog::checkpoint)),
+        ("/tlog/tile/{*tile}", Anybody, get(tlog::tile)),
         ("/legacy/", Token, post(upload::legacy).get(pages::upload_help)),
         ("/legacy", Anybody, post(upload::add_slash).get(simple::add_slash)),
         ("/api/v1/check", AnybodyOrToken, post(upload::check)),

@@ -14,6 +14,7 @@ use crate::negotiate::{self, Form};
 use crate::routes::Site;
 
 const SERIAL: header::HeaderName = header::HeaderName::from_static("x-pypi-last-serial");
+pub(crate) const SURROGATE: header::HeaderName = header::HeaderName::from_static("surrogate-key");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CSP: HeaderValue = HeaderValue::from_static("sandbox allow-top-navigation; default-src 'none'");
 const ANY: HeaderValue = HeaderValue::from_static("*");
@@ -100,9 +101,10 @@ pub(crate) fn page_response(app: &App, page: &Page, form: Option<Form>, request:
     let mut response =
         if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { Response::new(Body::from(body.clone())) };
     let headers = response.headers_mut();
-    headers.reserve(12);
+    headers.reserve(13);
     headers.insert(header::ETAG, etag.clone());
     headers.insert(header::CACHE_CONTROL, cache_control(app));
+    headers.insert(SURROGATE, page.surrogate.clone());
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(

@@ -15,7 +15,7 @@ use crate::files;
 use crate::routes::Site;
 use crate::simple::{self, not_found};
 
-const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+pub(crate) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// `GET /tuf/{role}`: `timestamp.json`, or a role whose name holds its version and which never changes.
 pub(crate) async fn role(State(app): State<App>, site: Site, request: Request<Body>) -> Response {

@@ -8,11 +8,12 @@ import grows
 import inspection
 import machine
 import reads
+import signing
 import starts
 import uploads
 
 WHAT = {"read": reads.run, "upload": uploads.run, "start": starts.run, "scale": grows.scale, "large": grows.large,
-        "inspect": inspection.run}
+        "inspect": inspection.run, "tuf": signing.run}
 
 
 def main():
@@ -32,6 +33,7 @@ def main():
     inspect.add_argument("--peer-files", type=int, default=100, help="ordinary releases that the peer reads, too (%(default)s)")
     inspect.add_argument("--malicious", metavar="REPOSITORY", help="git repository of malicious archives, read in memory")
     inspect.add_argument("--commit", default="HEAD", help="of it, not after 2024")
+    parser.add_argument("--part", action="append", choices=signing.PARTS, help="tuf: parts of it (all)")
     options = parser.parse_args()
     options.seconds = options.seconds or (2 if options.short else 5)
     options.runs = options.runs or (1 if options.short else 3)

@@ -15,13 +15,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         return build();
     }
     if what != "--help" {
-        // An inspection has no server.
-        let needed: &[_] = if what == "inspect" { &[] } else { &[("wrk", "wrk"), ("nginx-light", "nginx")] };
+        // An inspection has no server, and the client under test loads what signing serves.
+        let needed: &[_] =
+            if ["inspect", "tuf"].contains(&what) { &[] } else { &[("wrk", "wrk"), ("nginx-light", "nginx")] };
         let missing: Vec<&str> =
             needed.iter().filter(|(_, program)| !run::is_on_path(program)).map(|(package, _)| *package).collect();
         run::apt_install(&missing)?;
         run::must(&mut run::cargo(&["build", "--release", "--locked", "-p", "tidewaiter"]))?;
         command.env("TIDEWAITER_BIN", run::target().join("release/tidewaiter"));
+        if what == "tuf" {
+            run::must(&mut run::cargo(&["build", "--release", "--locked", "-p", "tuf", "--examples"]))?;
+            command.env("TIDEWAITER_TUF_BENCH", run::target().join("release/examples/bench"));
+            command.env("TIDEWAITER_TUF_BULK", run::target().join("release/examples/bulk"));
+        }
     }
     let status = command.args(arguments).status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -23,7 +23,7 @@ cargo xtask COMMAND
   docs                    write docs/config.md and docs/rules.md from the program's tables
   classifiers             write the table of classifiers from the Python package trove-classifiers
   new-check NAME          a check of archives: its file and its line in the list
-  bench WHAT [OPTION]...  read, upload, start, scale, large, inspect or build, measured beside other indexes;
+  bench WHAT [OPTION]...  read, upload, start, scale, large, inspect, tuf or build, measured beside other indexes;
                           `bench --help` lists the options
 ";
 

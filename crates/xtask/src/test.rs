@@ -48,6 +48,7 @@ const STEPS: &[Step] = &[
 const PACKAGES: &[(&str, &str)] = &[
     ("nginx-light", "nginx"),
     ("strace", "strace"),
+    ("softhsm2", "softhsm2-util"),
     ("chromium", "chromium"),
     ("chromium-driver", "chromedriver"),
     ("python3", "python3"),

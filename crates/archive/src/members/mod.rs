@@ -6,6 +6,7 @@
 //! besides the list of paths.
 
 mod gunzip;
+mod packed;
 mod tar;
 mod zip;
 
@@ -24,7 +25,7 @@ pub struct WalkLimits {
     pub members_max: u64,
     /// Most bytes that come out of decoders.
     pub unpacked_bytes_max: u64,
-    /// Longest path, in bytes; a longer one is cut.
+    /// Longest path, in bytes; of a longer one the middle is cut out.
     pub path_bytes_max: usize,
     /// Most oddities told; the first ones are kept.
     pub oddities_max: usize,
@@ -47,6 +48,10 @@ pub enum Format {
     TarGz,
     /// Anything else packed by gzip.
     Gzip,
+    /// A tar packed by bzip2 or xz.
+    TarPacked,
+    /// Anything else packed by bzip2 or xz.
+    Packed,
 }
 
 /// How a member was found.
@@ -102,6 +107,8 @@ pub enum Oddity {
     Encrypted,
     /// A member is packed in a way that is not read here.
     UnknownMethod,
+    /// A member is packed in a way that only some tools read.
+    RareMethod,
     /// A member's bytes cannot be unpacked.
     Corrupt,
     /// A member has another checksum or size than stated.
@@ -181,6 +188,10 @@ fn over<'f>(
         if let Ok(input) = again() {
             tar::gzip(input, &mut state);
         }
+    } else if let Some(packing) = packed::Packing::of(&head) {
+        if let Ok(input) = again() {
+            tar::packed(packing, input, &mut state);
+        }
     } else if crate::tar::is_header(&head)
         && let Ok(input) = again()
     {
@@ -236,7 +247,10 @@ impl State<'_, '_> {
     fn path(&mut self, name: &[u8]) -> String {
         let mut path = String::from_utf8_lossy(name).into_owned();
         if path.len() > self.limits.path_bytes_max {
-            path.truncate(path.floor_char_boundary(self.limits.path_bytes_max));
+            // Its end says what it is, and must not be pushed out by its beginning.
+            let end = path.ceil_char_boundary(path.len() - self.limits.path_bytes_max / 2);
+            let begin = path.floor_char_boundary(self.limits.path_bytes_max / 2);
+            path.replace_range(begin..end, "");
         }
         match ArchivePath::parse(name) {
             Ok(_) => return path.trim_end_matches('/').to_owned(),

@@ -7,6 +7,7 @@ use crate::tar::header::{octal, text};
 use crate::tar::is_header;
 
 use super::gunzip::Gunzip;
+use super::packed::{Packed, Packing};
 use super::{Format, Oddity, Reading, State};
 
 const BLOCK_BYTES: usize = 512;
@@ -43,18 +44,31 @@ pub(super) fn plain(input: Input<'_>, state: &mut State<'_, '_>) {
 /// Gzip: a tar, or one member of anything else.
 pub(super) fn gzip(input: Input<'_>, state: &mut State<'_, '_>) {
     let Some(mut stream) = Gunzip::open(input) else { return };
-    let mut block = [0; BLOCK_BYTES];
-    let count = fill(&mut stream, &mut block);
-    if is_header(&block[..count]) {
-        state.walk.formats.push(Format::TarGz);
-        members(&mut stream, Some(block), state);
-    } else {
-        state.walk.formats.push(Format::Gzip);
-        let mut whole = io::Read::chain(&block[..count], &mut stream);
-        state.member("content", 0, Reading::Listed, &mut whole);
-    }
+    content(&mut stream, (Format::TarGz, Format::Gzip), state);
     for oddity in std::mem::take(&mut stream.odd) {
         state.tell(oddity, "", "");
+    }
+}
+
+/// The same, packed otherwise.
+pub(super) fn packed(packing: Packing, input: Input<'_>, state: &mut State<'_, '_>) {
+    let mut stream = Packed::open(packing, Plain { input, at: 0 });
+    content(&mut stream, (Format::TarPacked, Format::Packed), state);
+    if let Some(oddity) = stream.fault {
+        state.tell(oddity, "", "");
+    }
+}
+
+fn content(stream: &mut dyn Read, (tar, other): (Format, Format), state: &mut State<'_, '_>) {
+    let mut block = [0; BLOCK_BYTES];
+    let count = fill(stream, &mut block);
+    if is_header(&block[..count]) {
+        state.walk.formats.push(tar);
+        members(stream, Some(block), state);
+    } else {
+        state.walk.formats.push(other);
+        let mut whole = io::Read::chain(&block[..count], stream);
+        state.member("content", 0, Reading::Listed, &mut whole);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::inflate::{Inflate, InflateError};
 use crate::input::Input;
 use crate::zip::record::{self, Central, End, Local};
 
+use super::packed::{Packed, Packing};
 use super::{Format, Oddity, Reading, State};
 
 /// Bytes at the end in which an end record may stand: its own and the longest comment.
@@ -14,6 +15,11 @@ const TAIL_BYTES: u64 = record::END_BYTES as u64 + u16::MAX as u64;
 const ENDS_MAX: usize = 8;
 /// Gaps of fewer bytes are padding.
 const GAP_BYTES_MIN: u64 = 16;
+/// Ways of packing that Python's `zipfile` reads besides the two that every tool does.
+const BZIP2: u16 = 12;
+const LZMA: u16 = 14;
+/// The stream of an LZMA member ends by a mark of its own.
+const FLAG_LZMA_MARKED: u16 = 1 << 1;
 /// Longest data descriptor behind a member.
 const DESCRIPTOR_BYTES: u64 = 24;
 
@@ -217,6 +223,7 @@ fn visit(
         record::STORED => entry.data_at.saturating_add(entry.packed).min(input.bytes()),
         // Deflate knows its own end; what the header says of it only ever shortened it.
         record::DEFLATED => input.bytes(),
+        BZIP2 | LZMA => return rare(input, path, entry, reading, state),
         other => {
             state.tell(Oddity::UnknownMethod, path, format!("method {other}"));
             return state.member(path, entry.unpacked, reading, &mut io::empty());
@@ -245,6 +252,23 @@ fn visit(
         state.tell(fault, path, "");
     } else if whole && (differs || body.made != entry.unpacked && entry.flags & record::FLAG_DESCRIPTOR == 0) {
         state.tell(Oddity::Mismatch, path, "");
+    }
+}
+
+/// A member that not every tool can unpack.
+fn rare(input: &mut Input<'_>, path: &str, entry: &Entry, reading: Reading, state: &mut State<'_, '_>) {
+    state.tell(Oddity::RareMethod, path, format!("method {}", entry.method));
+    let end = entry.data_at.saturating_add(entry.packed).min(input.bytes());
+    let source = Stored { input, at: entry.data_at, end };
+    let mut body = if entry.method == BZIP2 {
+        Packed::open(Packing::Bzip2, source)
+    } else {
+        let unpacked = (entry.flags & FLAG_LZMA_MARKED == 0).then_some(entry.unpacked);
+        Packed::zip_lzma(source, unpacked)
+    };
+    state.member(path, entry.unpacked, reading, &mut body);
+    if let Some(fault) = body.fault {
+        state.tell(fault, path, "");
     }
 }
 

@@ -6,13 +6,13 @@ use super::build::{TarHead, Wheel, ZipMember, file, gzip, pax, sdist, sdist_entr
 use crate::members::{Format, Oddity, Reading, Walk, WalkLimits, walk, walk_bytes};
 
 /// What a walk visited: path, bytes, reading.
-type Visited = Vec<(String, Vec<u8>, Reading)>;
+pub(super) type Visited = Vec<(String, Vec<u8>, Reading)>;
 
-fn walked(bytes: &[u8]) -> (Visited, Walk) {
+pub(super) fn walked(bytes: &[u8]) -> (Visited, Walk) {
     within(bytes, &WalkLimits::default())
 }
 
-fn within(bytes: &[u8], limits: &WalkLimits) -> (Visited, Walk) {
+pub(super) fn within(bytes: &[u8], limits: &WalkLimits) -> (Visited, Walk) {
     let mut visited = vec![];
     let walk = walk_bytes(bytes, limits, &mut |head, stream| {
         let mut data = vec![];
@@ -22,14 +22,14 @@ fn within(bytes: &[u8], limits: &WalkLimits) -> (Visited, Walk) {
     (visited, walk)
 }
 
-fn oddities(walk: &Walk) -> Vec<Oddity> {
+pub(super) fn oddities(walk: &Walk) -> Vec<Oddity> {
     let mut odd: Vec<Oddity> = walk.odd.iter().map(|odd| odd.oddity).collect();
     odd.sort_unstable();
     odd.dedup();
     odd
 }
 
-fn names(visited: &Visited) -> Vec<&str> {
+pub(super) fn names(visited: &Visited) -> Vec<&str> {
     visited.iter().map(|(path, _, _)| path.as_str()).collect()
 }
 
@@ -115,7 +115,8 @@ fn broken_members_do_not_end_the_walk() {
     for (bad, oddity) in [
         (corrupt, Oddity::Corrupt),
         (ZipMember::new("bad.py", b"b = 1\n").both(|head| head.flags |= 1), Oddity::Encrypted),
-        (ZipMember::new("bad.py", b"b = 1\n").both(|head| head.method = 12), Oddity::UnknownMethod),
+        (ZipMember::new("bad.py", b"b = 1\n").both(|head| head.method = 93), Oddity::UnknownMethod),
+        (ZipMember::new("bad.py", b"b = 1\n").both(|head| head.method = 12), Oddity::Corrupt),
         (ZipMember::new("bad.py", b"b = 1\n").both(|head| head.crc ^= 1), Oddity::Mismatch),
         (ZipMember::new("bad.py", b"b = 1\n").both(|head| head.unpacked += 1), Oddity::Mismatch),
         (ZipMember::new("bad.py", b"b = 1\n").central(|head| head.offset_lie = 1 << 20), Oddity::Absent),

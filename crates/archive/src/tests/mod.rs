@@ -4,6 +4,7 @@ mod build;
 mod limits;
 mod members;
 mod mutations;
+mod packed;
 mod sdists;
 mod seeds;
 mod tars;

@@ -13,6 +13,8 @@
 //! <index>/site/tuf/timestamp.json                    names all of them, written after them
 //! <index>/site/tuf/targets/simple/<hh>/<project>/<sha256>.index.json[.gz]
 //! <index>/site/tuf/paths/<project>.json              the target paths of a project, for clients' convenience
+//! <index>/site/tlog/tile/...[.gz]                   the transparency log (C2SP tlog-tiles), written before its checkpoint
+//! <index>/site/tlog/checkpoint                       its signed head
 //! <index>/site/head.json                             written last
 //! ```
 
@@ -159,9 +161,42 @@ pub fn site_object(index: &IndexName, path: &str) -> Key {
     Key(format!("{index}/site/{path}"))
 }
 
+/// The signed head of an index's log.
+pub fn log_checkpoint(index: &IndexName) -> Key {
+    Key(format!("{index}/site/tlog/checkpoint"))
+}
+
+/// A tile or bundle of an index's log.
+pub fn log_tile(index: &IndexName, id: tlog::TileId) -> Key {
+    Key(format!("{index}/site/tlog/{id}"))
+}
+
+/// A tile or bundle by its path below the log, `tile/0/000.p/17`: `None` for what is no name of one.
+pub fn log_path(index: &IndexName, path: &str) -> Option<Key> {
+    tlog::TileId::parse(path).ok().map(|id| log_tile(index, id))
+}
+
 /// The head.
 pub fn head(index: &IndexName) -> Key {
     Key(format!("{index}/site/head.json"))
+}
+
+/// What a cache is told to drop when a path below the site changes: one name for what changes together, and the index's
+/// own for all of it. A file has one of its own, so that a new release does not make caches forget the old ones.
+pub fn surrogate_key(index: &IndexName, path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts[..] {
+        ["simple", page] if page.starts_with("index.") => format!("{index}/list"),
+        ["simple" | "pypi", project, ..] | ["tuf", "targets", "simple", _, project, _] => {
+            format!("{index}/project/{project}")
+        }
+        ["tuf", "paths", file] => format!("{index}/project/{}", file.strip_suffix(".json").unwrap_or(file)),
+        ["files", _, sha256, ..] => format!("{index}/file/{sha256}"),
+        ["tuf", "timestamp.json"] | ["tlog", "checkpoint"] => format!("{index}/head"),
+        ["tuf", ..] => format!("{index}/roles"),
+        ["tlog", ..] => format!("{index}/log"),
+        _ => index.to_string(),
+    }
 }
 
 /// Content and name of a file in the private zone, from its key; `None` for anything else.

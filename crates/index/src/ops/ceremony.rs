@@ -1,28 +1,34 @@
 //! People's part of signing: who holds which key, what expires when, and changes of the offline roles. A change is an
 //! event that its holders sign; the publisher takes it over once it has all its signatures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tuf::event::{Event, EventError};
-use tuf::role::RoleKeys;
-use tuf::write::{BINS, Holders, Recovery, Renewal};
+use tuf::role::{RoleKeys, Top};
+use tuf::write::{BINS, Holders, Offline, Recovery, Renewal};
 use tuf::{PublicKey, Time};
 
 use super::signing::{InForce, Pending, time};
+use crate::keys::{Passphrase, keyid_of};
 use crate::model::IndexName;
 use crate::store::indexes::IndexRow;
 use crate::store::{audit, indexes, signing as rows};
-use crate::{Error, Installation, Result, Shape};
+use crate::{Error, Installation, News, Result, Shape};
 
 /// How long people's signatures are good for, in days.
 const OFFLINE_DAYS: i64 = 365;
-/// Days before the end at which people are warned of an offline role.
-const WARN_DAYS: i64 = 30;
+/// Days before the end of an offline role at which people are warned, more urgently each time.
+pub const WARN_DAYS: [i64; 4] = [30, 14, 7, 1];
+/// Versions that a recovery leaves out: a thief who signs once a second needs twelve days to come so far.
+pub const JUMP: u64 = 1 << 20;
 /// Longest that a change waits for the publisher.
 const ADOPTION_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long another node's publisher is given to write what it committed.
+const ELSEWHERE_TIME: Duration = Duration::from_secs(2);
 const DAY: i64 = 86_400;
 
 /// A holder's public key, as `tidewaiter tuf key` prints it.
@@ -51,6 +57,27 @@ impl Holder {
     }
 }
 
+/// People who hold a role, and how many of them must sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct People {
+    /// Who.
+    pub holders: Vec<Holder>,
+    /// How many must sign.
+    pub threshold: u64,
+}
+
+impl People {
+    fn read(&self) -> Result<Holders> {
+        let Self { holders, threshold } = self;
+        let keys: Vec<PublicKey> = holders.iter().map(Holder::key).collect();
+        let ids: BTreeSet<String> = keys.iter().map(PublicKey::keyid).collect();
+        if *threshold == 0 || *threshold > ids.len() as u64 {
+            return Err(Error::Invalid(format!("{threshold} of {} different holders cannot sign", ids.len())));
+        }
+        Ok(Holders { keys, threshold: *threshold })
+    }
+}
+
 /// A change of the offline roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
@@ -61,9 +88,24 @@ pub enum Change {
     /// Other holders of the root; without any, a new key in the data folder.
     RotateRoot {
         /// Who.
-        holders: Vec<Holder>,
-        /// How many must sign.
-        threshold: u64,
+        root: Option<People>,
+    },
+    /// A second online key, sealed and kept elsewhere, that may sign from now on. Online keys that are not in use lose
+    /// their trust.
+    Standby {
+        /// Its public half.
+        key: Holder,
+    },
+    /// After a theft: every online key and the holders of `targets` and `bins` are replaced, versions leave a gap.
+    Recover {
+        /// New holders of the root; absent where theirs are safe (in the profile `dev`, a new key is made).
+        root: Option<People>,
+        /// Of `targets`; those of the root where absent.
+        targets: Option<People>,
+        /// Of `bins`; those of the root where absent.
+        bins: Option<People>,
+        /// How many versions are left out.
+        jump: u64,
     },
     /// Another number of bins, in the same shape.
     Rebin {
@@ -74,10 +116,12 @@ pub enum Change {
     HandOver {
         /// The profile.
         profile: String,
-        /// Who.
-        holders: Vec<Holder>,
-        /// How many must sign.
-        threshold: u64,
+        /// Who holds the root.
+        root: People,
+        /// Who holds `targets`; absent: those of the root.
+        targets: Option<People>,
+        /// Who holds `bins`; absent: those of the root.
+        bins: Option<People>,
     },
 }
 
@@ -115,10 +159,24 @@ impl RoleStatus {
         (self.expires.seconds() - time(now_us).seconds()).div_euclid(DAY)
     }
 
-    /// Whether somebody must see to it: people within a month, the publisher before a client notices.
-    pub fn is_urgent(&self, now_us: i64) -> bool {
+    /// How urgently somebody must see to it, from 0 for not at all. Of an offline role, how many of [`WARN_DAYS`] are
+    /// reached, and 5 once it has expired. Of what the publisher renews, 4 when it should have long since.
+    pub fn alarm(&self, now_us: i64) -> u8 {
         let left = self.expires.seconds() - time(now_us).seconds();
-        left < if self.offline { WARN_DAYS * DAY } else { DAY / 4 }
+        if left <= 0 {
+            return 5;
+        }
+        if self.offline {
+            return WARN_DAYS.iter().filter(|days| left <= **days * DAY).count() as u8;
+        }
+        // An hour after its last word clients are uneasy.
+        let least = if self.role == Top::Timestamp.name() { DAY - 3_600 } else { DAY / 4 };
+        if left < least { 4 } else { 0 }
+    }
+
+    /// Whether somebody must see to it.
+    pub fn is_urgent(&self, now_us: i64) -> bool {
+        self.alarm(now_us) > 0
     }
 }
 
@@ -137,6 +195,10 @@ pub struct Status {
     pub roles: Vec<RoleStatus>,
     /// Whether signed offline roles wait for the publisher.
     pub is_pending: bool,
+    /// Key ids of standbys: trusted with every online role, and not in use.
+    pub standbys: Vec<String>,
+    /// Key ids that sign nothing any more and that roles still trust: to be revoked.
+    pub retired: Vec<String>,
 }
 
 /// How the repositories stand; of one index, or of all.
@@ -154,17 +216,20 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
         let Some(in_force) = InForce::read(&mut tx, row.id, &name).await? else { continue };
         let targets = rows::count_targets(&mut tx, row.id).await?;
         let pending = rows::repository(&mut tx, row.id).await?.is_some_and(|row| row.pending.is_some());
-        let keys = installation.signing_keys.load(&name).unwrap_or_default();
-        let at_hand = |role: &RoleKeys| {
-            role.keyids.iter().map(|keyid| (keyid.clone(), keys.contains_key(keyid))).collect::<Vec<_>>()
-        };
+        let (folder, of) = (installation.signing_keys.clone(), name.clone());
+        let here = tokio::task::spawn_blocking(move || folder.keyids(&of)).await;
+        let here = here.map_err(|e| Error::Internal(e.to_string()))?.unwrap_or_default();
+        let at_hand =
+            |role: &RoleKeys| role.keyids.iter().map(|keyid| (keyid.clone(), here.contains(keyid))).collect::<Vec<_>>();
+        let standbys = standbys(&in_force, &here).into_iter().map(|key| key.keyid()).collect();
+        let retired = in_force.retired.iter().cloned().collect();
         let bins = (in_force.repository.bins().shape(), in_force.repository.bins().count());
         let mut roles = Vec::new();
         for (role, version, expires, keys, offline) in in_force.roles() {
             roles.push(RoleStatus { role, version, expires, threshold: keys.threshold, keys: at_hand(&keys), offline });
         }
         let profile = in_force.profile.clone();
-        out.push(Status { index: name, profile, bins, targets, roles, is_pending: pending });
+        out.push(Status { index: name, profile, bins, targets, roles, is_pending: pending, standbys, retired });
     }
     Ok(out)
 }
@@ -176,12 +241,22 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
 pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
     let now_us = installation.clock.now_us();
     let mut out = Vec::new();
-    for Status { index, roles, is_pending, .. } in status(installation, None).await? {
+    for Status { index, roles, is_pending, retired, .. } in status(installation, None).await? {
         for role in roles.iter().filter(|role| role.is_urgent(now_us)) {
             let what =
                 if role.offline { "sign it anew with `tidewaiter tuf renew`" } else { "is the publisher running?" };
-            let days = role.days_left(now_us);
-            out.push(format!("'{index}': the role {} expires in {days} days; {what}", role.role));
+            let when = match (role.alarm(now_us), role.days_left(now_us)) {
+                (5, _) => "has expired".to_owned(),
+                (_, 0) => "expires within a day".to_owned(),
+                (_, days) => format!("expires in {days} days"),
+            };
+            out.push(format!("'{index}': the role {} {when}; {what}", role.role));
+        }
+        if !retired.is_empty() {
+            out.push(format!(
+                "'{index}': a key that was put aside is still trusted; revoke it with `tidewaiter tuf standby` or \
+                 `tidewaiter tuf rotate online`"
+            ));
         }
         if is_pending {
             out.push(format!("'{index}': signed roles wait for the publisher"));
@@ -203,12 +278,25 @@ fn event_error(error: EventError) -> Error {
     Error::Invalid(error.to_string())
 }
 
-fn people(holders: &[Holder], threshold: u64) -> Result<Holders> {
-    let keys: Vec<PublicKey> = holders.iter().map(Holder::key).collect();
-    if threshold == 0 || threshold > keys.len() as u64 {
-        return Err(Error::Invalid(format!("{threshold} of {} holders cannot sign", keys.len())));
-    }
-    Ok(Holders { keys, threshold })
+/// The keys of a role as its holders.
+fn holders(keys: &BTreeMap<String, PublicKey>, role: &RoleKeys) -> Holders {
+    let keys = role.keyids.iter().filter_map(|keyid| keys.get(keyid).cloned()).collect();
+    Holders { keys, threshold: role.threshold }
+}
+
+/// Keys that one of is enough for every online role, and that are neither in the data folder nor were put aside.
+fn standbys(in_force: &InForce, here: &BTreeSet<String>) -> Vec<PublicKey> {
+    let offline = in_force.repository.offline();
+    let root = offline.root();
+    let of = [Top::Timestamp, Top::Snapshot].map(|top| root.roles.get(&top));
+    let [Some(timestamp), Some(snapshot)] = of else { return Vec::new() };
+    let roles = [timestamp, snapshot, offline.bin_keys()];
+    let is_standby = |keyid: &&String| {
+        roles.iter().all(|role| role.threshold == 1 && role.keyids.contains(keyid))
+            && !here.contains(*keyid)
+            && !in_force.retired.contains(*keyid)
+    };
+    timestamp.keyids.iter().filter(is_standby).filter_map(|keyid| root.keys.get(keyid).cloned()).collect()
 }
 
 /// Proposes a change. Keys in the data folder sign at once; where that is enough, it is taken over.
@@ -224,9 +312,12 @@ pub async fn propose(
     let (_, in_force) = in_force(installation, index).await?;
     let profile = match change {
         Change::HandOver { profile, .. } => profile.clone(),
-        Change::Renew | Change::RotateOnline | Change::RotateRoot { .. } | Change::Rebin { .. } => {
-            in_force.profile.clone()
-        }
+        Change::Renew
+        | Change::RotateOnline
+        | Change::RotateRoot { .. }
+        | Change::Rebin { .. }
+        | Change::Standby { .. }
+        | Change::Recover { .. } => in_force.profile.clone(),
     };
     let (of, name, change) = (Arc::clone(installation), index.clone(), change.clone());
     let made = tokio::task::spawn_blocking(move || make(&of, &name, &in_force, &change));
@@ -246,35 +337,86 @@ pub async fn propose(
     Ok(Outcome { words, event: Some(event.to_json()), missing })
 }
 
-fn make(installation: &Installation, index: &IndexName, in_force: &InForce, change: &Change) -> Result<Event> {
+/// A new key in the data folder.
+fn fresh(installation: &Installation, index: &IndexName, offline: &Offline, name: &str) -> Result<Holders> {
+    // Named after the root that brings it, so that no rotation takes up a key of an earlier one.
+    let name = format!("{name}-{}", offline.root().version + 1);
+    let signer = installation.signing_keys.make(index, &name, &installation.entropy)?;
+    Ok(Holders { keys: vec![signer.public_key().clone()], threshold: 1 })
+}
+
+/// `pep458`: nobody alone, and the keys of `targets` and of `bins` are nobody else's (PEP 458, "Key management").
+fn fits(profile: &str, root: &Holders, targets: &Holders, bins: &Holders) -> Result<()> {
+    let ids = |of: &Holders| of.keys.iter().map(PublicKey::keyid).collect::<BTreeSet<_>>();
+    let apart = ids(root).len() + ids(targets).len() + ids(bins).len();
+    let all = [ids(root), ids(targets), ids(bins)].into_iter().flatten().collect::<BTreeSet<_>>().len();
+    if profile == "pep458" && (all < apart || [root, targets, bins].iter().any(|of| of.threshold < 2)) {
+        return Err(Error::Invalid(
+            "The profile pep458 wants two signatures at least for root, targets and bins each, of keys that none of \
+             them shares: see --targets-holder and --bins-holder."
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// What a change makes of the offline roles.
+fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, change: &Change) -> Result<Renewal> {
     let offline = in_force.repository.offline();
     let now = time(installation.clock.now_us());
     let expires = now.plus_days(OFFLINE_DAYS);
-    let folder = &installation.signing_keys;
-    let fresh = |name: &str| -> Result<Holders> {
-        // Named after the root that brings it, so that no rotation takes up a key of an earlier one.
-        let signer = folder.make(index, &format!("{name}-{}", offline.root().version + 1), &installation.entropy)?;
-        Ok(Holders { keys: vec![signer.public_key().clone()], threshold: 1 })
-    };
-    let renewal: Renewal = match change {
+    let made = |name: &str| fresh(installation, index, offline, name);
+    let here = installation.signing_keys.keyids(index)?;
+    let other =
+        |people: &Option<People>, else_: &Holders| people.as_ref().map_or_else(|| Ok(else_.clone()), People::read);
+    Ok(match change {
         Change::Renew => offline.renew(now, expires),
-        Change::RotateOnline => offline.rotate_online(&fresh("online")?, now, expires),
-        Change::RotateRoot { holders, .. } if holders.is_empty() => {
-            offline.rotate_root(&fresh("offline")?, now, expires)
+        Change::RotateOnline => {
+            let mut online = made("online")?;
+            online.keys.extend(standbys(in_force, &here));
+            offline.rotate_online(&online, now, expires)
         }
-        Change::RotateRoot { holders, threshold } => offline.rotate_root(&people(holders, *threshold)?, now, expires),
+        Change::Standby { key } => {
+            let timestamp = offline.root().roles.get(&Top::Timestamp).cloned();
+            let mut online = holders(&offline.root().keys, &timestamp.unwrap_or(RoleKeys::new(Vec::new(), 1)));
+            online.keys.retain(|key| here.contains(&key.keyid()) && !in_force.retired.contains(&key.keyid()));
+            if online.keys.is_empty() || online.threshold != 1 {
+                return Err(Error::Conflict("A standby stands beside one online key in the data folder.".to_owned()));
+            }
+            online.keys.push(key.key());
+            offline.rotate_online(&online, now, expires)
+        }
+        Change::RotateRoot { root: None } => offline.rotate_root(&made("offline")?, now, expires),
+        Change::RotateRoot { root: Some(people) } => offline.rotate_root(&people.read()?, now, expires),
         Change::Rebin { count } => {
             let bits = count.checked_ilog2().filter(|_| count.is_power_of_two());
             let bits = bits.ok_or_else(|| Error::Invalid(format!("{count} is no power of two")))?;
-            let next = offline.rebin(offline.bins().shape(), bits, &fresh("online")?, now, expires);
+            let next = offline.rebin(offline.bins().shape(), bits, &made("online")?, now, expires);
             next.map_err(|error| Error::Invalid(error.to_string()))?
         }
-        Change::HandOver { holders, threshold, .. } => {
-            let people = people(holders, *threshold)?;
-            let (targets, bins) = (people.clone(), people.clone());
-            offline.recover(&Recovery { root: Some(people), targets, bins, online: fresh("online")? }, now, expires)
+        Change::HandOver { profile, root, targets, bins } => {
+            let root = root.read()?;
+            let (targets, bins) = (other(targets, &root)?, other(bins, &root)?);
+            fits(profile, &root, &targets, &bins)?;
+            let recovery = Recovery { root: Some(root), targets, bins, online: made("online")?, jump: 0 };
+            offline.recover(&recovery, now, expires)
         }
-    };
+        Change::Recover { root, targets, bins, jump } => {
+            let is_dev = in_force.profile == "dev" && root.is_none();
+            let next = if is_dev { Some(made("offline")?) } else { root.as_ref().map(People::read).transpose()? };
+            let standing = offline.root().roles.get(&Top::Root).map(|role| holders(&offline.root().keys, role));
+            let theirs = next.clone().or(standing).ok_or(Error::Internal("nobody holds the root".to_owned()))?;
+            let (targets, bins) = (other(targets, &theirs)?, other(bins, &theirs)?);
+            fits(&in_force.profile, &theirs, &targets, &bins)?;
+            let recovery = Recovery { root: next, targets, bins, online: made("online")?, jump: *jump };
+            offline.recover(&recovery, now, expires)
+        }
+    })
+}
+
+fn make(installation: &Installation, index: &IndexName, in_force: &InForce, change: &Change) -> Result<Event> {
+    let (offline, folder) = (in_force.repository.offline(), &installation.signing_keys);
+    let renewal = renewal(installation, index, in_force, change)?;
     let mut event = Event::change(offline, &renewal).map_err(event_error)?;
     for signer in folder.load(index)?.values() {
         match event.sign(&**signer) {
@@ -336,14 +478,26 @@ async fn take_over(
             other => return Err(Error::Invalid(format!("{other} is no offline role"))),
         }
     }
+    let detail = serde_json::json!({ "words": event.words().map_err(event_error)? });
+    leave(installation, &row, &in_force, &pending, detail).await
+}
+
+/// Leaves a change for the publisher, and waits for it.
+async fn leave(
+    installation: &Arc<Installation>,
+    row: &IndexRow,
+    in_force: &InForce,
+    pending: &Pending,
+    detail: serde_json::Value,
+) -> Result<()> {
     // Refused here rather than by the publisher, whom nobody asks.
-    pending.adopt(&in_force)?;
+    pending.adopt(in_force)?;
     let now = installation.clock.now_us();
-    let text = serde_json::to_string(&pending).map_err(|e| Error::Internal(e.to_string()))?;
+    let text = serde_json::to_string(pending).map_err(|e| Error::Internal(e.to_string()))?;
+    let news = installation.news.subscribe();
     let mut tx = installation.store.write().await?;
     rows::set_pending(&mut tx, row.id, &text);
-    let detail = serde_json::json!({ "words": event.words().map_err(event_error)? });
-    audit::note(&mut tx, Some(row.id), now, actor, "tuf.change", index.as_str(), detail);
+    audit::note(&mut tx, Some(row.id), now, &pending.actor, "tuf.change", row.name().as_str(), detail);
     tx.commit().await.map_err(|error| {
         if matches!(error, Error::Overtaken) {
             Error::Conflict("Another change of the roles waits for the publisher.".to_owned())
@@ -352,24 +506,86 @@ async fn take_over(
         }
     })?;
     installation.wake_publishers();
-    wait(installation, row.id).await
+    wait(installation, row, news).await
 }
 
-/// Until the publisher took it over; not where this process has no publisher, which then works when the command is done.
-async fn wait(installation: &Installation, index_id: i64) -> Result<()> {
+/// The standby signs from now on; the key that did so until now is put aside. Needs nobody's signature: the standby was
+/// authorised in advance. `key` is its file, which is sealed anew under the installation's own passphrase.
+///
+/// # Errors
+/// [`Error::Invalid`] when it is no key or does not open, [`Error::Conflict`] when it is no standby.
+pub async fn use_standby(
+    installation: &Arc<Installation>,
+    index: &IndexName,
+    key: &[u8],
+    passphrase: Option<&Passphrase>,
+    actor: &str,
+) -> Result<Vec<String>> {
+    let (row, in_force) = in_force(installation, index).await?;
+    let (of, name, key, passphrase) = (Arc::clone(installation), index.clone(), key.to_vec(), passphrase.cloned());
+    let root = in_force.repository.offline().root().version;
+    let (standing, here) = {
+        let here = installation.signing_keys.keyids(index)?;
+        (standbys(&in_force, &here).iter().map(PublicKey::keyid).collect::<BTreeSet<_>>(), here)
+    };
+    let taken = tokio::task::spawn_blocking(move || {
+        let keyid = keyid_of(&key, "the standby", passphrase.as_ref())?;
+        if !standing.contains(&keyid) {
+            return Err(Error::Conflict(format!("The key {keyid} is no standby of '{name}': see `tuf status`.")));
+        }
+        let file = format!("standby-{root}-{}", &keyid[..8]);
+        let folder = &of.signing_keys;
+        folder.take_in(&name, &file, &key, passphrase.as_ref(), &of.entropy).map(|signer| signer.keyid().to_owned())
+    });
+    let standby = taken.await.map_err(|e| Error::Internal(e.to_string()))??;
+    // Who signed until now: by the ledger where the key itself is lost.
+    let offline = in_force.repository.offline();
+    let online = offline.root().roles.get(&Top::Timestamp).map(|role| role.keyids.as_slice()).unwrap_or_default();
+    let signed = in_force.record(Top::Timestamp.name())?.signatures.iter().map(|signature| &signature.keyid);
+    let used: BTreeSet<String> = signed
+        .chain(online.iter().filter(|keyid| here.contains(*keyid)))
+        .filter(|id| **id != standby)
+        .cloned()
+        .collect();
+    let pending = Pending {
+        profile: in_force.profile.clone(),
+        actor: actor.to_owned(),
+        retired: used.clone(),
+        ..Pending::default()
+    };
+    let detail = serde_json::json!({ "standby": standby, "retired": used });
+    leave(installation, &row, &in_force, &pending, detail).await?;
+    installation.signing_keys.retire(index, &used)?;
+    let mut words = vec![format!("the standby {standby} signs from now on")];
+    words.extend(
+        used.iter().map(|keyid| format!("the key {keyid} is put aside, and still trusted until it is revoked")),
+    );
+    Ok(words)
+}
+
+/// Until the publisher took it over and wrote it; not where this process has no publisher, which then works when the
+/// command is done.
+async fn wait(
+    installation: &Installation,
+    row: &IndexRow,
+    mut news: tokio::sync::broadcast::Receiver<News>,
+) -> Result<()> {
     if installation.settings.upload_wait_ms == 0 {
         return Ok(());
     }
-    let started = tokio::time::Instant::now();
-    loop {
+    let (started, mut taken) = (Instant::now(), None);
+    while started.elapsed() < ADOPTION_TIME_MAX {
+        let heard = tokio::time::timeout(Duration::from_millis(50), news.recv()).await;
+        let is_written = matches!(&heard, Ok(Ok(News::Published(what))) if what.index == row.name());
         let mut tx = installation.store.read().await?;
-        if rows::repository(&mut tx, index_id).await?.is_none_or(|row| row.pending.is_none()) {
+        if rows::repository(&mut tx, row.id).await?.is_some_and(|row| row.pending.is_some()) {
+            continue;
+        }
+        // What is announced after the commit has been written. Another node's publisher is not heard here.
+        let since = *taken.get_or_insert_with(Instant::now);
+        if is_written || since.elapsed() > ELSEWHERE_TIME {
             return Ok(());
         }
-        drop(tx);
-        if started.elapsed() > ADOPTION_TIME_MAX {
-            return Err(Error::Unavailable("the publisher has not taken it over yet; see its log".to_owned()));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    Err(Error::Unavailable("the publisher has not taken it over yet; see its log".to_owned()))
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::inspect::checks;
+use ::inspect::Cause;
 use serde::Serialize;
 use serde_json::json;
 
 use super::accounts;
+use super::catalogue::{is_foreign, known, lineage};
 use super::look::{self, Look, States};
 use crate::model::{Actor, CheckState, Decision, FileState, IndexName, Verdict};
 use crate::policy::authz::SiteAct;
@@ -17,7 +18,7 @@ use crate::store::{audit, files, indexes, verdicts};
 use crate::{Error, Installation, Result};
 
 /// Longest id of a check, in bytes.
-const ID_BYTES_MAX: usize = 100;
+const ID_BYTES_MAX: usize = 200;
 /// Files that a trial reads from the ledger at once.
 const PAGE: i64 = 200;
 
@@ -46,10 +47,10 @@ pub struct Shown {
 pub async fn list(installation: &Installation, actor: &Actor) -> Result<Vec<Shown>> {
     let mut tx = installation.store.read().await?;
     accounts::site_actor(&mut tx, actor, SiteAct::ReadVerdicts).await?;
-    let states = States::load(&mut tx).await?;
+    let states = States::load(installation, &mut tx).await?;
     let fired: BTreeMap<String, (i64, i64)> =
         verdicts::fired(&mut tx).await?.into_iter().map(|(id, files, findings)| (id, (files, findings))).collect();
-    let known = versions();
+    let known = known(installation);
     let mut ids: Vec<String> = known.keys().cloned().chain(fired.keys().cloned()).collect();
     ids.extend(verdicts::check_states(&mut tx).await?.into_iter().map(|(id, _)| id));
     ids.sort();
@@ -61,16 +62,8 @@ pub async fn list(installation: &Installation, actor: &Actor) -> Result<Vec<Show
     Ok(ids.into_iter().map(shown).collect())
 }
 
-/// Id and version of every check of this program.
-fn versions() -> BTreeMap<String, u32> {
-    checks::versions()
-        .split(' ')
-        .filter_map(|text| text.rsplit_once('@'))
-        .filter_map(|(id, version)| Some((id.to_owned(), version.parse().ok()?)))
-        .collect()
-}
-
-/// Sets the state of a check. What was concluded before stays as it is.
+/// Sets the state of a check, or of all that stand below an id of operators' checks (`yara/theft`: every rule of that
+/// file). What was concluded before stays as it is.
 ///
 /// # Errors
 /// [`Error::Forbidden`]; [`Error::NotFound`] for a check that this program does not have; [`Error::Conflict`] for the
@@ -83,12 +76,13 @@ pub async fn set(installation: &Installation, check: &str, state: CheckState, ac
         return Err(Error::Conflict(format!("'{INSPECTION}' says that a file broke its inspection; it stays active.")));
     }
     let fired = verdicts::fired(&mut tx).await?;
-    let known =
-        check.len() <= ID_BYTES_MAX && (versions().contains_key(check) || fired.iter().any(|(id, _, _)| id == check));
-    if !known {
+    let ids = known(installation);
+    let mut ids = ids.keys().chain(fired.iter().map(|(id, _, _)| id));
+    let is_known = |id: &String| id == check || is_foreign(check) && lineage(id).any(|above| above == check);
+    if check.len() > ID_BYTES_MAX || !ids.any(is_known) {
         return Err(Error::NotFound(format!("There is no check '{check}'.")));
     }
-    let before = States::load(&mut tx).await?.of(check);
+    let before = States::load(installation, &mut tx).await?.of(check);
     verdicts::set_check(&mut tx, check, state, now);
     let detail = json!({ "from": before.as_str(), "to": state.as_str() });
     audit::note(&mut tx, None, now, &who, "check.state", check, detail);
@@ -158,7 +152,8 @@ pub async fn evaluate(
             let decision = verdicts::decisions(&mut tx, id).await?.first().map(DecisionRow::decision);
             (files::by_id(&mut tx, id).await?, decision)
         };
-        let Look { answer, cost_ms } = look::look(installation, index, &file).await?;
+        // As if it came today: what runs on uploads alone is tried too.
+        let Look { answer, cost_ms, .. } = look::look(installation, index, &file, Cause::Upload).await?;
         out.files += 1;
         costs.push(cost_ms);
         match answer {

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use ::inspect::{Failure, Finding, Inspection, Profile, checks};
+use ::inspect::{Cause, Failure, Finding, Inspection, Occasion, Profile};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::catalogue;
 use super::look::{self, Look, States};
 use crate::failpoint;
 use crate::model::lifecycle::step;
@@ -45,6 +46,7 @@ enum Outcome {
     Looked {
         inspection: Inspection,
         floor: Option<Conclusion>,
+        occasion: Occasion,
         cost_ms: i64,
     },
     /// Nothing is left to look at.
@@ -156,17 +158,17 @@ async fn judge(installation: &Arc<Installation>, job: &JobRow) -> Result<Outcome
     if matches!(file.state(), FileState::Removed | FileState::Refused) {
         return Ok(Outcome::Moot);
     }
-    let Look { answer, cost_ms } = look::look(installation, &index.name(), &file).await?;
+    let Look { answer, occasion, cost_ms } = look::look(installation, &index.name(), &file, Cause::Upload).await?;
     failpoint::reach("inspect.judged");
     Ok(match answer {
-        Ok(inspection) => Outcome::Looked { inspection, floor: None, cost_ms },
+        Ok(inspection) => Outcome::Looked { inspection, floor: None, occasion, cost_ms },
         // The sandbox is down: that says nothing about the file, so it waits, at most for the budget.
         Err(Failure::Unavailable(why)) => Outcome::Again(why, Counts::No),
         Err(failure) if job.attempts >= ATTEMPTS_MAX => {
             let text = format!("It could not be inspected: {failure}.");
             let floor = Some(Conclusion::because("inspection-failed", Verdict::Hold, text));
             let inspection = Inspection { findings: vec![::inspect::of_failure(&failure)], ..Inspection::default() };
-            Outcome::Looked { inspection, floor, cost_ms }
+            Outcome::Looked { inspection, floor, occasion, cost_ms }
         }
         Err(failure) => Outcome::Again(failure.to_string(), Counts::Yes),
     })
@@ -175,7 +177,7 @@ async fn judge(installation: &Arc<Installation>, job: &JobRow) -> Result<Outcome
 async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Result<()> {
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
-    let states = States::load(&mut tx).await?;
+    let states = States::load(installation, &mut tx).await?;
     let (mut publish, mut unseen) = (false, Vec::new());
     for Judged { job, outcome } in judged {
         match outcome {
@@ -188,7 +190,7 @@ async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Resul
                     jobs::forget_attempt(&mut tx, job.id);
                 }
             }
-            Outcome::Looked { inspection, floor, cost_ms } => {
+            Outcome::Looked { inspection, floor, occasion, cost_ms } => {
                 jobs::done(&mut tx, job.id);
                 let Inspection { findings, profile, degraded } = inspection;
                 let (active, shadow) = states.split(findings);
@@ -197,7 +199,8 @@ async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Resul
                     Some(floor) => concluded.at_least(floor),
                     None => concluded,
                 };
-                let evidence = Evidence { conclusion, active, shadow, profile, degraded, cost_ms };
+                let checks = catalogue::versions(installation, Some(&occasion));
+                let evidence = Evidence { conclusion, active, shadow, profile, degraded, checks, cost_ms };
                 if settle(installation, &mut tx, &job, evidence, now).await? {
                     publish = true;
                 } else {
@@ -225,6 +228,8 @@ pub(super) struct Evidence {
     pub(super) shadow: Vec<Finding>,
     pub(super) profile: Profile,
     pub(super) degraded: Vec<String>,
+    /// `id@version` of all that was looked for.
+    pub(super) checks: String,
     pub(super) cost_ms: i64,
 }
 
@@ -237,6 +242,7 @@ impl Evidence {
             shadow: Vec::new(),
             profile: Profile::default(),
             degraded: Vec::new(),
+            checks: String::new(),
             cost_ms: 0,
         }
     }
@@ -253,7 +259,6 @@ pub(super) async fn keep(
 ) -> Result<()> {
     let json = |error: serde_json::Error| Error::Internal(error.to_string());
     let project = projects::by_id(tx, file.project_id).await?.name();
-    let versions = if matches!(cause, BUDGET | BACKLOG) { String::new() } else { checks::versions() };
     let new = NewVerdict {
         index_id,
         project: project.as_str(),
@@ -263,7 +268,7 @@ pub(super) async fn keep(
         policy: installation.settings.policy.version(),
         reasons: serde_json::to_string(&evidence.conclusion.reasons).map_err(json)?,
         degraded: serde_json::to_string(&evidence.degraded).map_err(json)?,
-        checks: &versions,
+        checks: &evidence.checks,
         cost_ms: evidence.cost_ms,
         is_open,
         now_us: now,
@@ -340,7 +345,9 @@ async fn advance(
     }
     let changed = (state == FileState::Visible) != (next == FileState::Visible);
     if changed {
-        projects::touch(tx, file.project_id);
+        // What becomes visible is its uploader's act; what goes is a rule's.
+        let by = file.uploaded_by.filter(|_| next == FileState::Visible);
+        projects::touch(tx, file.project_id, by);
         jobs::enqueue(tx, JobKind::Publish, index_id, file.project_id, None, now);
     }
     Ok(changed)

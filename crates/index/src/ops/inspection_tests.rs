@@ -59,7 +59,7 @@ async fn a_held_file_is_decided_and_a_decision_reversed() {
         assert_eq!(open(&stage).await, [(EVIL.into(), Verdict::Malicious)]);
         let shown = show(&stage, EVIL).await;
         assert_eq!((shown.findings.len(), shown.findings[0].finding.check.as_str()), (1, "planted"));
-        assert!(shown.policy.starts_with("built-in-1@") && shown.reasons[0].rule == "harm-and-nothing-else");
+        assert!(shown.policy.starts_with("built-in-2@") && shown.reasons[0].rule == "harm-and-nothing-else");
         let again = wheel("evil", "1.0", "x = 1").1;
         assert_eq!(stage.upload_bytes(EVIL, &again).await.expect("the same"), Accepted::AlreadyHere);
         let refused = decide(&stage, EVIL, Decision::Refuse).await.expect("decided");

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::inspect::{Failure, Finding, Inspection, Profile, Request, Response, Subject};
+use ::inspect::{Cause, Failure, Finding, Inspection, Occasion, Profile, Request, Response, Subject, yara};
 use packaging::Version;
+use packaging::metadata::CoreMetadata;
+use packaging::simple::time_text;
 
+use super::catalogue;
 use crate::blobs::layout;
 use crate::model::{CheckState, FileKind, FileState, IndexName};
 use crate::store::files::FileRow;
 use crate::store::verdicts::ProfileRow;
-use crate::store::{Tx, verdicts};
-use crate::{Error, Installation, Result};
+use crate::store::{Tx, files, projects, verdicts};
+use crate::{Error, Installation, Result, external, render};
 
 /// Most bytes of one neighbour's profile in a request, as JSON; the request has to hold two of them and the rest.
 const PROFILE_BYTES_MAX: usize = 90 << 10;
@@ -23,23 +26,39 @@ const NEIGHBOURS_MAX: usize = 20;
 pub(super) struct Look {
     /// The evidence, or why there is none.
     pub(super) answer: Result<Inspection, Failure>,
+    /// Why, and what the ledger knew.
+    pub(super) occasion: Occasion,
     /// How long the pass took, in milliseconds.
     pub(super) cost_ms: i64,
 }
 
 /// Which checks may influence what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct States(BTreeMap<String, CheckState>);
+pub(super) struct States {
+    set: BTreeMap<String, CheckState>,
+    /// Whether some rule of the operator counts.
+    rules_count: bool,
+}
 
 impl States {
     /// From the ledger.
-    pub(super) async fn load(tx: &mut Tx) -> Result<Self> {
-        Ok(Self(verdicts::check_states(tx).await?.into_iter().collect()))
+    pub(super) async fn load(installation: &Installation, tx: &mut Tx) -> Result<Self> {
+        let mut states = Self { set: verdicts::check_states(tx).await?.into_iter().collect(), rules_count: false };
+        let rules = installation.rules().into_iter().flat_map(|rules| &rules.rules);
+        states.rules_count = rules.into_iter().any(|rule| states.of(&rule.id) == CheckState::Active);
+        Ok(states)
     }
 
-    /// A check of which nobody said anything is active: what is shipped was measured before.
+    /// What was said of a check, or of what it stands below. Of which nobody said anything: what came with the program
+    /// is active, as it was measured before; what an operator added is tried out. That rules could not be run to their
+    /// end counts when one of them does.
     pub(super) fn of(&self, check: &str) -> CheckState {
-        self.0.get(check).copied().unwrap_or(CheckState::Active)
+        let said = catalogue::lineage(check).find_map(|id| self.set.get(id).copied());
+        said.unwrap_or(match catalogue::is_foreign(check) {
+            true if check == yara::LIMITS && self.rules_count => CheckState::Active,
+            true => CheckState::Shadow,
+            false => CheckState::Active,
+        })
     }
 
     /// Findings that count, and findings that are only recorded; those of disabled checks are thrown away.
@@ -60,36 +79,92 @@ impl States {
 ///
 /// # Errors
 /// When its bytes cannot be opened, or the ledger cannot be read.
-pub(super) async fn look(installation: &Arc<Installation>, index: &IndexName, file: &FileRow) -> Result<Look> {
-    let (previous, sibling) = {
+pub(super) async fn look(
+    installation: &Arc<Installation>,
+    index: &IndexName,
+    file: &FileRow,
+    cause: Cause,
+) -> Result<Look> {
+    let (previous, sibling, known) = {
         let mut tx = installation.store.read().await?;
-        neighbours(&mut tx, file).await?
+        let (previous, sibling) = neighbours(&mut tx, file).await?;
+        (previous, sibling, known(&mut tx, file, cause).await?)
     };
+    let occasion = known.occasion.clone();
     let request = Request::Checks {
         subject: Subject::Distribution(file.filename.clone()),
         limits: installation.settings.archive.clone(),
         previous,
         sibling,
+        occasion: occasion.clone(),
     };
-    let vault = installation.blobs.path(&layout::vault_file(index, &file.sha256(), &file.filename));
-    let site = installation.blobs.path(&layout::site_file(index, &file.sha256(), &file.filename));
-    let path = if vault.exists() { vault } else { site };
-    let _place = Arc::clone(&installation.checks)
+    let path = || {
+        let vault = installation.blobs.path(&layout::vault_file(index, &file.sha256(), &file.filename));
+        let site = installation.blobs.path(&layout::site_file(index, &file.sha256(), &file.filename));
+        if vault.exists() { vault } else { site }
+    };
+    let place = Arc::clone(&installation.checks)
         .acquire_owned()
         .await
         .map_err(|_| Error::Unavailable("the server is stopping".into()))?;
     let begun = tokio::time::Instant::now();
-    let answer = match installation.pass(&path, request).await? {
+    let mut answer = match installation.pass(&path(), request).await? {
         Ok(Response::Checks(mut inspection)) => planted(&file.filename).map(|found| {
             inspection.findings.extend(found);
             inspection
         }),
-        Ok(Response::Rules(_) | Response::Probe(_)) => {
+        Ok(Response::Rules(_) | Response::Probe(_) | Response::Scan(_) | Response::Compiled(_)) => {
             Err(Failure::Unavailable("the sandbox answered another question".into()))
         }
         Err(failure) => Err(failure),
     };
-    Ok(Look { answer, cost_ms: i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX) })
+    let cost_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+    // Whoever is slow outside keeps nobody from the sandbox.
+    drop(place);
+    if let Ok(inspection) = &mut answer {
+        let found = outside(installation, index, file, &known, &inspection.profile, path).await;
+        inspection.findings.extend(found);
+    }
+    Ok(Look { answer, occasion, cost_ms })
+}
+
+/// What the ledger knows of a file that its bytes do not say.
+struct Known {
+    project: String,
+    occasion: Occasion,
+    metadata: CoreMetadata,
+}
+
+async fn known(tx: &mut Tx, file: &FileRow, cause: Cause) -> Result<Known> {
+    let (first_of_project, first_of_release) = files::is_first(tx, file).await?;
+    let project = projects::by_id(tx, file.project_id).await?;
+    let occasion = Occasion { cause, first_of_project, first_of_release, status: Some(project.status()) };
+    let metadata = files::metadata(tx, file.id).await?.map(|body| render::parse_metadata(&body)).unwrap_or_default();
+    Ok(Known { project: project.name().as_str().to_owned(), occasion, metadata })
+}
+
+async fn outside(
+    installation: &Installation,
+    index: &IndexName,
+    file: &FileRow,
+    known: &Known,
+    profile: &Profile,
+    path: impl Fn() -> std::path::PathBuf,
+) -> Vec<Finding> {
+    let described = external::Described {
+        index: index.as_str(),
+        project: &known.project,
+        version: &file.version,
+        filename: &file.filename,
+        kind: file.kind().as_str(),
+        sha256: &file.sha256().to_string(),
+        size: file.size_bytes,
+        uploaded: &time_text(file.uploaded_us),
+        occasion: &known.occasion,
+        metadata: &known.metadata,
+        profile,
+    };
+    external::ask_all(installation, &described, path).await
 }
 
 /// What a test wants found here; nothing in a release build.
@@ -216,10 +291,38 @@ mod tests {
 
     #[test]
     fn findings_go_where_their_check_stands() {
-        let states = States([("s".to_owned(), CheckState::Shadow), ("d".to_owned(), CheckState::Disabled)].into());
+        let states = set(&[("s", CheckState::Shadow), ("d", CheckState::Disabled)]);
         let finding = |check: &str| Finding { check: check.into(), ..::inspect::of_failure(&Failure::Died) };
-        let (active, shadow) = states.split(vec![finding("a"), finding("s"), finding("d")]);
-        assert_eq!((active, shadow), (vec![finding("a")], vec![finding("s")]));
+        let (active, shadow) = states.split(vec![finding("a"), finding("s"), finding("d"), finding("yara/f/r")]);
+        assert_eq!((active, shadow), (vec![finding("a")], vec![finding("s"), finding("yara/f/r")]));
+    }
+
+    fn set(states: &[(&str, CheckState)]) -> States {
+        let set = states.iter().map(|(id, state)| ((*id).to_owned(), *state)).collect();
+        States { set, rules_count: false }
+    }
+
+    #[test]
+    fn what_an_operator_added_is_tried_out_until_it_is_promoted() {
+        use CheckState::{Active, Disabled, Shadow};
+        let fresh = set(&[]);
+        for (check, state) in [
+            ("exec-decoded", Active),
+            ("yara/f/r", Shadow),
+            ("external/av/x", Shadow),
+            ("external/av", Shadow),
+            (yara::LIMITS, Shadow),
+        ] {
+            assert_eq!(fresh.of(check), state, "{check}");
+        }
+        // The longest says what holds.
+        let said = set(&[("yara", Active), ("yara/f", Disabled), ("yara/f/r", Shadow), ("external/av", Active)]);
+        let found = ["yara/g/r", "yara/f/q", "yara/f/r", "external/av/x", "external/other/x", "yaraish"];
+        assert_eq!(found.map(|check| said.of(check)), [Active, Disabled, Shadow, Active, Shadow, Active]);
+        let counting = States { rules_count: true, ..States::default() };
+        assert_eq!((counting.of(yara::LIMITS), counting.of("yara/f/r")), (Active, Shadow));
+        let silenced = States { rules_count: true, ..set(&[(yara::LIMITS, Shadow)]) };
+        assert_eq!(silenced.of(yara::LIMITS), Shadow);
     }
 
     /// Goal: a file is held against what an installer would replace by it, and against its other form.

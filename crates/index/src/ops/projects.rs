@@ -4,6 +4,7 @@
 use packaging::{NormalizedName, ProjectStatus, Version};
 use serde_json::json;
 
+use super::catalogue;
 use crate::model::lifecycle::step;
 use crate::model::{Actor, FileInput, FileState, IndexName, ProjectRole, SiteRole};
 use crate::policy::authz::{ProjectAct, may};
@@ -34,6 +35,7 @@ struct Open {
     index: IndexRow,
     project: ProjectRow,
     actor: String,
+    account_id: Option<i64>,
 }
 
 /// Loads the project and asks, in one place, whether the actor may.
@@ -47,8 +49,8 @@ async fn open(
     let mut tx = installation.store.write().await?;
     let index = indexes::named(&mut tx, index).await?;
     let project = projects::named(&mut tx, index.id, project).await?;
-    let name = match actor {
-        Actor::Operator => "operator".to_owned(),
+    let (name, account_id) = match actor {
+        Actor::Operator => ("operator".to_owned(), None),
         Actor::Token(token) => {
             let account = accounts::by_id(&mut tx, token.account_id)
                 .await?
@@ -72,10 +74,10 @@ async fn open(
                     project.name()
                 )));
             }
-            account.name
+            (account.name, Some(account.id))
         }
     };
-    Ok(Open { tx, now_us: installation.clock.now_us(), index, project, actor: name })
+    Ok(Open { tx, now_us: installation.clock.now_us(), index, project, actor: name, account_id })
 }
 
 impl Open {
@@ -89,7 +91,7 @@ impl Open {
     ) -> Result<()> {
         let tx = &mut self.tx;
         audit::note(tx, Some(self.index.id), self.now_us, &self.actor, action, subject, detail);
-        projects::touch(tx, self.project.id);
+        projects::touch(tx, self.project.id, self.account_id);
         let job = jobs::enqueue_named(tx, JobKind::Publish, self.index.id, self.project.id, None, self.now_us).await?;
         let published = installation.news.subscribe();
         self.tx.commit().await?;
@@ -254,8 +256,16 @@ pub async fn set_status(
     let mut open = open(installation, index, project, actor, act).await?;
     let before = open.project.status();
     projects::set_status(&mut open.tx, open.project.id, status, reason);
+    let asked = status != before && catalogue::any_on(installation, inspect::Event::StatusChanged);
+    if asked {
+        jobs::enqueue(&mut open.tx, JobKind::Status, open.index.id, open.project.id, None, open.now_us);
+    }
     let detail = json!({ "from": before.as_str(), "to": status.as_str(), "reason": reason });
-    open.finish(installation, "project.status", project.as_str(), detail).await
+    open.finish(installation, "project.status", project.as_str(), detail).await?;
+    if asked {
+        installation.again_wake.notify_one();
+    }
+    Ok(())
 }
 
 /// Gives (`Some`) or takes (`None`) a role on a project.

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::log::{self, Appended, Book};
 use super::signing::{InForce, Roles, SignedSet, Signing, TargetChange};
 use super::site::{Move, Writing, put_all, write_site};
 use crate::blobs::layout;
@@ -69,6 +70,9 @@ struct Record {
     /// Bins that were signed.
     #[serde(default)]
     bins: Vec<u32>,
+    /// Entries of the log before this commit, where it appended some.
+    #[serde(default)]
+    log_from: Option<i64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,6 +94,7 @@ pub(super) struct Publisher {
     list_written: Option<Instant>,
     unsynced: Option<(i64, Instant)>,
     signing: Option<Signing>,
+    log: Option<Book>,
     swept: Option<Instant>,
 }
 
@@ -108,6 +113,7 @@ impl Publisher {
             list_written: None,
             unsynced: None,
             signing: None,
+            log: None,
             swept: None,
         }
     }
@@ -165,6 +171,7 @@ impl Publisher {
         self.fence = 0;
         self.unsynced = None;
         self.signing = None;
+        self.log = None;
     }
 
     /// When something must be done although no job comes.
@@ -215,6 +222,7 @@ impl Publisher {
         self.fence = fence;
         self.lease_until_us = now + LEASE_US;
         self.recover().await?;
+        self.found_log().await?;
         if self.signing.is_none() {
             self.found().await?;
         }
@@ -263,6 +271,7 @@ impl Publisher {
             self.recent.pop_front();
         }
         let (mut moves, mut paths, mut bins) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let log_from = owed.iter().filter_map(|record| record.log_from).min();
         let mut rendered: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
         for record in owed {
             paths.extend(record.paths);
@@ -297,6 +306,11 @@ impl Publisher {
             }
         }
         self.signing = in_force.map(Signing::new).transpose()?;
+        let book = Book::open(&self.installation, &mut tx, self.index_id, &self.index, log_from).await?;
+        self.log = book.map(|(book, files)| {
+            roles.log.splice(0..0, files);
+            book
+        });
         drop(tx);
         if !rendered.is_empty() {
             tracing::info!(index = %self.index, projects = rendered.len(), "finishing publications from before the restart");
@@ -323,14 +337,20 @@ impl Publisher {
         if !signing.has_keys(&self.installation, !last_job.is_empty())? {
             return Ok(Set::Nothing);
         }
+        // Without the key that founds it there is no log yet, and nothing may be published past it.
+        let book = self.log.as_mut().ok_or_else(|| Error::Unavailable("the log was not founded".into()))?;
         let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
         let mut changes = Vec::with_capacity(last_job.len());
         for project_id in last_job.keys() {
             changes.push(change_of(&mut tx, &self.index, *project_id, serial).await?);
         }
         failpoint::reach("publish.rendered");
+        let logged: Vec<log::Change> = changes.iter_mut().filter_map(|change| change.logged.take()).collect();
+        let drafts = log::drafts(&self.installation, &mut tx, &logged, now).await?;
+        let appended = book.append(&self.installation, drafts).await?;
         let targets = changes.iter_mut().flat_map(|change| std::mem::take(&mut change.targets)).collect();
-        let signed = signing.sign(&mut tx, targets, &due.unwrap_or_default(), now).await?;
+        let extra = book.extra(appended.as_ref());
+        let signed = signing.sign(&mut tx, targets, due, now, extra).await?;
         failpoint::reach("publish.signed");
         // Under the lock the snapshot's own transaction commits, so nothing can have moved.
         let mut tx = if under_lock {
@@ -342,7 +362,7 @@ impl Publisher {
         // Rendering and the wait for the writer may have taken long: the lease is extended from now.
         let now = self.installation.clock.now_us();
         publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
-        let record = self.commit_2(&mut tx, serial, now, &changes, &signed)?;
+        let record = self.commit_2(&mut tx, serial, now, &changes, &signed, appended.as_ref())?;
         for (project_id, job_id) in &last_job {
             jobs::done_up_to(&mut tx, JobKind::Publish, self.index_id, *project_id, *job_id);
         }
@@ -358,7 +378,11 @@ impl Publisher {
         self.lease_until_us = now + LEASE_US;
         failpoint::reach("publish.committed");
         self.remember(serial, &changes, record.paths.clone());
-        let roles = signed.roles(&self.index);
+        let mut roles = signed.roles(&self.index);
+        if let (Some(book), Some(mut appended)) = (&mut self.log, appended) {
+            roles.log = std::mem::take(&mut appended.files);
+            book.apply(appended);
+        }
         if let Some(signing) = &mut self.signing {
             signing.apply(signed)?;
         }
@@ -388,18 +412,23 @@ impl Publisher {
         now: i64,
         changes: &[ProjectChange],
         signed: &SignedSet,
+        appended: Option<&Appended>,
     ) -> Result<Record> {
         publishing::next_serial(tx, self.index_id, serial);
         for change in changes {
             change.publish(tx, serial);
         }
         signed.store(tx, self.index_id, now);
-        let timestamp = site_path(&self.index, layout::role(&self.index, "timestamp", 0).as_str());
+        if let Some(appended) = appended {
+            appended.store(tx, self.index_id, now);
+        }
+        let heads = self.head_paths(appended.is_some());
         let record = Record {
             moves: changes.iter().flat_map(|change| change.moves.clone()).collect(),
             projects: changes.iter().map(|change| change.rendered.clone()).collect(),
-            paths: changes.iter().flat_map(|change| change.paths(&self.index)).chain([timestamp]).collect(),
+            paths: changes.iter().flat_map(|change| change.paths(&self.index)).chain(heads).collect(),
             bins: signed.bins.clone(),
+            log_from: appended.map(|appended| appended.from),
         };
         let text = serde_json::to_string(&record).map_err(|e| Error::Internal(e.to_string()))?;
         publishing::insert_commit(tx, self.index_id, serial, now, &text);
@@ -530,6 +559,8 @@ struct ProjectChange {
     rendered: Rendered,
     objects: Vec<Object>,
     targets: Vec<TargetChange>,
+    /// What the log says of it; nothing of a project that has no page.
+    logged: Option<log::Change>,
 }
 
 struct FileChange {
@@ -576,10 +607,15 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     let mut releases: BTreeSet<String> = BTreeSet::new();
     let (mut changed_files, mut moves, mut objects) = (Vec::new(), Vec::new(), Vec::new());
     let mut targets = Vec::new();
-    for file in files::changed(tx, project_id, status != ProjectStatus::Quarantined).await? {
+    let mut happened = log::of_project(tx, &row, &roles).await?;
+    let mut changed = files::changed(tx, project_id, status != ProjectStatus::Quarantined).await?;
+    // The log has them in an order that does not depend on the engine.
+    changed.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
+    for file in changed {
         let id = file.id;
         let now_visible = is_visible(file.state(), status);
         releases.insert(file.version.clone());
+        happened.extend(log::of_file(&row, &file, now_visible));
         if now_visible != file.published {
             objects.extend(metadata_object(tx, index, &file, now_visible).await?);
             let (sha256, filename) = (file.sha256(), file.filename.clone());
@@ -619,6 +655,8 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         objects.extend(render_project(tx, view, &releases).await?);
     }
     targets.extend(TargetChange::page(index, &row.name(), &objects));
+    let page = targets.last().and_then(TargetChange::page_hash);
+    let logged = published.then(|| log::Change { project_id, project: row.name(), page, happened });
     Ok(ProjectChange {
         name: row.name(),
         project: PublishedProject {
@@ -635,6 +673,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         rendered: Rendered { project: project_id, releases },
         objects,
         targets,
+        logged,
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::log;
 use super::publish::{HEAD_SERIALS, list_objects, published_list, published_view, render_project, site_path};
 use super::scrub::digest;
 use super::signing::{InForce, Roles};
@@ -98,7 +99,7 @@ pub async fn rebuild(
     Ok(report)
 }
 
-/// Every role file, from records and rows: no key is needed. What was superseded and not yet swept stays, as clients
+/// Every role file, and every file of the log, from records and rows: no key is needed. What was superseded and not yet swept stays, as clients
 /// may be at work with it; it is not made again.
 async fn roles(
     tx: &mut Tx,
@@ -110,13 +111,20 @@ async fn roles(
     let (name, blobs) = (index.name(), &installation.blobs);
     let Some(in_force) = InForce::read(tx, index.id, &name).await? else { return Ok(()) };
     for bin in 0..in_force.count() {
-        let one = Roles { files: vec![in_force.bin(tx, bin).await?], timestamp: None };
+        let one = Roles { files: vec![in_force.bin(tx, bin).await?], ..Roles::default() };
         for object in one.objects() {
             compare(blobs, &object, report, expected)?;
         }
     }
     for object in in_force.top()?.objects() {
         compare(blobs, &object, report, expected)?;
+    }
+    if let Some(row) = log::in_force(tx, index.id).await? {
+        let mut take = |key, bytes| {
+            let file = Roles { log: vec![(key, bytes)], ..Roles::default() };
+            file.objects().try_for_each(|object| compare(blobs, &object, report, expected))
+        };
+        log::walk(tx, index.id, &name, &row, &mut take).await?;
     }
     for path in store::signing::superseded(tx, index.id, i64::MAX, i64::MAX).await? {
         let key = layout::site_object(&name, &path);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use packaging::Sha256;
 use sha2::Digest;
 
+use super::log;
 use super::publish::{published_view, render_project};
 use super::rebuild::head_of;
 use super::signing::{InForce, Roles};
@@ -34,7 +35,7 @@ pub async fn scrub(
     let name = index.name();
     let mut wrong = Vec::new();
     let (mut after, mut done) = (0, 0);
-    let mut patience = Patience { pauses_left: PAUSES_MAX, settled: None };
+    let mut patience = Patience::new();
     loop {
         let batch = {
             let mut tx = installation.store.read().await?;
@@ -59,13 +60,17 @@ pub async fn scrub(
 
 /// What a running publisher is just writing looks wrong for a moment, so whatever looks wrong is looked at again
 /// until the site is written up to the ledger's serial, and once more after that. Bounded over the whole run.
-struct Patience {
+pub(super) struct Patience {
     pauses_left: u32,
     settled: Option<i64>,
 }
 
 impl Patience {
-    async fn again(&mut self, installation: &Installation, index_id: i64) -> Result<bool> {
+    pub(super) fn new() -> Self {
+        Self { pauses_left: PAUSES_MAX, settled: None }
+    }
+
+    pub(super) async fn again(&mut self, installation: &Installation, index_id: i64) -> Result<bool> {
         let row = indexes::by_id(&mut installation.store.read().await?, index_id).await?;
         let settled = (row.written_serial >= row.serial).then_some(row.serial);
         if self.pauses_left == 0 || settled.is_some() && settled == self.settled {
@@ -137,7 +142,7 @@ async fn pages(
     Ok(())
 }
 
-/// The keys of role files that are not what the ledger's records and rows give.
+/// The keys of role files, and of files of the log, that are not what the ledger's records and rows give.
 async fn differing_roles(installation: &Arc<Installation>, index: &IndexRow) -> Result<Vec<Key>> {
     let mut tx = installation.store.read().await?;
     let Some(in_force) = InForce::read(&mut tx, index.id, &index.name()).await? else { return Ok(Vec::new()) };
@@ -152,7 +157,11 @@ async fn differing_roles(installation: &Arc<Installation>, index: &IndexRow) -> 
     };
     look(in_force.top()?)?;
     for bin in 0..in_force.count() {
-        look(Roles { files: vec![in_force.bin(&mut tx, bin).await?], timestamp: None })?;
+        look(Roles { files: vec![in_force.bin(&mut tx, bin).await?], ..Roles::default() })?;
+    }
+    if let Some(row) = log::in_force(&mut tx, index.id).await? {
+        let mut take = |key, bytes| look(Roles { log: vec![(key, bytes)], ..Roles::default() });
+        log::walk(&mut tx, index.id, &index.name(), &row, &mut take).await?;
     }
     Ok(differing)
 }

@@ -8,16 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use packaging::{NormalizedName, Sha256};
+use tuf::json::Value;
 use tuf::layout::Target;
 use tuf::role::{RoleKeys, Top};
-use tuf::write::{BINS, Commit, Custom, Issue, Lifetimes, Line, Offline, Online, Repository, Row, Standing, body};
+use tuf::write::{
+    BINS, Commit, Custom, Issue, Lifetimes, Line, Offline, Online, Record, Repository, Row, Standing, Written, body,
+};
 use tuf::{Signer, Time};
 
+use super::log;
 use crate::blobs::{Blobs, Key, layout};
 use crate::keys::Keys;
 use crate::model::IndexName;
 use crate::render::{self, Object};
 use crate::store::Tx;
+use crate::store::log::LogRow;
 use crate::store::signing::{self as rows, SLOT_BITS, TargetRow};
 use crate::{Error, Installation, Result};
 
@@ -25,6 +30,9 @@ use crate::{Error, Installation, Result};
 const GZIP_OVER_BYTES: usize = 4 << 10;
 /// How often bins are looked at for those to be signed again, in seconds.
 const WALK_EVERY: i64 = 3_600;
+/// After this long without a change the timestamp is issued anew, alone, in seconds: the index's word that nothing
+/// changed. Clients are uneasy after an hour, so two may fail.
+pub(super) const STAMP_EVERY: i64 = 1_200;
 const DAY: i64 = 86_400;
 
 /// Who holds the keys of a repository, as `repositories.profile` has it.
@@ -45,6 +53,8 @@ pub(super) fn write_error(error: impl std::fmt::Display) -> Error {
 /// Role files, ready to be written.
 #[derive(Debug, Default)]
 pub(super) struct Roles {
+    /// Tiles of the log and its checkpoint, which come before the timestamp that names their root.
+    pub(super) log: Vec<(Key, Vec<u8>)>,
     /// Those whose names hold a version.
     pub(super) files: Vec<(Key, Vec<u8>)>,
     /// The one that names them.
@@ -52,6 +62,11 @@ pub(super) struct Roles {
 }
 
 impl Roles {
+    /// Writes the log's files, the checkpoint last.
+    pub(super) fn write_log(&self, blobs: &Blobs) -> Result<()> {
+        self.log.iter().try_for_each(|(key, bytes)| log::put(blobs, key, bytes))
+    }
+
     /// Writes what is write-once.
     pub(super) fn write_files(&self, blobs: &Blobs) -> Result<()> {
         self.files.iter().try_for_each(|(key, bytes)| put(blobs, key, bytes))
@@ -64,10 +79,15 @@ impl Roles {
 
     /// Everything as objects of the site, with gzip forms.
     pub(super) fn objects(self) -> impl Iterator<Item = Object> {
-        self.files.into_iter().chain(self.timestamp).flat_map(|(key, bytes)| {
+        let log = self.log.into_iter().flat_map(|(key, bytes)| {
+            let gzip = log::compressed(&key, &bytes).map(|gzip| (key.gzip(), Some(gzip)));
+            gzip.into_iter().chain([(key, Some(bytes))])
+        });
+        let roles = self.files.into_iter().chain(self.timestamp).flat_map(|(key, bytes)| {
             let gzip = compressed(&bytes).map(|gzip| (key.gzip(), Some(gzip)));
             gzip.into_iter().chain([(key, Some(bytes))])
-        })
+        });
+        log.chain(roles)
     }
 }
 
@@ -82,6 +102,15 @@ fn put(blobs: &Blobs, key: &Key, bytes: &[u8]) -> Result<()> {
     Ok(blobs.put(key, bytes)?)
 }
 
+/// The files by which a client begins: every root, oldest first, and what the newest leads to.
+pub(super) struct Chain {
+    pub(super) roots: Vec<Vec<u8>>,
+    pub(super) timestamp: Vec<u8>,
+    pub(super) snapshot: Vec<u8>,
+    pub(super) targets: Vec<u8>,
+    pub(super) bins: Vec<u8>,
+}
+
 /// What the ledger says is in force: enough to make every role file again.
 #[derive(Debug)]
 pub(super) struct InForce {
@@ -89,10 +118,13 @@ pub(super) struct InForce {
     index: IndexName,
     pub(super) profile: String,
     pub(super) repository: Repository,
-    records: BTreeMap<String, tuf::write::Record>,
+    records: BTreeMap<String, Record>,
     roots: Vec<(i64, Vec<u8>)>,
     targets: Vec<u8>,
     bins: Vec<u8>,
+    /// Keys that the roles may still trust and that sign nothing here any more.
+    pub(super) retired: BTreeSet<String>,
+    log: Option<LogRow>,
 }
 
 impl InForce {
@@ -119,11 +151,18 @@ impl InForce {
             timestamp: version(Top::Timestamp)?,
         };
         let repository = Repository::resume(offline, standing).map_err(write_error)?;
+        let retired = row.retired()?;
         let (index, profile) = (index.clone(), row.profile);
-        Ok(Some(Self { index_id, index, profile, repository, records, roots, targets, bins }))
+        let log = log::in_force(tx, index_id).await?;
+        Ok(Some(Self { index_id, index, profile, repository, records, roots, targets, bins, retired, log }))
     }
 
-    fn record(&self, role: &str) -> Result<&tuf::write::Record> {
+    /// What its timestamps say besides.
+    pub(super) fn extra(&self) -> BTreeMap<String, Value> {
+        self.log.as_ref().map(LogRow::extra).unwrap_or_default()
+    }
+
+    pub(super) fn record(&self, role: &str) -> Result<&Record> {
         self.records.get(role).ok_or_else(|| Error::Internal(format!("no record of {role}")))
     }
 
@@ -143,9 +182,10 @@ impl InForce {
             |(version, body): &(i64, Vec<u8>)| (layout::role(index, "root", version.cast_unsigned()), body.clone());
         files.extend(self.roots.iter().map(root));
         let record = self.record(Top::Timestamp.name())?;
-        let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &BTreeMap::new());
+        let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &self.extra());
         let bytes = record.rebuild(&body).map_err(write_error)?;
-        Ok(Roles { files, timestamp: Some((layout::role(index, &record.role, record.version), bytes)) })
+        let log = self.log.as_ref().and_then(|row| row.checkpoint(index)).into_iter().collect();
+        Ok(Roles { log, files, timestamp: Some((layout::role(index, &record.role, record.version), bytes)) })
     }
 
     /// The file of one bin.
@@ -182,6 +222,45 @@ impl InForce {
         roles
     }
 
+    /// The files by which a client begins.
+    pub(super) fn chain(&self) -> Result<Chain> {
+        let Roles { log: _, files, timestamp } = self.top()?;
+        let snapshot = layout::role(&self.index, Top::Snapshot.name(), self.record(Top::Snapshot.name())?.version);
+        let lost = || Error::Internal("a role in force has no file".to_owned());
+        let (_, snapshot) = files.into_iter().find(|(key, _)| *key == snapshot).ok_or_else(lost)?;
+        let (_, timestamp) = timestamp.ok_or_else(lost)?;
+        let roots = self.roots.iter().map(|(_, body)| body.clone()).collect();
+        Ok(Chain { roots, timestamp, snapshot, targets: self.targets.clone(), bins: self.bins.clone() })
+    }
+
+    /// Version, SHA-256 in hexadecimal and length of every role file in force but the roots.
+    pub(super) fn role_files(&self) -> BTreeMap<String, (u64, String, u64)> {
+        let hex = tuf::hash::hex;
+        let (targets, bins) = self.repository.offline().versions();
+        let whole = [(Top::Targets.name(), targets, &self.targets), (BINS, bins, &self.bins)];
+        let whole = whole.map(|(role, version, body)| {
+            (role.to_owned(), (version, hex(&tuf::hash::sha256(body)), body.len() as u64))
+        });
+        let records = self.records.values();
+        let online = records.map(|one| (one.role.clone(), (one.version, hex(&one.sha256), one.length)));
+        online.chain(whole).collect()
+    }
+
+    /// The roots of the ledger, newest first.
+    pub(super) fn roots(&self) -> impl Iterator<Item = &[u8]> {
+        self.roots.iter().rev().map(|(_, body)| body.as_slice())
+    }
+
+    /// The bins in force.
+    pub(super) fn bins(&self) -> &tuf::write::Bins {
+        self.repository.bins()
+    }
+
+    /// The name of one bin.
+    pub(super) fn bin_name(&self, bin: u32) -> String {
+        self.repository.bins().name(bin)
+    }
+
     /// How many bins there are.
     pub(super) fn count(&self) -> u32 {
         self.repository.bins().count()
@@ -191,6 +270,11 @@ impl InForce {
 async fn targets_of(tx: &mut Tx, index_id: i64, bits: u32, bin: u32) -> Result<Vec<TargetRow>> {
     let width = 1_i64 << (SLOT_BITS - bits);
     rows::targets(tx, index_id, i64::from(bin) * width, (i64::from(bin) + 1) * width).await
+}
+
+/// The rows of one bin in force.
+pub(super) async fn targets_of_bin(tx: &mut Tx, in_force: &InForce, bin: u32) -> Result<Vec<TargetRow>> {
+    targets_of(tx, in_force.index_id, in_force.repository.bins().bits(), bin).await
 }
 
 /// Targets with what the engine wants to borrow.
@@ -257,6 +341,21 @@ impl TargetChange {
         })
     }
 
+    fn store(&self, tx: &mut Tx, index_id: i64) {
+        match self {
+            Self::Put(row) => rows::set_target(tx, index_id, row),
+            Self::Drop(path) => rows::drop_target(tx, index_id, path),
+        }
+    }
+
+    /// The digest of a page that is put.
+    pub(super) fn page_hash(&self) -> Option<tlog::Hash> {
+        match self {
+            Self::Put(row) if row.path.starts_with("simple/") => tlog::Hash::from_hex(&row.sha256),
+            Self::Put(_) | Self::Drop(_) => None,
+        }
+    }
+
     fn path(&self) -> &str {
         match self {
             Self::Put(row) => &row.path,
@@ -265,10 +364,26 @@ impl TargetChange {
     }
 }
 
+/// What must be signed although nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The word that nothing changed.
+    Timestamp,
+    /// These bins, and a snapshot of them.
+    Bins(Vec<u32>),
+}
+
+/// What a set signed.
+#[derive(Debug)]
+enum Signed {
+    Commit(Box<Commit>),
+    Timestamp(Written),
+}
+
 /// One set, signed but not yet committed.
 #[derive(Debug)]
 pub(super) struct SignedSet {
-    commit: Commit,
+    signed: Signed,
     changes: Vec<TargetChange>,
     /// Objects that nothing names after it.
     superseded: Vec<String>,
@@ -279,14 +394,12 @@ pub(super) struct SignedSet {
 impl SignedSet {
     /// Commit 2's part.
     pub(super) fn store(&self, tx: &mut Tx, index_id: i64, now_us: i64) {
-        for change in &self.changes {
-            match change {
-                TargetChange::Put(row) => rows::set_target(tx, index_id, row),
-                TargetChange::Drop(path) => rows::drop_target(tx, index_id, path),
+        self.changes.iter().for_each(|change| change.store(tx, index_id));
+        match &self.signed {
+            Signed::Commit(commit) => {
+                commit.written().for_each(|written| rows::set_online(tx, index_id, &written.record));
             }
-        }
-        for written in self.commit.written() {
-            rows::set_online(tx, index_id, &written.record);
+            Signed::Timestamp(written) => rows::set_online(tx, index_id, &written.record),
         }
         for path in &self.superseded {
             rows::supersede(tx, index_id, path, now_us);
@@ -295,12 +408,20 @@ impl SignedSet {
 
     /// The files.
     pub(super) fn roles(&self, index: &IndexName) -> Roles {
-        let file = |written: &tuf::write::Written| {
+        let file = |written: &Written| {
             (layout::role(index, &written.record.role, written.record.version), written.bytes.clone())
         };
-        let bins = self.commit.bins.iter().map(|bin| file(&bin.written));
-        let files = bins.chain([file(&self.commit.snapshot)]).collect();
-        Roles { files, timestamp: Some(file(&self.commit.timestamp)) }
+        match &self.signed {
+            Signed::Commit(commit) => {
+                let bins = commit.bins.iter().map(|bin| file(&bin.written));
+                Roles {
+                    log: Vec::new(),
+                    files: bins.chain([file(&commit.snapshot)]).collect(),
+                    timestamp: Some(file(&commit.timestamp)),
+                }
+            }
+            Signed::Timestamp(written) => Roles { log: Vec::new(), files: Vec::new(), timestamp: Some(file(written)) },
+        }
     }
 }
 
@@ -316,7 +437,11 @@ pub(super) struct Signing {
     index: IndexName,
     repository: Arc<Repository>,
     pub(super) profile: String,
-    timestamp_expires: Time,
+    /// The snapshot in force, which the next timestamp names where nothing changes.
+    snapshot: Record,
+    /// When the timestamp was issued.
+    stamped: Time,
+    retired: BTreeSet<String>,
     /// When bins were last looked at for those that are due.
     walked: Option<Time>,
     complained: Option<Time>,
@@ -334,6 +459,13 @@ impl std::fmt::Debug for KeysAtHand {
 }
 
 impl KeysAtHand {
+    /// The keys in an index's folder that still sign.
+    fn load(installation: &Installation, index: &IndexName, retired: &BTreeSet<String>) -> Result<Self> {
+        let mut keys = installation.signing_keys.load(index)?;
+        keys.retain(|keyid, _| !retired.contains(keyid));
+        Ok(Self(keys))
+    }
+
     fn of(&self, role: &RoleKeys) -> Vec<&dyn Signer> {
         let known = role.keyids.iter().filter_map(|keyid| self.0.get(keyid));
         known.take(role.threshold as usize).map(|signer| &**signer).collect()
@@ -354,15 +486,16 @@ impl KeysAtHand {
 impl Signing {
     /// From what is in force.
     pub(super) fn new(in_force: InForce) -> Result<Self> {
-        let timestamp_expires = in_force.record(Top::Timestamp.name())?.expires;
-        let InForce { index_id, index, profile, repository, .. } = in_force;
-        let (repository, keys) = (Arc::new(repository), Arc::default());
-        Ok(Self { index_id, index, repository, profile, timestamp_expires, walked: None, complained: None, keys })
+        let stamped = in_force.record(Top::Timestamp.name())?.issued;
+        let snapshot = in_force.record(Top::Snapshot.name())?.clone();
+        let InForce { index_id, index, profile, repository, retired, .. } = in_force;
+        let (repository, keys, walked, complained) = (Arc::new(repository), Arc::default(), None, None);
+        Ok(Self { index_id, index, repository, profile, snapshot, stamped, retired, walked, complained, keys })
     }
 
-    /// Whether a snapshot and a timestamp are due, and with them these bins, although nothing changed. A timestamp is
-    /// renewed when half of its life is over; bins when theirs is, spread evenly.
-    pub(super) fn due(&mut self, now_us: i64) -> Option<Vec<u32>> {
+    /// What is due although nothing changed. A snapshot is renewed when half of its life is over; bins when theirs is,
+    /// spread evenly; a timestamp before any client could take the index for frozen.
+    pub(super) fn due(&mut self, now_us: i64) -> Option<Due> {
         let (now, lifetimes) = (time(now_us), lifetimes(&self.profile));
         let elapsed = self.walked.map(|at| now.seconds() - at.seconds());
         let bins = if elapsed.is_none_or(|elapsed| elapsed >= WALK_EVERY) {
@@ -371,8 +504,10 @@ impl Signing {
         } else {
             Vec::new()
         };
-        let is_old = self.timestamp_expires <= now.plus(lifetimes.timestamp / 2);
-        (is_old || !bins.is_empty()).then_some(bins)
+        if !bins.is_empty() || self.snapshot.expires <= now.plus(lifetimes.snapshot / 2) {
+            return Some(Due::Bins(bins));
+        }
+        (now.seconds() - self.stamped.seconds() >= STAMP_EVERY).then_some(Due::Timestamp)
     }
 
     /// Whether the keys that sign all day are at hand; looks for them where they are not. Without them nothing is
@@ -384,7 +519,7 @@ impl Signing {
         if self.missing_key().is_none() {
             return Ok(true);
         }
-        self.keys = Arc::new(KeysAtHand(installation.signing_keys.load(&self.index)?));
+        self.keys = Arc::new(KeysAtHand::load(installation, &self.index, &self.retired)?);
         let Some(role) = self.missing_key() else { return Ok(true) };
         let why = format!(
             "nothing can be published in '{}': the key that signs {role} is not in {}; bring it back from a backup",
@@ -406,14 +541,22 @@ impl Signing {
         self.keys.missing(self.repository.offline())
     }
 
-    /// Signs a set: these changes, and these bins although nothing in them changed. Nothing is changed by it.
+    /// Signs a set: these changes, and what is due besides. Nothing is changed by it.
     pub(super) async fn sign(
         &self,
         tx: &mut Tx,
         changes: Vec<TargetChange>,
-        renew: &[u32],
+        due: Option<Due>,
         now_us: i64,
+        extra: BTreeMap<String, Value>,
     ) -> Result<SignedSet> {
+        let lifetimes = lifetimes(&self.profile);
+        let issue = Issue { now: time(now_us), lifetimes, extra };
+        let renew = match due {
+            Some(Due::Timestamp) if changes.is_empty() => return self.stamp(issue).await,
+            Some(Due::Bins(bins)) => bins,
+            Some(Due::Timestamp) | None => Vec::new(),
+        };
         let shape = self.repository.bins();
         let mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
         let touched: BTreeSet<u32> =
@@ -433,12 +576,19 @@ impl Signing {
             superseded.extend(gone.map(|old| layout::superseded_page(&old.path, &old.sha256)));
         }
         let (repository, keys) = (Arc::clone(&self.repository), Arc::clone(&self.keys));
-        let lifetimes = lifetimes(&self.profile);
-        let issue = Issue { now: time(now_us), lifetimes, extra: BTreeMap::new() };
         let numbers = bins.keys().copied().collect();
         let commit = tokio::task::spawn_blocking(move || commit(&repository, &keys, &bins, &issue));
         let commit = commit.await.map_err(|e| Error::Internal(e.to_string()))??;
-        Ok(SignedSet { commit, changes, superseded, bins: numbers })
+        Ok(SignedSet { signed: Signed::Commit(Box::new(commit)), changes, superseded, bins: numbers })
+    }
+
+    async fn stamp(&self, issue: Issue) -> Result<SignedSet> {
+        let (repository, keys, snapshot) =
+            (Arc::clone(&self.repository), Arc::clone(&self.keys), self.snapshot.clone());
+        let stamp = move || with_online(&repository, &keys, |online| repository.restamp(&snapshot, &issue, online));
+        let stamped = tokio::task::spawn_blocking(stamp).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let signed = Signed::Timestamp(stamped);
+        Ok(SignedSet { signed, changes: Vec::new(), superseded: Vec::new(), bins: Vec::new() })
     }
 
     /// The files of these bins and of the snapshot, which a commit supersedes.
@@ -451,8 +601,16 @@ impl Signing {
 
     /// Goes on from a set that commit 2 took.
     pub(super) fn apply(&mut self, set: SignedSet) -> Result<()> {
-        self.timestamp_expires = set.commit.timestamp.record.expires;
-        Arc::make_mut(&mut self.repository).apply(set.commit).map_err(write_error)
+        let repository = Arc::make_mut(&mut self.repository);
+        let (stamped, applied) = match set.signed {
+            Signed::Commit(commit) => {
+                self.snapshot = commit.snapshot.record.clone();
+                (commit.timestamp.record.issued, repository.apply(*commit))
+            }
+            Signed::Timestamp(written) => (written.record.issued, repository.apply_timestamp(&written)),
+        };
+        self.stamped = stamped;
+        applied.map_err(write_error)
     }
 }
 
@@ -484,7 +642,7 @@ fn with_online<T>(
 /// Every bin signed anew, its file written as soon as it is signed, so that only one is in memory at a time. The files
 /// are write-once and nothing names them before the commit.
 struct Resigned {
-    records: Vec<tuf::write::Record>,
+    records: Vec<Record>,
     commit: Commit,
 }
 
@@ -511,6 +669,8 @@ fn sign_all(
 }
 
 mod adopting;
+mod expected;
 mod founding;
 pub(super) use adopting::{Pending, adopt};
+pub(super) use expected::{expected, expected_of};
 pub(super) use founding::found;

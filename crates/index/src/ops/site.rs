@@ -27,7 +27,7 @@ pub(super) struct Writing {
 }
 
 /// Writes one set into the site. The order is the safety: a page never names bytes that are not there, and the
-/// timestamp names no role, and the head no page, that is not. Every step may be repeated after a crash.
+/// timestamp names no role and no tree of the log, and the head no page, that is not. Every step may be repeated after a crash.
 pub(super) fn write_site(blobs: &Blobs, index: &IndexName, writing: &Writing) -> Result<()> {
     let Writing { moves, objects, roles, head } = writing;
     let zones = |one: &Move| {
@@ -49,6 +49,8 @@ pub(super) fn write_site(blobs: &Blobs, index: &IndexName, writing: &Writing) ->
         }
     }
     failpoint::reach("publish.write-once");
+    roles.write_log(blobs)?;
+    failpoint::reach("publish.log");
     roles.write_files(blobs)?;
     failpoint::reach("publish.roles");
     for (key, body) in &pages {

@@ -436,6 +436,69 @@ async fn roles_are_renewed_in_time_without_a_change() {
     }
 }
 
+/// Goal: no client of a healthy, idle index ever thinks it frozen, and it costs a timestamp alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_index_says_often_that_nothing_changed() {
+    use super::ceremony;
+    const MINUTE_US: i64 = 60_000_000;
+    for stage in stages().await {
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        stage.settle().await;
+        let versions = async |at_us: i64| {
+            let status = ceremony::status(&stage.installation, None).await.expect("a status").remove(0);
+            let stamp = status.roles.iter().find(|role| role.role == "timestamp").expect("a timestamp");
+            let age_s = at_us / 1_000_000 - (stamp.expires.seconds() - 86_400);
+            assert!(age_s <= 30 * 60, "half of what makes a client uneasy: {age_s} s");
+            assert!(status.roles.iter().all(|role| !role.is_urgent(at_us)));
+            let of = |name: &str| status.roles.iter().find(|role| role.role == name).expect("a role").version;
+            (of("timestamp"), of("snapshot"), of("bin"))
+        };
+        let before = versions(stage.installation.clock.now_us()).await;
+        // Ten hours, looked at every ten minutes: a snapshot is renewed after twelve.
+        for _ in 0..60 {
+            stage.installation.clock.advance(10 * MINUTE_US);
+            workers::drain_publications(&stage.installation).await.expect("published");
+            versions(stage.installation.clock.now_us()).await;
+        }
+        let after = versions(stage.installation.clock.now_us()).await;
+        assert_eq!((after.0 - before.0, after.1 - before.1, after.2 - before.2), (30, 0, 0));
+        let stamp = layout::role(&stage.index.name(), "timestamp", after.0);
+        let length = stage.installation.blobs.get(&stamp).expect("readable").expect("there").len();
+        assert!(length < 1_500, "a timestamp has {length} bytes");
+        stage.assert_sound().await;
+    }
+}
+
+/// Goal: the alarm grows at 30, 14, 7 days and one; what has expired can still be renewed.
+#[tokio::test(flavor = "multi_thread")]
+async fn alarms_grow_and_an_expired_role_is_renewed() {
+    use super::ceremony::{self, Change, WARN_DAYS};
+    const DAY_US: i64 = 86_400_000_000;
+    for stage in stages().await {
+        stage.settle().await;
+        let status = async || ceremony::status(&stage.installation, None).await.expect("a status").remove(0);
+        let begun = stage.installation.clock.now_us();
+        let root = status().await.roles.into_iter().find(|role| role.role == "root").expect("a root");
+        let ends_us = root.expires.seconds() * 1_000_000;
+        for (days, alarm) in [(31, 0), (30, 1), (15, 1), (14, 2), (8, 2), (7, 3), (2, 3), (1, 4), (0, 5)] {
+            assert_eq!(root.alarm(ends_us - days * DAY_US), alarm, "{days} days before");
+        }
+        assert_eq!(root.alarm(ends_us - 30 * DAY_US - 1_000_000), 0);
+        assert_eq!(WARN_DAYS, [30, 14, 7, 1], "docs/keys.md says so");
+        stage.installation.clock.advance(366 * DAY_US);
+        workers::drain_publications(&stage.installation).await.expect("online roles are renewed");
+        let expired: Vec<String> = ceremony::warnings(&stage.installation).await.expect("warnings");
+        assert!(expired.iter().any(|warning| warning.contains("root has expired")), "{expired:?}");
+        let name = stage.index.name();
+        let renewed = ceremony::propose(&stage.installation, &name, &Change::Renew, "test").await.expect("signed");
+        assert!(renewed.event.is_none(), "dev signs by itself");
+        workers::drain_publications(&stage.installation).await.expect("taken over");
+        assert_eq!(ceremony::warnings(&stage.installation).await.expect("warnings"), Vec::<String>::new());
+        assert!(stage.installation.clock.now_us() > begun);
+        stage.assert_sound().await;
+    }
+}
+
 /// Goal: an index that an older version filled is signed whole at its first start.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_published_before_signing_becomes_targets() {

@@ -394,7 +394,7 @@ async fn commit(
     if installation.settings.gate == Gate::After {
         let next = step(FileState::Staged, FileInput::Admitted).map_err(|e| Error::Internal(e.to_string()))?;
         files::set_state(&mut tx, file_id, next);
-        projects::touch(&mut tx, project_id);
+        projects::touch(&mut tx, project_id, Some(actor.account_id));
         jobs::enqueue(&mut tx, JobKind::Publish, index.id, project_id, None, now);
     }
     audit::note(&mut tx, Some(index.id), now, &uploader.name, "file.stage", &subject, detail);

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use ::inspect::{Finding, checks};
+use ::inspect::{Cause, Finding};
 use packaging::simple::time_text;
 use serde::Serialize;
 use serde_json::json;
 
+use super::catalogue;
 use super::inspect::{Evidence, keep};
 use super::look::{self, Look, States};
 use super::{accounts, projects as verbs};
@@ -16,7 +17,7 @@ use crate::policy::authz::SiteAct;
 use crate::policy::verdict::{Policy, Reason, conclude};
 use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
-use crate::store::jobs::JobKind;
+use crate::store::jobs::{JobKind, JobRow};
 use crate::store::verdicts::{DecisionRow, NewDecision, VerdictRow};
 use crate::store::walks::WalkRow;
 use crate::store::{Tx, audit, files, indexes, jobs, notices, projects, verdicts, walks};
@@ -26,6 +27,13 @@ use crate::{Error, Installation, Result};
 pub const LISTED_MAX: i64 = 1_000;
 /// Verdicts that a replay reads at once.
 const PAGE: i64 = 500;
+/// How long a project whose status changed is one worker's, in microseconds. Longer ones are begun anew by another;
+/// what was found already is no news then.
+const STATUS_LEASE_US: i64 = 60 * 60 * 1_000_000;
+/// After this many attempts such a job is laid aside, where doctor and metrics show it.
+const STATUS_ATTEMPTS_MAX: i64 = 5;
+/// Pause before another attempt, in microseconds.
+const STATUS_RETRY_US: i64 = 5_000_000;
 /// Files that one step of a second inspection looks at.
 const STEP: i64 = 4;
 /// The walk's name in the ledger.
@@ -270,7 +278,7 @@ pub async fn decide(
     audit::note(&mut tx, Some(index.id), now, &who, "file.decide", &subject, detail);
     let mut job = None;
     if (file.state() == FileState::Visible) != (next == FileState::Visible) {
-        projects::touch(&mut tx, file.project_id);
+        projects::touch(&mut tx, file.project_id, None);
         job = Some(jobs::enqueue_named(&mut tx, JobKind::Publish, index.id, file.project_id, None, now).await?);
     }
     let published = installation.news.subscribe();
@@ -334,7 +342,7 @@ pub async fn replay(installation: &Installation, index: &IndexName, policy: &Pol
     loop {
         let mut tx = installation.store.read().await?;
         let row = indexes::named(&mut tx, index).await?;
-        let states = States::load(&mut tx).await?;
+        let states = States::load(installation, &mut tx).await?;
         let rows = verdicts::latest(&mut tx, row.id, below, PAGE).await?;
         let Some(last) = rows.last() else { return Ok(out) };
         below = last.id;
@@ -385,7 +393,7 @@ pub async fn reinspect(installation: &Installation, index: &IndexName, actor: &A
     let mut tx = installation.store.write().await?;
     let who = accounts::site_actor(&mut tx, actor, SiteAct::Checks).await?;
     let row = indexes::named(&mut tx, index).await?;
-    let goal = checks::versions();
+    let goal = catalogue::versions(installation, None);
     walks::begin(&mut tx, row.id, AGAIN, &goal, now);
     let detail = json!({ "checks": goal });
     audit::note(&mut tx, Some(row.id), now, &who, "verdicts.reinspect", index.as_str(), detail);
@@ -418,8 +426,8 @@ pub(super) async fn reinspect_when_due(installation: &Installation) -> Result<()
         // The row of this name is no walk: it says when the last one was begun.
         walks::begin(&mut tx, row.id, SCHEDULE, "", now);
         if began_before && walks::get(&mut tx, row.id, AGAIN).await?.is_none() {
-            walks::begin(&mut tx, row.id, AGAIN, &checks::versions(), now);
-            let (name, detail) = (row.name(), json!({ "checks": checks::versions() }));
+            walks::begin(&mut tx, row.id, AGAIN, &catalogue::versions(installation, None), now);
+            let (name, detail) = (row.name(), json!({ "checks": catalogue::versions(installation, None) }));
             audit::note(&mut tx, Some(row.id), now, "schedule", "verdicts.reinspect", name.as_str(), detail);
         }
         tx.commit().await?;
@@ -453,11 +461,64 @@ pub(super) async fn reinspect_some(installation: &Arc<Installation>) -> Result<u
     Ok(count)
 }
 
+/// Looks again at the files of one project whose status changed, with the checks that ask for that; how many projects
+/// were seen to. What is found is kept as by any second inspection.
+pub(super) async fn reinspect_changed(installation: &Arc<Installation>) -> Result<usize> {
+    let now = installation.clock.now_us();
+    if !jobs::is_claimable(&mut installation.store.read().await?, JobKind::Status, now).await? {
+        return Ok(0);
+    }
+    let mut tx = installation.store.write().await?;
+    let taken = jobs::claim(&mut tx, JobKind::Status, now, now + STATUS_LEASE_US, 1).await?;
+    tx.commit().await?;
+    for job in &taken {
+        let outcome = look_at_project(installation, job).await;
+        let now = installation.clock.now_us();
+        let mut tx = installation.store.write().await?;
+        match outcome {
+            Ok(()) => jobs::done(&mut tx, job.id),
+            Err(error) => {
+                let dead = job.attempts >= STATUS_ATTEMPTS_MAX;
+                jobs::retry(&mut tx, job.id, now + STATUS_RETRY_US, &error.to_string(), dead);
+            }
+        }
+        tx.commit().await?;
+    }
+    Ok(taken.len())
+}
+
+async fn look_at_project(installation: &Arc<Installation>, job: &JobRow) -> Result<()> {
+    if !catalogue::any_on(installation, ::inspect::Event::StatusChanged) {
+        return Ok(());
+    }
+    let (rows, index) = {
+        let mut tx = installation.store.read().await?;
+        (files::of_project(&mut tx, job.project_id).await?, indexes::by_id(&mut tx, job.index_id).await?)
+    };
+    for file in rows.into_iter().filter(|file| matches!(file.state(), FileState::Visible | FileState::Held)) {
+        let look = look::look(installation, &index.name(), &file, Cause::Status).await;
+        if let Ok(Look { answer: Err(::inspect::Failure::Unavailable(why)), .. }) = look {
+            return Err(Error::Unavailable(why));
+        }
+        let mut tx = installation.store.write().await?;
+        let states = States::load(installation, &mut tx).await?;
+        again(installation, &mut tx, job.index_id, &file, look, &states, installation.clock.now_us()).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
 async fn reinspect_step(installation: &Arc<Installation>, walk: &WalkRow) -> Result<usize> {
-    if walk.goal != checks::versions() {
+    if walk.goal != catalogue::versions(installation, None) {
         // Another program than the one that began it: its checks have not seen the first files.
         let mut tx = installation.store.write().await?;
-        walks::begin(&mut tx, walk.index_id, AGAIN, &checks::versions(), installation.clock.now_us());
+        walks::begin(
+            &mut tx,
+            walk.index_id,
+            AGAIN,
+            &catalogue::versions(installation, None),
+            installation.clock.now_us(),
+        );
         tx.commit().await?;
         return Ok(1);
     }
@@ -482,13 +543,13 @@ async fn reinspect_step(installation: &Arc<Installation>, walk: &WalkRow) -> Res
     for file in rows {
         // Staged files are about to be inspected anyway, and nobody can be harmed by the others.
         if matches!(file.state(), FileState::Visible | FileState::Held) {
-            let look = look::look(installation, &index.name(), &file).await;
+            let look = look::look(installation, &index.name(), &file, Cause::Again).await;
             looked.push((file, look));
         }
     }
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
-    let states = States::load(&mut tx).await?;
+    let states = States::load(installation, &mut tx).await?;
     let (done, mut found) = (looked.len(), 0);
     for (file, look) in looked {
         found += i64::from(again(installation, &mut tx, walk.index_id, &file, look, &states, now).await?);
@@ -511,8 +572,8 @@ async fn again(
     states: &States,
     now: i64,
 ) -> Result<bool> {
-    let (inspection, cost_ms) = match look {
-        Ok(Look { answer: Ok(inspection), cost_ms }) => (inspection, cost_ms),
+    let (inspection, occasion, cost_ms) = match look {
+        Ok(Look { answer: Ok(inspection), occasion, cost_ms }) => (inspection, occasion, cost_ms),
         Ok(Look { answer: Err(failure), .. }) => {
             tracing::warn!(file = file.filename, %failure, "the second inspection gave no answer");
             return Ok(false);
@@ -522,14 +583,22 @@ async fn again(
             return Ok(false);
         }
     };
-    let (active, shadow) = states.split(inspection.findings);
-    let conclusion = conclude(&installation.settings.policy, &active);
-    let verdict = conclusion.verdict;
     let before = verdicts::of_file(tx, file.id).await?;
     let known = match &before {
         Some(row) => verdicts::findings(tx, row).await?,
         None => Vec::new(),
     };
+    // What was not looked for this time, or could not be, is as it was found.
+    let mut findings = inspection.findings;
+    let stands = |check: &str| {
+        catalogue::is_left_out(installation, check, &occasion) || catalogue::is_silenced(&findings, check)
+    };
+    let kept: Vec<Finding> =
+        known.iter().filter(|(_, finding)| stands(&finding.check)).map(|(_, finding)| finding.clone()).collect();
+    findings.extend(kept);
+    let (active, shadow) = states.split(findings);
+    let conclusion = conclude(&installation.settings.policy, &active);
+    let verdict = conclusion.verdict;
     let is_known = |finding: &Finding, shadow: bool| {
         known.iter().any(|(was, k)| {
             *was == shadow && (&k.check, k.version, &k.location) == (&finding.check, finding.version, &finding.location)
@@ -541,8 +610,9 @@ async fn again(
         return Ok(false);
     }
     // Only what is worse asks a person again.
-    let evidence =
-        Evidence { conclusion, active, shadow, profile: inspection.profile, degraded: inspection.degraded, cost_ms };
+    let (profile, degraded) = (inspection.profile, inspection.degraded);
+    let checks = catalogue::versions(installation, Some(&occasion));
+    let evidence = Evidence { conclusion, active, shadow, profile, degraded, checks, cost_ms };
     keep(installation, tx, (index_id, file), &evidence, ("again", worse), now).await?;
     Ok(true)
 }

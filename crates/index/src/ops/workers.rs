@@ -87,6 +87,7 @@ pub async fn recover(installation: &Arc<Installation>) -> crate::Result<()> {
     // work on it, it is inspected twice: the second verdict finds it judged and changes nothing.
     let mut tx = installation.store.write().await?;
     jobs::release_all(&mut tx, JobKind::Inspect);
+    jobs::release_all(&mut tx, JobKind::Status);
     tx.commit().await?;
     for row in rows {
         let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());
@@ -172,7 +173,8 @@ async fn reinspections(installation: Arc<Installation>, mut stop: watch::Receive
     while !*stop.borrow() {
         let step = async {
             verdicts::reinspect_when_due(&installation).await?;
-            verdicts::reinspect_some(&installation).await
+            let changed = verdicts::reinspect_changed(&installation).await?;
+            Ok::<_, crate::Error>(changed + verdicts::reinspect_some(&installation).await?)
         };
         match step.await {
             Ok(0) => tokio::select! {

@@ -298,7 +298,9 @@ mod tests {
         assert_eq!(verdict(&[a.clone(), b.clone()]), Verdict::Hold);
         assert_eq!(verdict(&[a.clone(), a.clone()]), Verdict::Review, "one check twice is one check");
         assert_eq!(verdict(&[a.clone(), finding("b", Severity::Medium, Sure, "y.py")]), Verdict::Review);
-        assert_eq!(verdict(&[a.clone(), finding("b", Severity::Medium, Likely, "x.py")]), Verdict::Review);
+        assert_eq!(verdict(&[a.clone(), finding("b", Severity::Medium, Likely, "x.py")]), Verdict::Hold);
+        assert_eq!(verdict(&[a.clone(), finding("b", Severity::Medium, Unsure, "x.py")]), Verdict::Review);
+        assert_eq!(verdict(&[a.clone(), finding("b", Severity::Low, Sure, "x.py")]), Verdict::Review);
         let anywhere = with("[[rule]]\nid = \"two\"\ndifferent = 2\nverdict = \"hold\"\nwhy = \"w\"");
         assert_eq!(conclude(&anywhere, &[a, finding("b", Severity::Note, Unsure, "y.py")]).verdict, Verdict::Hold);
     }

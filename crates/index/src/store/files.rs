@@ -9,23 +9,23 @@ use crate::model::{FileKind, FileState};
 statements! {
     REGISTER = "INSERT INTO filenames (index_id, meaning, filename, sha256, claimed_us) VALUES ($1, $2, $3, $4, $5)";
     BY_NAME = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                WHERE f.index_id = $1 AND f.filename = $2";
     BY_ID = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-             f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+             f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
              f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
              WHERE f.id = $1";
     OF_PROJECT = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-                  f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+                  f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                   f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                   WHERE f.project_id = $1 ORDER BY f.id";
     OF_INDEX = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-                f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+                f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                 f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                 WHERE f.index_id = $1 AND f.id > $2 ORDER BY f.id LIMIT $3";
     CHANGED = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 \
                AND (f.published <> (f.state = 'visible' AND $2) \
                OR (f.published AND COALESCE(f.yanked, r.yanked) IS DISTINCT FROM f.published_yanked))";
@@ -37,6 +37,8 @@ statements! {
     SET_STATE = "UPDATE files SET state = $2 WHERE id = $1";
     YANK = "UPDATE files SET yanked = $2 WHERE id = $1";
     YANK_OF_RELEASE = "UPDATE files SET yanked = NULL WHERE release_id = $1";
+    FIRSTS = "SELECT (SELECT MIN(id) FROM files WHERE project_id = $1) AS project, \
+              (SELECT MIN(id) FROM files WHERE release_id = $2) AS release";
     STORED = "SELECT COUNT(*) FROM files WHERE index_id = $1 AND sha256 = $2 AND filename = $3";
 }
 
@@ -68,6 +70,8 @@ pub struct FileRow {
     metadata_sha256: Option<String>,
     /// When it was accepted.
     pub uploaded_us: i64,
+    /// By which account; absent for what nobody uploaded.
+    pub uploaded_by: Option<i64>,
     state: String,
     /// Wanted yank, its own or its release's.
     pub yanked: Option<String>,
@@ -225,4 +229,10 @@ pub async fn is_known(tx: &mut Tx, index_id: i64, sha256: &Sha256, filename: &st
 /// Name of a project, for messages.
 pub fn subject(project: &NormalizedName, filename: &str) -> String {
     format!("{project}/{filename}")
+}
+
+/// Whether a file is the first that was ever taken of its project, and of its release.
+pub async fn is_first(tx: &mut Tx, file: &FileRow) -> Result<(bool, bool)> {
+    let row: (Option<i64>, Option<i64>) = tx.one(FIRSTS, args![file.project_id, file.release_id]).await?;
+    Ok((row.0 == Some(file.id), row.1 == Some(file.id)))
 }

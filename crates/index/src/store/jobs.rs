@@ -12,6 +12,8 @@ words! {
     JobKind {
         /// Inspect one staged file.
         Inspect = "inspect",
+        /// Look again at the files of a project whose status changed.
+        Status = "status",
         /// Publish one changed project; the publisher takes all that are ready as one set.
         Publish = "publish",
     }

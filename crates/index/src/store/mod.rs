@@ -7,6 +7,7 @@ pub mod db;
 pub mod files;
 pub mod indexes;
 pub mod jobs;
+pub mod log;
 mod migrations;
 pub mod notices;
 pub mod projects;

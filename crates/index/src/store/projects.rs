@@ -8,19 +8,22 @@ use crate::{Error, Result};
 
 statements! {
     BY_NAME = "SELECT id, index_id, name, display_name, status, status_reason, changes, files_bytes, published, \
-               published_name, published_status, published_reason, published_roles, serial \
+               published_name, published_status, published_reason, published_roles, serial, acted_by \
                FROM projects WHERE index_id = $1 AND name = $2";
     BY_ID = "SELECT id, index_id, name, display_name, status, status_reason, changes, files_bytes, published, \
-             published_name, published_status, published_reason, published_roles, serial \
+             published_name, published_status, published_reason, published_roles, serial, acted_by \
              FROM projects WHERE id = $1";
     INSERT = "INSERT INTO projects (index_id, name, folded, display_name, created_us, status, changes, files_bytes, \
               published, published_name, published_status, published_roles, serial) \
               VALUES ($1, $2, $3, $4, $5, 'active', 0, 0, FALSE, $4, 'active', '[]', 0) RETURNING id";
     UPLOADED = "UPDATE projects SET changes = changes + CASE WHEN display_name <> $2 THEN 1 ELSE 0 END, \
                 display_name = $2, files_bytes = files_bytes + $3 WHERE id = $1";
-    TOUCH = "UPDATE projects SET changes = changes + 1 WHERE id = $1";
+    TOUCH = "UPDATE projects SET changes = changes + 1, acted_by = CASE WHEN acted_by IS NULL OR acted_by = $2 \
+             THEN $2 ELSE 0 END WHERE id = $1";
     SET_STATUS = "UPDATE projects SET status = $2, status_reason = $3 WHERE id = $1";
     PUBLISHED = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published ORDER BY name";
+    PUBLISHED_AFTER = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
+                       AND name > $2 ORDER BY name LIMIT $3";
     SEARCH = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
               AND name >= $2 AND name LIKE $3 ESCAPE '!' ORDER BY name LIMIT $4";
     COUNTS = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published), \
@@ -65,9 +68,15 @@ pub struct ProjectRow {
     pub published_roles: String,
     /// The serial under which it last changed.
     pub serial: i64,
+    acted_by: Option<i64>,
 }
 
 impl ProjectRow {
+    /// The one account whose acts wait to be published; nothing where others had a part in it.
+    pub fn acted_by(&self) -> Option<i64> {
+        self.acted_by.filter(|account| *account != 0)
+    }
+
     /// Normal name.
     pub fn name(&self) -> NormalizedName {
         self.name.parse().expect("the ledger holds only normal names")
@@ -136,9 +145,9 @@ pub fn uploaded(tx: &mut Tx, id: i64, display: &str, bytes: i64) {
     tx.later(UPLOADED, args![id, display, bytes]);
 }
 
-/// Raises the change counter.
-pub fn touch(tx: &mut Tx, id: i64) {
-    tx.later(TOUCH, args![id]);
+/// Raises the change counter, and notes whose act it was: an account's, or nobody's for what an operator or a rule did.
+pub fn touch(tx: &mut Tx, id: i64, account_id: Option<i64>) {
+    tx.later(TOUCH, args![id, account_id.unwrap_or(0)]);
 }
 
 /// Wants a status.
@@ -149,6 +158,11 @@ pub fn set_status(tx: &mut Tx, id: i64, status: ProjectStatus, reason: Option<&s
 /// Every published project, by name.
 pub async fn published(tx: &mut Tx, index_id: i64) -> Result<Vec<ListedRow>> {
     tx.all(PUBLISHED, args![index_id]).await
+}
+
+/// Published projects after a name, by name, for walks over everything.
+pub async fn published_after(tx: &mut Tx, index_id: i64, after: &str, most: i64) -> Result<Vec<ListedRow>> {
+    tx.all(PUBLISHED_AFTER, args![index_id, after, most]).await
 }
 
 /// Published projects whose normal name contains `part`, at or after `from`.

@@ -23,7 +23,7 @@ statements! {
               JOIN file_metadata m ON m.file_id = f.id WHERE f.project_id = $1 AND f.published ORDER BY f.id DESC LIMIT 1";
     PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5 WHERE id = $1";
     PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
-                       published_roles = $7, serial = $8 WHERE id = $1 AND changes = $2";
+                       published_roles = $7, serial = $8, acted_by = NULL WHERE id = $1 AND changes = $2";
     PUBLISH_RELEASE = "UPDATE releases SET serial = $3 WHERE project_id = $1 AND version = $2";
     INSERT_COMMIT = "INSERT INTO commits (index_id, serial, committed_us, record) VALUES ($1, $2, $3, $4)";
     COMMITS_AFTER = "SELECT serial, record FROM commits WHERE index_id = $1 AND serial > $2 ORDER BY serial";

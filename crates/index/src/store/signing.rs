@@ -1,6 +1,8 @@
 //! The signed repository of an index: roles, targets, and what they superseded. All but `pending` is published state,
 //! written only in commit 2.
 
+use std::collections::BTreeSet;
+
 use tuf::write::Record;
 use tuf::{Signature, Time};
 
@@ -8,11 +10,13 @@ use super::db::{Tx, args, statements};
 use crate::{Error, Result};
 
 statements! {
-    REPOSITORY = "SELECT profile, founded_us, pending FROM repositories WHERE index_id = $1";
+    REPOSITORY = "SELECT profile, founded_us, pending, retired FROM repositories WHERE index_id = $1";
     FOUND = "INSERT INTO repositories (index_id, profile, founded_us) VALUES ($1, $2, $3)";
     SET_PENDING = "UPDATE repositories SET pending = $2 WHERE index_id = $1 AND pending IS NULL";
-    TAKEN = "UPDATE repositories SET pending = NULL, profile = $2 WHERE index_id = $1 AND pending IS NOT NULL";
+    TAKEN = "UPDATE repositories SET pending = NULL, profile = $2, retired = $3 WHERE index_id = $1 \
+             AND pending IS NOT NULL";
     INSERT_OFFLINE = "INSERT INTO offline_roles (index_id, role, version, body) VALUES ($1, $2, $3, $4)";
+    OFFLINE_VERSION = "SELECT body FROM offline_roles WHERE index_id = $1 AND role = $2 AND version = $3";
     OFFLINE = "SELECT body FROM offline_roles WHERE index_id = $1 AND role = $2 ORDER BY version DESC LIMIT 1";
     ROOTS = "SELECT version, body FROM offline_roles WHERE index_id = $1 AND role = 'root' ORDER BY version";
     ONLINE = "SELECT role, version, issued, expires, signatures, sha256, length FROM online_roles WHERE index_id = $1";
@@ -31,6 +35,7 @@ statements! {
                   ON CONFLICT (index_id, slot, path) DO UPDATE SET length = excluded.length, sha256 = excluded.sha256, \
                   custom = excluded.custom";
     DROP_TARGET = "DELETE FROM targets WHERE index_id = $1 AND slot = $2 AND path = $3";
+    PURGE_TARGET = "DELETE FROM targets WHERE index_id = $1 AND path = $2";
     SUPERSEDE = "INSERT INTO superseded (index_id, path, since_us) VALUES ($1, $2, $3) \
                  ON CONFLICT (index_id, path) DO UPDATE SET since_us = excluded.since_us";
     IN_FORCE_AGAIN = "DELETE FROM superseded WHERE index_id = $1 AND path = $2";
@@ -46,6 +51,15 @@ pub struct RepositoryRow {
     pub founded_us: i64,
     /// Offline roles that the publisher has yet to take over, as JSON.
     pub pending: Option<String>,
+    retired: String,
+}
+
+impl RepositoryRow {
+    /// Key ids that sign nothing here any more, whatever the roles say.
+    pub fn retired(&self) -> Result<BTreeSet<String>> {
+        let broken = |_| Error::Internal("the ledger's list of retired keys cannot be read".to_owned());
+        serde_json::from_str(&self.retired).map_err(broken)
+    }
 }
 
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -90,6 +104,13 @@ pub struct TargetRow {
     pub custom: Option<String>,
 }
 
+impl TargetRow {
+    /// Whether both name the same bytes; what the application adds is not compared.
+    pub fn is_of(&self, other: &Self) -> bool {
+        (&self.path, self.length, &self.sha256) == (&other.path, other.length, &other.sha256)
+    }
+}
+
 /// Where a path stands among all: the bin that it would have if there were 2^16.
 pub fn slot(path: &str) -> i64 {
     i64::from(tuf::delegation::bin_of(path, SLOT_BITS))
@@ -113,9 +134,9 @@ pub fn set_pending(tx: &mut Tx, index_id: i64, pending: &str) {
     tx.later_one(SET_PENDING, args![index_id, pending]);
 }
 
-/// The publisher took over what was pending.
-pub fn taken(tx: &mut Tx, index_id: i64, profile: &str) {
-    tx.later_one(TAKEN, args![index_id, profile]);
+/// The publisher took over what was pending; `retired` are the keys that sign nothing from now on.
+pub fn taken(tx: &mut Tx, index_id: i64, profile: &str, retired: &BTreeSet<String>) {
+    tx.later_one(TAKEN, args![index_id, profile, serde_json::json!(retired).to_string()]);
 }
 
 /// Keeps a version of root, `targets` or `bins`; each is there once.
@@ -126,6 +147,12 @@ pub fn insert_offline(tx: &mut Tx, index_id: i64, role: &str, version: u64, body
 /// The newest version of root, `targets` or `bins`.
 pub async fn offline(tx: &mut Tx, index_id: i64, role: &str) -> Result<Option<Vec<u8>>> {
     let row: Option<(Vec<u8>,)> = tx.maybe(OFFLINE, args![index_id, role]).await?;
+    Ok(row.map(|(body,)| body))
+}
+
+/// One version of root, `targets` or `bins`.
+pub async fn offline_version(tx: &mut Tx, index_id: i64, role: &str, version: u64) -> Result<Option<Vec<u8>>> {
+    let row: Option<(Vec<u8>,)> = tx.maybe(OFFLINE_VERSION, args![index_id, role, version.cast_signed()]).await?;
     Ok(row.map(|(body,)| body))
 }
 
@@ -190,6 +217,11 @@ pub fn set_target(tx: &mut Tx, index_id: i64, target: &TargetRow) {
 /// Withdraws a target.
 pub fn drop_target(tx: &mut Tx, index_id: i64, path: &str) {
     tx.later(DROP_TARGET, args![index_id, slot(path), path]);
+}
+
+/// Removes every row of a path, wherever it stands: after a theft. It walks the index's rows.
+pub fn purge_target(tx: &mut Tx, index_id: i64, path: &str) {
+    tx.later(PURGE_TARGET, args![index_id, path]);
 }
 
 /// Notes that nothing in force names an object of the site any more.

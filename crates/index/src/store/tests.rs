@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::db::{Backend, Tx, args};
-use super::{accounts, audit, files, indexes, jobs, notices, projects, publishing, signing, uploads, verdicts, walks};
+use super::{
+    accounts, audit, files, indexes, jobs, log, notices, projects, publishing, signing, uploads, verdicts, walks,
+};
 use crate::model::{FileKind, FileState, IndexName, ProjectRole};
 use crate::testing::{Engine, NOW_US, engines};
 
@@ -15,6 +17,7 @@ fn statements() -> Vec<&'static str> {
         files::ALL,
         indexes::ALL,
         jobs::ALL,
+        log::ALL,
         notices::ALL,
         projects::ALL,
         publishing::ALL,

@@ -11,7 +11,7 @@ use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
 use crate::kind::Kind;
 
-check!(ArchiveFraming, "archive-framing", 1, run);
+check!(ArchiveFraming, "archive-framing", 2, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for odd in &distribution.walk.odd {
@@ -28,9 +28,11 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         out.add(Evidence::new(Severity::Note, Confidence::High, why));
     }
     for member in distribution.members.iter().filter(|member| !member.whole && !member.is_aside()) {
-        if matches!(member.kind, Kind::Python | Kind::Pth) {
-            let why = "This source is larger than inspection reads as code; its rest was only searched as text.";
-            let evidence = Evidence::new(Severity::Medium, Confidence::Medium, why).at(&member.path);
+        if member.kind == Kind::Pth || member.kind == Kind::Python && crate::code::is_source(&member.path) {
+            let why = "This source is more than inspection reads as code; its rest was only searched as text.";
+            // Tables and generated clients are long; what could act is worth a look.
+            let severity = if member.unread_speaks { Severity::Medium } else { Severity::Low };
+            let evidence = Evidence::new(severity, Confidence::Medium, why).at(&member.path);
             out.add(evidence.tag("evasion/oversized-source"));
         }
     }
@@ -65,7 +67,7 @@ fn weight(oddity: Oddity, shape: Shape) -> (Severity, Confidence) {
         | Oddity::EscapingLink
         | Oddity::Override => (Severity::Medium, Likely),
         Oddity::LeadingBytes | Oddity::InnerBytes | Oddity::TrailingBytes => (Severity::Low, Likely),
-        Oddity::UnknownMethod | Oddity::Special => (Severity::Medium, Sure),
+        Oddity::UnknownMethod | Oddity::RareMethod | Oddity::Special => (Severity::Medium, Sure),
         Oddity::DisguisedPath => (Severity::High, Likely),
         Oddity::Link => (Severity::Note, Sure),
     }
@@ -92,6 +94,7 @@ fn why(oddity: Oddity) -> &'static str {
         Oddity::BehindEnd => "A member stands behind the end of the tar: most tools never see it, some unpack it.",
         Oddity::Encrypted => "A member is encrypted: it cannot be inspected, and no installer could read it.",
         Oddity::UnknownMethod => "A member is packed in a way that is not read here; it was not inspected.",
+        Oddity::RareMethod => "A member is packed in a way that only some tools unpack.",
         Oddity::Corrupt => "A member cannot be unpacked; it was inspected as far as it goes.",
         Oddity::Mismatch => "A member has another size or checksum than its headers state.",
         Oddity::Truncated => "The archive ends in the middle of something.",

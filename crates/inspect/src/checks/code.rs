@@ -24,7 +24,8 @@ pub(super) fn standing(distribution: &Distribution, path: &str, reach: Reach) ->
     // In an sdist, tools and configurations stand beside the packages, and nobody imports them.
     let place = member.place.strip_prefix("src/").unwrap_or(&member.place);
     let top = place.split('/').next().unwrap_or_default().trim_end_matches(".py");
-    let loose = distribution.shape == Shape::Sdist && !distribution.tops.contains(top);
+    let packages = &distribution.tops;
+    let loose = distribution.shape == Shape::Sdist && !packages.is_empty() && !packages.contains(top);
     match reach {
         _ if member.is_aside() || member.depth > 0 => Standing::Aside,
         Reach::ImportTime if loose => Standing::Called,
@@ -65,7 +66,12 @@ pub(super) fn at(distribution: &Distribution, seen: &Seen<'_>, weight: (Severity
     let evidence = Evidence::new(weight.0, weight.1, why).at_column(seen.path, place.line, place.column).under(&layer);
     let shown = if place.layer == 0 && layer.is_empty() { line(distribution, seen.path, place.line) } else { None };
     let shown = shown.unwrap_or_else(|| format!("{} {}", seen.effect.name, seen.effect.text()));
-    evidence.excerpt(shown.trim())
+    let evidence = evidence.excerpt(shown.trim());
+    // In a layer no source stands to be looked up: its beginning is shown.
+    match (place.layer as usize).checked_sub(1).and_then(|layer| seen.module.layers().get(layer)) {
+        Some(layer) => evidence.decoded(&layer.head),
+        None => evidence,
+    }
 }
 
 /// Evidence at a place of a module.
@@ -110,7 +116,12 @@ pub(super) fn has_sign(module: &Module, sign: &str) -> bool {
 
 /// Signs of the hosts to which loot goes and from which droppers fetch.
 pub(super) fn has_drop(module: &Module) -> bool {
-    has_sign(module, "drop:") || module.hosts().any(is_bare_address)
+    has_sign(module, "drop:") || has_bare_address(module)
+}
+
+/// Whether the code of a module names a machine by its number that anybody can reach.
+pub(super) fn has_bare_address(module: &Module) -> bool {
+    module.hosts().any(is_bare_address)
 }
 
 /// Whether a host is the number of a machine that anybody can reach.

@@ -3,21 +3,23 @@
 use super::Context;
 use super::code::{self, Standing};
 use crate::distribution::Distribution;
-use crate::finding::Confidence::Medium as Likely;
+use crate::finding::Confidence::{High as Sure, Medium as Likely};
 use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{ChainKind, Seen};
 
-check!(Droppers, "droppers", 1, run);
+check!(Droppers, "droppers", 2, run);
 
 /// Endings of programs for which nobody asked.
 const PROGRAMS: &[&str] = &[".exe", ".scr", ".bat", ".vbs", ".ps1", ".pyw", ".pyz", ".dll", ".msi"];
 
-fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     for (chain, seen) in code::chains(distribution, &[ChainKind::FetchWriteRun, ChainKind::WriteRun]) {
         let fetched = chain.kind == ChainKind::FetchWriteRun;
         let dropped = code::has_drop(seen.module);
-        let weight = match code::standing(distribution, seen.path, chain.reach.max(seen.reach)) {
+        // A program's own address, or a machine by its number, is no vendor's page.
+        let named = code::has_sign(seen.module, "program-url") || code::has_bare_address(seen.module);
+        let weight = match code::standing(distribution, seen.path, chain.reach) {
             Standing::Aside => (Low, Likely),
             Standing::Installed | Standing::Imported if dropped || starts_program(&seen) => (High, Likely),
             Standing::Installed | Standing::Imported if fetched && code::is_first(distribution, &seen) => {
@@ -25,10 +27,15 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             }
             Standing::Installed if code::is_first(distribution, &seen) => (Medium, Likely),
             Standing::Installed | Standing::Imported => (Low, Likely),
-            Standing::Called if fetched && dropped && starts_program(&seen) => (High, Likely),
+            Standing::Called if fetched && (named || dropped && starts_program(&seen)) => (High, Likely),
+            // Who asks for a driver wants to hear that it could not be had.
+            Standing::Called if fetched && starts_program(&seen) && seen.effect.swallowed => (High, Likely),
             Standing::Called if fetched && dropped => (Medium, Likely),
             Standing::Called => (Low, Likely),
         };
+        let newly = fetched && context.is_new("chain:fetchwriterun") == Some(true) && weight.0 == Low;
+        let aside = code::standing(distribution, seen.path, chain.reach) == Standing::Aside;
+        let weight = if newly && !aside { (Medium, Sure) } else { weight };
         let why = if fetched {
             "A file is fetched, written and started."
         } else {

@@ -6,9 +6,9 @@ use crate::distribution::Distribution;
 use crate::finding::Confidence::{High as Sure, Medium as Likely};
 use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
-use crate::python::{ChainKind, EffectKind, LayerKind, Seen};
+use crate::python::{ChainKind, EffectKind, Layer, LayerKind, Seen};
 
-check!(ExecDecoded, "exec-decoded", 1, run);
+check!(ExecDecoded, "exec-decoded", 2, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for (_, seen) in code::chains(distribution, &[ChainKind::DecodeExec, ChainKind::DecodeProcess]) {
@@ -20,6 +20,8 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             (Standing::Installed, _, true) => (Critical, Likely),
             (_, _, true) => (High, Likely),
             (Standing::Installed, _, false) => (High, Likely),
+            // Which of its literals it runs is not known; one of them is a program.
+            (_, EffectKind::Exec, false) if holds_code(&seen) => (High, Likely),
             (Standing::Imported, EffectKind::Exec, false) => (Medium, Likely),
             (_, _, false) => (Low, Likely),
         };
@@ -42,6 +44,12 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let evidence = crate::findings::Evidence::new(weight.0, weight.1, why).at_line(&inner.path, inner.line);
         out.add(evidence.under(&layer).tag("execution/exec-compiled"));
     }
+}
+
+/// Whether code stands under an encoding in a literal of the module.
+fn holds_code(seen: &Seen<'_>) -> bool {
+    let real = |layer: &Layer| layer.kind == LayerKind::Python && layer.path.iter().any(|step| *step != "string");
+    seen.module.layers().iter().any(real)
 }
 
 /// How the layer begins that this effect runs, when an encoding was taken off to get there.

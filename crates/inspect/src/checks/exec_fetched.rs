@@ -6,9 +6,17 @@ use crate::distribution::Distribution;
 use crate::finding::Confidence::Medium as Likely;
 use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
-use crate::python::ChainKind;
+use crate::python::{ChainKind, Effect, EffectKind, Labels, Seen};
 
-check!(ExecFetched, "exec-fetched", 1, run);
+check!(ExecFetched, "exec-fetched", 2, run);
+
+/// Whether the answer comes from the function itself, and not from whatever its callers hand on.
+fn is_near(seen: &Seen<'_>) -> bool {
+    let fetches = |effect: &Effect| {
+        effect.function == seen.effect.function && matches!(effect.kind, EffectKind::Network | EffectKind::Download)
+    };
+    seen.effect.taint.labels.any(Labels::NETWORK) && seen.module.effects().iter().any(fetches)
+}
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for (chain, seen) in code::chains(distribution, &[ChainKind::FetchExec, ChainKind::FetchProcess]) {
@@ -22,6 +30,8 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             (Standing::Installed | Standing::Imported, true) => (Critical, Likely),
             (Standing::Installed | Standing::Imported, false) if code::is_first(distribution, &seen) => (High, Likely),
             (Standing::Called, true) if dropped => (High, Likely),
+            // The whole command, as it was answered in the same function, and nobody hears of it.
+            (Standing::Called, false) if seen.effect.swallowed && is_near(&seen) => (High, Likely),
             (Standing::Called, true) => (Medium, Likely),
             (_, false) => (Low, Likely),
         };

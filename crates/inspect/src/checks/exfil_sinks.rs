@@ -1,13 +1,15 @@
 //! Addresses to which only their owner has the key: what is sent there is gone.
 
 use super::Context;
+use super::code::{self, Standing};
 use crate::distribution::Distribution;
 use crate::finding::{Confidence, Severity};
 use crate::findings::Findings;
-use crate::formats::text::Group;
+use crate::formats::text::{self, Group};
 use crate::kind::Kind;
+use crate::python::{EffectKind, Module};
 
-check!(ExfilSinks, "exfil-sinks", 1, run);
+check!(ExfilSinks, "exfil-sinks", 2, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for member in &distribution.members {
@@ -19,9 +21,12 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
                 Kind::Metadata | Kind::Text => false,
             };
             let comment = found.excerpt.trim_start().starts_with('#');
-            let weight = if member.is_aside() || !runs || comment {
+            let module = distribution.program.module(&member.path);
+            let prose = module.is_some_and(|module| module.is_prose(found.line) && !is_run(module));
+            let sends = || module.is_some_and(|module| code::has_sign(module, "drop:telegram-bot"));
+            let weight = if member.is_aside() || !runs || comment || prose {
                 (Severity::Low, Confidence::Medium)
-            } else if found.rule.name == "telegram-token" {
+            } else if found.rule.name == "telegram-token" && !sends() {
                 (Severity::Medium, Confidence::Medium)
             } else if distribution.is_startup(member) {
                 (Severity::Critical, Confidence::High)
@@ -30,6 +35,42 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             };
             let why = "An address with the key in it stands in the code: whatever is sent there reaches a stranger.";
             out.at_found(member, found, weight, why, "exfiltration");
+        }
+    }
+    assembled(distribution, out);
+}
+
+/// Whether a literal of the module that names such an address is itself a program that the module runs or writes.
+fn is_run(module: &Module) -> bool {
+    module.signs().iter().any(|sign| sign.sign.starts_with("drop:") && sign.place.layer > 0)
+}
+
+/// Addresses that stand nowhere, and come about when the code that reaches them runs: joined, decoded, unpacked.
+fn assembled(distribution: &Distribution, out: &mut Findings) {
+    for seen in code::effects(distribution, EffectKind::Network) {
+        let text = seen.effect.text();
+        let Some(hit) = text::search(text.as_bytes()).into_iter().find(|hit| hit.rule.group == Group::Sink) else {
+            continue;
+        };
+        let Some(member) = distribution.member(seen.path) else { continue };
+        if member.found.iter().any(|found| std::ptr::eq(found.rule, hit.rule)) {
+            continue;
+        }
+        let aside = code::of(distribution, &seen) == Standing::Aside;
+        let severity = if aside { Severity::Low } else { Severity::High };
+        let why = "An address with the key in it is put together here: whatever is sent there reaches a stranger.";
+        let evidence = code::at(distribution, &seen, (severity, Confidence::High), why);
+        out.add(evidence.decoded(&text).tag(format!("exfiltration/{}", hit.rule.name)));
+    }
+    for (path, module) in distribution.program.modules() {
+        for sign in module.signs().iter().filter(|sign| sign.place.layer > 0 || sign.sign == "hidden-url") {
+            let hits = text::search(sign.text.as_bytes());
+            let Some(hit) = hits.into_iter().find(|hit| hit.rule.group == Group::Sink) else { continue };
+            let aside = code::of_module(distribution, path) == Standing::Aside;
+            let weight = (if aside { Severity::Low } else { Severity::High }, Confidence::High);
+            let why = "An address with the key in it stands in code that is hidden or written out by this one.";
+            let evidence = code::at_place(distribution, (path, module), sign.place, weight, why);
+            out.add(evidence.decoded(&sign.text).tag(format!("exfiltration/{}", hit.rule.name)));
         }
     }
 }

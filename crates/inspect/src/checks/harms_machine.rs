@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{EffectKind, Seen};
 
-check!(HarmsMachine, "harms-machine", 1, run);
+check!(HarmsMachine, "harms-machine", 2, run);
 
 /// Commands that remove a home or a disk.
 const COMMANDS: &[&str] = &[
@@ -23,12 +23,13 @@ const COMMANDS: &[&str] = &[
     "vssadmin delete",
 ];
 
-fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     for seen in distribution.program.effects() {
         let Some((why, tag)) = judge(&seen) else { continue };
         let weight = match code::of(distribution, &seen) {
             Standing::Aside => (Low, Likely),
             Standing::Installed | Standing::Imported => (High, Likely),
+            Standing::Called if tag == "impact/miner" && context.is_new("sign:miner") == Some(true) => (High, Likely),
             Standing::Called if tag == "impact/miner" => (Medium, Likely),
             Standing::Called => (Low, Likely),
         };
@@ -40,7 +41,10 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
 fn removes(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let behind = |word: &&str| lower.find(*word).map(|at| &lower[at + word.len()..]);
-    let whole = |rest: &str| rest.trim_start_matches('/').is_empty() || rest.starts_with([' ', '*', '&', ';', '"']);
+    let whole = |rest: &str| {
+        let rest = rest.trim_start_matches('/');
+        rest.is_empty() || rest.starts_with([' ', '*', '&', ';', '"'])
+    };
     COMMANDS.iter().filter_map(behind).any(whole)
 }
 
@@ -52,7 +56,7 @@ fn judge(seen: &Seen<'_>) -> Option<(&'static str, &'static str)> {
         Some(("A program is started that mines coins for somebody.", "impact/miner"))
     } else if process && removes(&text) {
         Some(("A command removes a home or a disk.", "impact/destruction"))
-    } else if deletes && matches!(text.trim(), "~" | "/" | "C:\\" | "C:/" | "~/") {
+    } else if deletes && matches!(text.lines().next().unwrap_or_default().trim(), "~" | "/" | "C:\\" | "C:/" | "~/") {
         Some(("The whole home or disk is removed.", "impact/destruction"))
     } else if process && code::has_sign(seen.module, "shell:defender") && code::mentions(&text, &["mppref"]) {
         Some(("The machine's own defence is turned off.", "defense-evasion/defender"))

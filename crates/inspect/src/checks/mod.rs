@@ -1,8 +1,15 @@
 //! The list of checks. One check is one file beside this one, one line in [`CHECKS`], and one page in `cases/`.
 
-/// What every check's file begins with: its type, its id, its version, and the function that is the check.
+/// What every check's file begins with: its type, its id, its version, the function that is the check, and, when it is
+/// not for every upload and re-inspection, the events on which it runs.
 macro_rules! check {
     ($type:ident, $id:literal, $version:literal, $run:path) => {
+        check!($type, $id, $version, $run, on crate::occasion::Event::USUAL);
+    };
+    ($type:ident, $id:literal, $version:literal, $run:path, on $on:expr) => {
+        check!($type, $id, $version, $run, page include_str!(concat!("../../cases/", $id, ".md")), on $on);
+    };
+    ($type:ident, $id:literal, $version:literal, $run:path, page $page:expr, on $on:expr) => {
         pub(crate) struct $type;
 
         impl super::Check for $type {
@@ -14,8 +21,12 @@ macro_rules! check {
                 $version
             }
 
+            fn on(&self) -> &'static [crate::occasion::Event] {
+                $on
+            }
+
             fn page(&self) -> &'static str {
-                include_str!(concat!("../../cases/", $id, ".md"))
+                $page
             }
 
             fn run(
@@ -33,6 +44,7 @@ macro_rules! check {
 mod archive_framing;
 mod code;
 mod dependency_tricks;
+mod dns_beacons;
 mod droppers;
 mod entry_point_names;
 mod exec_decoded;
@@ -41,10 +53,13 @@ mod exfil_sinks;
 mod harms_machine;
 mod hidden_code;
 mod hidden_unicode;
+mod media_code;
 mod media_payload;
+mod miner_settings;
 mod model_instructions;
 mod module_shadowing;
 mod native_code;
+mod patched_methods;
 mod persistence;
 mod pickle_code;
 mod private_sends;
@@ -55,15 +70,19 @@ mod registry_worms;
 mod reverse_shells;
 mod script_commands;
 mod secret_stores;
+mod sibling_divergence;
 mod site_customize;
+mod star_jacking;
 mod start_effects;
 mod tool_configs;
 mod version_beacon;
+mod wallet_secrets;
 mod watches_people;
 mod whats_new;
 
 use crate::distribution::Distribution;
 use crate::findings::Findings;
+use crate::occasion::{Event, Occasion};
 use crate::{Finding, Profile};
 
 /// What a check knows besides the distribution.
@@ -75,6 +94,8 @@ pub struct Context<'c> {
     pub sibling: Option<&'c Profile>,
     /// This distribution's own profile.
     pub own: Option<&'c Profile>,
+    /// Why it is looked at, and what the index knows of its project.
+    pub occasion: Option<&'c Occasion>,
 }
 
 impl Context<'_> {
@@ -91,6 +112,8 @@ pub trait Check: Sync {
     fn id(&self) -> &'static str;
     /// Raised with every change of what the check says.
     fn version(&self) -> u32;
+    /// The events on which it runs.
+    fn on(&self) -> &'static [Event];
     /// Its page: what it means, what it must not be taken for, and the cases that hold it to that.
     fn page(&self) -> &'static str;
     /// Evidence found in the distribution.
@@ -128,12 +151,25 @@ pub const CHECKS: &[&dyn Check] = &[
     &watches_people::WatchesPeople,
     &harms_machine::HarmsMachine,
     &registry_worms::RegistryWorms,
+    &dns_beacons::DnsBeacons,
+    &media_code::MediaCode,
+    &miner_settings::MinerSettings,
+    &patched_methods::PatchedMethods,
+    &star_jacking::StarJacking,
+    &wallet_secrets::WalletSecrets,
+    &sibling_divergence::SiblingDivergence,
     &whats_new::WhatsNew,
 ];
 
-/// `id@version` of every check, as stored with a verdict: which evidence was looked for.
-pub fn versions() -> String {
-    CHECKS.iter().map(|check| format!("{}@{}", check.id(), check.version())).collect::<Vec<_>>().join(" ")
+/// `id@version` of every check, or of those that run on an occasion: which evidence was looked for.
+pub fn versions(occasion: Option<&Occasion>) -> Vec<String> {
+    let runs = |check: &&&dyn Check| occasion.is_none_or(|occasion| occasion.concerns(check.on()));
+    CHECKS.iter().filter(runs).map(|check| format!("{}@{}", check.id(), check.version())).collect()
+}
+
+/// Whether some check asks to be run on this event.
+pub fn any_on(event: Event) -> bool {
+    CHECKS.iter().any(|check| check.on().contains(&event))
 }
 
 /// The page of a check, when there is one of this id.
@@ -142,10 +178,59 @@ pub fn page(id: &str) -> Option<&'static str> {
 }
 
 pub(crate) fn run(distribution: &Distribution, context: &Context<'_>) -> Vec<Finding> {
+    run_some(CHECKS, distribution, context)
+}
+
+fn run_some(list: &[&dyn Check], distribution: &Distribution, context: &Context<'_>) -> Vec<Finding> {
     let mut findings = Findings::new();
-    for check in CHECKS {
+    let wanted = |check: &&&dyn Check| context.occasion.is_none_or(|occasion| occasion.concerns(check.on()));
+    for check in list.iter().filter(wanted) {
         findings.begin(check.id(), check.version());
         check.run(distribution, context, &mut findings);
     }
     findings.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::occasion::Cause;
+    use crate::{Confidence, Limits, Severity, Subject};
+
+    fn notes(_: &Distribution, context: &Context<'_>, out: &mut Findings) {
+        let occasion = context.occasion.expect("every pass has one");
+        let why = format!("first: {}, status: {:?}", occasion.first_of_project, occasion.status);
+        out.add(crate::findings::Evidence::new(Severity::Note, Confidence::High, why));
+    }
+
+    mod beginnings {
+        const PAGE: &str = "";
+        check!(Beginnings, "beginnings", 1, super::notes, page PAGE, on &[crate::occasion::Event::ProjectCreated]);
+        check!(Moves, "moves", 1, super::notes, page PAGE, on &[crate::occasion::Event::StatusChanged]);
+        check!(Usual, "usual", 1, super::notes, page PAGE, on crate::occasion::Event::USUAL);
+    }
+
+    /// Goal: a check runs on the events that it asks for, and is told the facts that no archive holds.
+    #[test]
+    fn checks_run_on_their_events() {
+        let list: [&dyn Check; 3] = [&beginnings::Beginnings, &beginnings::Moves, &beginnings::Usual];
+        let file: File = crate::cases::file(&crate::cases::zip(&[("a.txt".to_owned(), b"x".to_vec())]));
+        let limits = crate::limits::InspectionLimits::default();
+        let distribution = crate::distribution::read(&file, &Subject::AnyArchive, &Limits::default(), &limits, false);
+        let run = |occasion: &Occasion| {
+            let found = run_some(&list, &distribution, &Context { occasion: Some(occasion), ..Context::default() });
+            let mut ids: Vec<String> = found.iter().map(|finding| finding.check.clone()).collect();
+            ids.sort();
+            (ids, found.first().map(|finding| finding.why.clone()).unwrap_or_default())
+        };
+        let first = Occasion { first_of_project: true, first_of_release: true, ..Occasion::default() };
+        assert_eq!(run(&first), (vec!["beginnings".into(), "usual".into()], "first: true, status: None".into()));
+        assert_eq!(run(&Occasion::default()).0, ["usual"]);
+        let status = Some(packaging::ProjectStatus::Archived);
+        let moved = Occasion { cause: Cause::Status, status, ..Occasion::default() };
+        assert_eq!(run(&moved), (vec!["moves".into()], "first: false, status: Some(Archived)".into()));
+        assert_eq!(run(&Occasion { cause: Cause::Again, ..Occasion::default() }).0, ["usual"]);
+    }
 }

@@ -7,16 +7,21 @@ use crate::finding::Confidence::{High as Sure, Low as Unsure, Medium as Likely};
 use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::formats::text::{self, Group};
-use crate::python::{EffectKind, Labels, Seen};
+use crate::python::{self, EffectKind, Labels, Seen};
 
-check!(PrivateSends, "private-sends", 1, run);
+check!(PrivateSends, "private-sends", 2, run);
 
-fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     for seen in code::effects(distribution, EffectKind::Network) {
-        let Some(weight) = weigh(&seen, code::of(distribution, &seen), code::is_first(distribution, &seen)) else {
-            continue;
-        };
-        let sources: Vec<&str> = seen.labels.among(Labels::PRIVATE).names().collect();
+        let standing = code::of(distribution, &seen);
+        let Some(weight) = weigh(&seen, standing, code::is_first(distribution, &seen)) else { continue };
+        // The release before named no such address; now something private goes there.
+        let hosts = python::hosts(&seen.effect.text());
+        let new = |host: &String| context.is_new(&format!("host:{host}")) == Some(true);
+        let newly = standing > Standing::Aside && !hosts.is_empty() && hosts.iter().all(new);
+        let weight = if newly { (High, Sure) } else { weight };
+        let told = Labels::PRIVATE.with(Labels::OUTPUT);
+        let sources: Vec<&str> = seen.labels.among(told).names().collect();
         let why = format!("What is private flows into the network here: {}.", sources.join(", "));
         out.add(code::at(distribution, &seen, weight, &why).tag("exfiltration/private-data"));
     }
@@ -26,7 +31,9 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
     let loot = seen.labels.any(code::LOOT);
     let who = seen.labels.any(code::WHO);
     let param = seen.labels.any(Labels::SECRET_PARAM);
-    if !(loot || who || param) {
+    // What a program printed is sent by tools that people call; by an installation, only to tell on somebody.
+    let output = seen.labels.any(Labels::OUTPUT) && standing >= Standing::Imported;
+    if !(loot || who || param || output) || is_own_lookup(seen) {
         return None;
     }
     let keyed = is_sink(&seen.effect.text());
@@ -35,17 +42,24 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
     Some(match standing {
         Standing::Aside => (Low, Likely),
         Standing::Installed if first || sink => (High, Sure),
-        Standing::Installed if loot || who => (Medium, Likely),
+        Standing::Installed if loot || who || output => (Medium, Likely),
         Standing::Installed => (Low, Likely),
         Standing::Imported if sink => (High, Sure),
-        Standing::Imported if loot && constant => (High, Likely),
-        Standing::Imported if (who || loot) && (constant || first) => (Medium, Sure),
+        Standing::Imported if (loot || who || output) && constant => (High, Likely),
+        Standing::Imported if (who || loot) && first => (Medium, Sure),
         Standing::Imported => (Low, Likely),
         // The library of a service holds its address, never the key in it.
         Standing::Called if keyed && (loot || who) || sink && loot => (High, Likely),
         Standing::Called if keyed && param => (Medium, Likely),
         Standing::Called => (Low, Unsure),
     })
+}
+
+/// Whether a name is only looked up: a machine asks for its own address so. A label below a domain goes to its owner.
+fn is_own_lookup(seen: &Seen<'_>) -> bool {
+    let asks = ["gethostbyname", "gethostbyname_ex", "getaddrinfo"];
+    let name = seen.effect.name.rsplit('.').next().unwrap_or_default();
+    asks.contains(&name) && !seen.effect.args.first().is_some_and(|host| host.shown().contains('.'))
 }
 
 /// Whether a text holds an address with its key in it.

@@ -9,7 +9,7 @@ use crate::findings::Findings;
 use crate::formats::text::{self, Group};
 use crate::python::{Effect, EffectKind, Labels, Module, Seen};
 
-check!(ReverseShells, "reverse-shells", 1, run);
+check!(ReverseShells, "reverse-shells", 2, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for seen in code::effects(distribution, EffectKind::Process) {
@@ -21,7 +21,7 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let weight = match code::of(distribution, &seen) {
             Standing::Aside => (Low, Likely),
             Standing::Installed | Standing::Imported => (High, Likely),
-            Standing::Called if is_wired(&seen) => (High, Likely),
+            Standing::Called if is_wired(&seen) || code::has_drop(seen.module) => (High, Likely),
             Standing::Called => (Medium, Likely),
         };
         let why = "A shell of this machine is given to somebody elsewhere: what they send is run, or they run it.";

@@ -29,7 +29,7 @@ fn words(group: Group) -> (&'static str, &'static str) {
         }
         Group::HiddenCommand => ("defense-evasion", "A command hides what it runs."),
         Group::Persistence => ("persistence", "A command makes itself run again."),
-        Group::Sink | Group::Instruction | Group::BuildSecrets => ("", ""),
+        Group::Sink | Group::Instruction | Group::BuildSecrets | Group::Miner => ("", ""),
     }
 }
 
@@ -54,6 +54,6 @@ fn weight(distribution: &Distribution, member: &Member, group: Group) -> Option<
         Group::FetchRun => Some((Severity::Low, Likely)),
         Group::Persistence if script => Some((Severity::Medium, Likely)),
         Group::Persistence => Some((Severity::Low, Likely)),
-        Group::Sink | Group::Instruction | Group::BuildSecrets => None,
+        Group::Sink | Group::Instruction | Group::BuildSecrets | Group::Miner => None,
     }
 }

@@ -1,14 +1,16 @@
 //! A version above all others with code that reports where it was installed: dependency confusion.
 
 use super::Context;
+use super::code::{self, Standing};
 use crate::distribution::Distribution;
 use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
+use crate::python::EffectKind;
 use packaging::metadata::Field;
 
 use crate::kind::Kind;
 
-check!(VersionBeacon, "version-beacon", 1, run);
+check!(VersionBeacon, "version-beacon", 2, run);
 
 /// What tells who and where.
 const WHO: &[&str] = &[
@@ -41,6 +43,18 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     let stated = distribution.metadata.get(Field::Version).map(str::to_owned);
     let version = stated.or_else(|| distribution.filename.as_ref().map(|name| name.version().to_string()));
     let Some(version) = version.filter(|version| is_jump(version)) else { return };
+    let why = format!("Version {version} outranks any other of its name, and what runs by itself reaches the network.");
+    let mut found = false;
+    for seen in code::effects(distribution, EffectKind::Network) {
+        if code::of(distribution, &seen) >= Standing::Imported {
+            let evidence = code::at(distribution, &seen, (Severity::High, Confidence::Medium), &why);
+            out.add(evidence.tag("initial-access/dependency-confusion"));
+            found = true;
+        }
+    }
+    if found {
+        return;
+    }
     for member in distribution.members.iter().filter(|member| member.kind == Kind::Python && member.depth == 0) {
         let by_itself = distribution.is_startup(member) || member.name() == "__init__.py";
         let text = member.text();

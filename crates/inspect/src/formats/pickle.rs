@@ -1,11 +1,14 @@
 //! Pickles (PEP 307, 574, 3154), disassembled: which names they import and call. Nothing is ever loaded.
 
 use std::collections::HashMap;
+use std::io::Read;
 
 /// Most distinct imports that are told.
 const GLOBALS_MAX: usize = 500;
 /// Most remembered strings.
 const MEMO_MAX: usize = 100_000;
+/// Bytes that a packed pickle is unpacked to.
+const UNPACKED_BYTES_MAX: u64 = 32 << 20;
 /// Longest string that can be part of a name, in bytes.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -31,8 +34,33 @@ struct Machine {
     memo: HashMap<u64, Option<String>>,
 }
 
-/// Reads one pickle or several in a row.
+/// Reads one pickle or several in a row: plain, packed by zlib as joblib does it, or behind a NumPy header.
 pub fn read(bytes: &[u8]) -> Pickle {
+    if let Some(body) = behind_numpy(bytes) {
+        return plain(body);
+    }
+    // No opcode is `x`; zlib streams begin with it.
+    if bytes.first() == Some(&0x78) {
+        let mut unpacked = Vec::new();
+        // A stream that breaks off is read as far as it goes.
+        let _ = flate2::read::ZlibDecoder::new(bytes).take(UNPACKED_BYTES_MAX).read_to_end(&mut unpacked);
+        return plain(&unpacked);
+    }
+    plain(bytes)
+}
+
+/// What follows NumPy's header (NEP 1): the sign, a version, the header's length, the header.
+fn behind_numpy(bytes: &[u8]) -> Option<&[u8]> {
+    let rest = bytes.strip_prefix(b"\x93NUMPY")?;
+    let (head, length) = match rest {
+        [1, _, low, high, ..] => (4, usize::from(u16::from_le_bytes([*low, *high]))),
+        [2 | 3, _, a, b, c, d, ..] => (6, u32::from_le_bytes([*a, *b, *c, *d]) as usize),
+        _ => return None,
+    };
+    rest.get(head..)?.get(length..)
+}
+
+fn plain(bytes: &[u8]) -> Pickle {
     let mut machine = Machine::default();
     let mut at = 0;
     while let Some((next, stop)) = machine.step(bytes, at) {

@@ -34,6 +34,8 @@ pub enum Group {
     Instruction,
     /// Takes the secrets of a build.
     BuildSecrets,
+    /// Tells a miner whom it works for.
+    Miner,
 }
 
 /// One row of the table.
@@ -199,8 +201,59 @@ pub const RULES: &[Rule] = &[
         ],
         r"(?:(?:ignore|disregard)\s+(?:all\s+|any\s+)?(?:your\s+)?(?:previous|prior|earlier|above)\s+(?:instructions|prompts|rules)|(?:do\s+not|don't|without)\s+(?:tell|telling|mention|mentioning|inform|informing)\s+(?:this\s+to\s+)?the\s+user)",
     ),
+    rule(
+        "miner-pool",
+        Group::Miner,
+        &["stratum+", "xmrig"],
+        r"(?:stratum\+(?:tcp|ssl)://|xmrig\b)[^\n]{4,200}?\s(?:-u|--user)[\s=]+[a-z0-9]{26,110}\b",
+    ),
+    rule(
+        "miner-pool-settings",
+        Group::Miner,
+        &["\"pools\""],
+        r#""pools"\s*:\s*\[[^\]]{0,600}"user"\s*:\s*"[a-z0-9]{26,110}[."]"#,
+    ),
     rule("all-secrets", Group::BuildSecrets, &["tojson(secrets"], r"\$\{\{\s*toJSON\(\s*secrets\s*\)"),
 ];
+
+/// Words without which a source neither reaches out, nor starts or hides anything, whatever it is called.
+const SPEAKING: &[&str] = &[
+    "exec",
+    "eval",
+    "compile",
+    "import_module",
+    "__import__",
+    "getattr",
+    "globals",
+    "marshal",
+    "pickle",
+    "b64",
+    "decompress",
+    "fromhex",
+    "unhexlify",
+    "socket",
+    "urlopen",
+    "urllib.request",
+    "requests.",
+    "http.client",
+    "httpx",
+    "aiohttp",
+    "subprocess",
+    "os.system",
+    "popen",
+    "spawn",
+    "startfile",
+    "ctypes",
+    "winreg",
+    "os.environ",
+    "powershell",
+];
+
+/// Whether bytes of a source hold any word by which it could do something beyond computing.
+pub fn speaks(bytes: &[u8]) -> bool {
+    static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(SPEAKING).ok());
+    !bytes.is_empty() && WORDS.as_ref().is_none_or(|words| words.is_match(bytes))
+}
 
 struct Search {
     needles: AhoCorasick,

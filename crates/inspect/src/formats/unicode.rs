@@ -24,6 +24,8 @@ pub enum What {
 
 /// Length from which a run of invisible characters carries a message.
 pub const INVISIBLE_RUN_MIN: usize = 8;
+/// Most tag characters that spell a region behind a flag, the closing one included.
+const REGION_CHARS_MAX: usize = 7;
 /// Most that is told of one text.
 const HIDDEN_MAX: usize = 20;
 
@@ -72,7 +74,15 @@ pub fn is_invisible(c: char) -> bool {
 
 fn invisible_run(line: &str) -> Option<String> {
     let mut run: Vec<char> = Vec::new();
+    // Behind a black flag, a few tag characters spell the region that it stands for (UTS #51).
+    let mut region = 0;
     for c in line.chars().chain(['.']) {
+        if c == '\u{1f3f4}' {
+            region = REGION_CHARS_MAX;
+        } else if region > 0 && matches!(c, '\u{e0030}'..='\u{e007f}') {
+            region -= 1;
+            continue;
+        }
         if is_invisible(c) {
             run.push(c);
         } else if run.len() >= INVISIBLE_RUN_MIN {

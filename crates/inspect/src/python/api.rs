@@ -52,7 +52,8 @@ const EFFECTS: &[(EffectKind, Labels, &str)] = &[
          paramiko.SSHClient().connect paramiko.SSHClient().exec_command pycurl.Curl().perform \
          asyncio.open_connection xmlrpc.client.ServerProxy boto3.client().put_object boto3.client().upload_file \
          slack_sdk.WebClient().chat_postMessage curl_cffi.requests.get curl_cffi.requests.post cloudscraper.create_scraper().get \
-         tls_client.Session().post tls_client.Session().get primp.Client().get niquests.get niquests.post",
+         tls_client.Session().post tls_client.Session().get primp.Client().get niquests.get niquests.post \
+         dropbox.Dropbox dropbox.Dropbox().files_upload",
     ),
     (
         EffectKind::Download,
@@ -84,7 +85,7 @@ const EFFECTS: &[(EffectKind, Labels, &str)] = &[
         "exec eval compile execfile types.FunctionType types.CodeType runpy.run_module \
          code.InteractiveInterpreter().runcode code.InteractiveInterpreter().runsource \
          code.InteractiveConsole().push timeit.timeit timeit.repeat cProfile.run profile.run \
-         _testcapi.run_in_subinterp _xxsubinterpreters.run_string",
+         _testcapi.run_in_subinterp _xxsubinterpreters.run_string __pyarmor__ pytransform.pyarmor_runtime",
     ),
     (
         EffectKind::Import,
@@ -230,7 +231,8 @@ pub(super) fn method(name: &str) -> Option<Api> {
 
 /// The one spelling of a name that has several.
 pub(super) fn canonical(name: &str) -> &str {
-    let mut name = name;
+    // A function's `__call__` is the function.
+    let mut name = name.strip_suffix(".__call__").unwrap_or(name);
     for prefix in ["builtins.", "__builtins__.", "__builtin__.", "six.moves."] {
         name = name.strip_prefix(prefix).unwrap_or(name);
     }
@@ -240,8 +242,21 @@ pub(super) fn canonical(name: &str) -> &str {
         "Crypto.Cipher.AES.new" | "Cryptodome.Cipher.AES.new" => "Crypto.Cipher.AES.new",
         "asyncio.subprocess.create_subprocess_shell" => "asyncio.create_subprocess_shell",
         "urllib.request.Request().open" => "urllib.request.urlopen",
-        other => other,
+        other if other.ends_with("__pyarmor__") => "__pyarmor__",
+        other => secured(other).unwrap_or(other),
     }
+}
+
+/// A socket under TLS is a socket, whoever wrapped it.
+fn secured(name: &str) -> Option<&'static str> {
+    let (_, method) = name.rsplit_once(".wrap_socket().")?;
+    Some(match method {
+        "connect" => "socket.socket().connect",
+        "send" => "socket.socket().send",
+        "sendall" => "socket.socket().sendall",
+        "recv" => "socket.socket().recv",
+        _ => return None,
+    })
 }
 
 const BUILTINS: &str = "exec eval compile __import__ getattr setattr globals locals vars open chr ord map filter list tuple \
@@ -319,4 +334,67 @@ pub(super) fn is_secret_name(name: &str) -> bool {
             && !name.ends_with("tokens")
             && !name.contains("token_id")
             && !name.starts_with("num_")
+}
+
+/// Whether a name belongs to the standard library or a project whose functions are in no distribution but its own.
+pub(super) fn is_foreign(name: &str) -> bool {
+    matches!(
+        name.split(['.', '(']).next().unwrap_or(""),
+        "os" | "sys"
+            | "re"
+            | "json"
+            | "time"
+            | "typing"
+            | "collections"
+            | "itertools"
+            | "functools"
+            | "logging"
+            | "datetime"
+            | "pathlib"
+            | "shutil"
+            | "subprocess"
+            | "threading"
+            | "socket"
+            | "base64"
+            | "zlib"
+            | "hashlib"
+            | "struct"
+            | "random"
+            | "math"
+            | "string"
+            | "unittest"
+            | "pytest"
+            | "numpy"
+            | "copy"
+            | "io"
+            | "enum"
+            | "abc"
+            | "warnings"
+            | "argparse"
+            | "dataclasses"
+            | "tempfile"
+            | "uuid"
+            | "urllib"
+            | "inspect"
+            | "contextlib"
+            | "operator"
+            | "platform"
+            | "types"
+            | "asyncio"
+            | "ast"
+            | "traceback"
+            | "textwrap"
+            | "glob"
+            | "pickle"
+            | "decimal"
+            | "weakref"
+            | "ssl"
+            | "select"
+            | "signal"
+            | "csv"
+            | "email"
+            | "html"
+            | "http"
+            | "xml"
+    )
 }

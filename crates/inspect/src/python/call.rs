@@ -7,7 +7,7 @@ use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
 use super::eval::{env_value, later};
-use super::facts::{Argument, Effect, EffectKind, Labels, Piece, Taint, Target};
+use super::facts::{Argument, Effect, EffectKind, Handed, Labels, Piece, Taint, Target};
 use super::pure;
 use super::value::{Known, Made, Value};
 use super::walk::{Scope, Walker};
@@ -149,7 +149,7 @@ impl<'a> Walker<'a, '_> {
                 self.call_named(&name, None, &callee.taint, args, range)
             }
             _ => {
-                self.give_functions(&args, range);
+                self.give_functions(&args, Handed::Perhaps, range);
                 let mut taint = taint_of(&args);
                 taint.join(&callee.taint);
                 Value::tainted(Known::Unknown, taint)
@@ -158,16 +158,16 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Functions among the arguments may be called by whoever got them.
-    fn give_functions(&mut self, args: &[Arg], range: TextRange) {
+    fn give_functions(&mut self, args: &[Arg], how: Handed, range: TextRange) {
         for arg in args {
             match &arg.value.known {
-                Known::Function(id) => self.hand_over(*id, range),
-                Known::Class(class) => self.hand_over_class(*class, range),
+                Known::Function(id) => self.hand_over(*id, how, range),
+                Known::Class(class) => self.hand_over_class(*class, how, range),
                 Known::Dict(items) => {
                     for (_, value) in items.iter().take(64) {
                         match &value.known {
-                            Known::Class(class) => self.hand_over_class(*class, range),
-                            Known::Function(id) => self.hand_over(*id, range),
+                            Known::Class(class) => self.hand_over_class(*class, how, range),
+                            Known::Function(id) => self.hand_over(*id, how, range),
                             _ => {}
                         }
                     }
@@ -176,7 +176,7 @@ impl<'a> Walker<'a, '_> {
                     if let Known::Object(class) = bound.0.known
                         && let Some(id) = self.method_of(class, &bound.1)
                     {
-                        self.hand_over(id, range);
+                        self.hand_over(id, how, range);
                     }
                 }
                 Known::Lambda(id) => {
@@ -210,9 +210,9 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn call_function(&mut self, id: u32, args: &[Arg], shift: u8, range: TextRange) -> Value {
-        self.give_functions(args, range);
+        self.give_functions(args, Handed::Surely, range);
         let taints = args.iter().map(|arg| (arg.keyword.clone(), arg.value.taint.clone())).collect();
-        let site = self.call_site(Target::Local(id), taints, shift, false, range);
+        let site = self.call_site(Target::Local(id), taints, shift, None, range);
         let taint = Taint { calls: site.map(|site| Rc::from([site])), ..Taint::default() };
         let speaks =
             args.iter().any(|arg| arg.value.is_constant() && !matches!(arg.value.known, Known::None | Known::Bool(_)));
@@ -337,7 +337,7 @@ impl<'a> Walker<'a, '_> {
 
     /// A method of something that is not known: it counts if its name and what it is given speak.
     fn unknown_method(&mut self, on: &Value, method: &str, args: &[Arg], range: TextRange) -> Value {
-        self.give_functions(args, range);
+        self.give_functions(args, Handed::Perhaps, range);
         let mut taint = taint_of(args);
         taint.join(&on.taint);
         let Some(api) = api::method(method) else { return Value::tainted(Known::Unknown, taint) };
@@ -352,7 +352,9 @@ impl<'a> Walker<'a, '_> {
             _ => !taint.is_empty(),
         };
         if speaks && let Some(kind) = api.effect {
-            self.effect(kind, format!("?.{method}").into(), args.to_vec(), &on.taint, range);
+            // What is looked up in something by an address says nothing of what that holds.
+            let held = if method == "get" { Taint::default() } else { on.taint.clone() };
+            self.effect(kind, format!("?.{method}").into(), args.to_vec(), &held, range);
         }
         let gives = if speaks { api.gives } else { Labels::NONE };
         Value::tainted(Known::Unknown, taint).labelled(gives)
@@ -374,9 +376,12 @@ impl<'a> Walker<'a, '_> {
         if let Some(api) = api {
             if let Some(kind) = api.effect {
                 if kind == EffectKind::Schedule {
-                    self.give_functions(&args, range);
+                    self.give_functions(&args, Handed::Surely, range);
                 }
-                self.effect(kind, name.into(), args.clone(), taint, range);
+                self.login(name, &args, range);
+                let connected = on.filter(|_| kind == EffectKind::Network).and_then(connected_to);
+                let all = args.iter().cloned().chain(connected).collect();
+                self.effect(kind, name.into(), all, taint, range);
                 // What comes back is the answer, not what was sent.
                 if !api.gives.is_empty() {
                     gives = Taint::default();
@@ -388,7 +393,8 @@ impl<'a> Walker<'a, '_> {
         } else {
             self.pass_on(name, &args, &mut gives, range);
         }
-        if pure::decodes(name) {
+        let characters = name == "map" && args.first().and_then(|arg| arg.value.name()).as_deref() == Some("chr");
+        if pure::decodes(name) || characters {
             gives.labels = gives.labels.with(Labels::DECODED);
         }
         if pure::encodes(name) {
@@ -406,21 +412,37 @@ impl<'a> Walker<'a, '_> {
         Value::tainted(Known::Made(Rc::new(made)), gives)
     }
 
+    /// A name and its password, fixed, for a server to which things are sent.
+    fn login(&mut self, name: &str, args: &[Arg], range: TextRange) {
+        let skipped = match name {
+            "ftplib.FTP" => 1,
+            _ if name.ends_with(".login") => 0,
+            _ => return,
+        };
+        let fixed = |at: usize| args.get(at + skipped).and_then(|arg| arg.value.as_str()).filter(|text| text.len() > 3);
+        if let (Some(user), Some(_)) = (fixed(0), fixed(1))
+            && user != "anonymous"
+        {
+            let text = user.to_owned();
+            self.sign("drop:login", &text, range);
+        }
+    }
+
     /// A call of something that may stand in another module of the distribution.
     fn pass_on(&mut self, name: &str, args: &[Arg], gives: &mut Taint, range: TextRange) {
         const HANDS_OVER: [&str; 6] =
             ["setuptools.setup", "distutils.core.setup", "map", "filter", "sorted", "setuptools.dist.Distribution"];
         if HANDS_OVER.contains(&name) || name.ends_with(".setup") {
-            self.give_functions(args, range);
+            self.give_functions(args, Handed::Surely, range);
         }
         if api::is_builtin(name)
-            || name.contains("()") && !name.starts_with('.') && is_foreign(name)
-            || is_foreign(name)
+            || name.contains("()") && !name.starts_with('.') && api::is_foreign(name)
+            || api::is_foreign(name)
         {
             return;
         }
         let taints = args.iter().map(|arg| (arg.keyword.clone(), arg.value.taint.clone())).collect();
-        if let Some(site) = self.call_site(Target::Named(name.into()), taints, 0, false, range) {
+        if let Some(site) = self.call_site(Target::Named(name.into()), taints, 0, None, range) {
             gives.join(&Taint { calls: Some(Rc::from([site])), ..Taint::default() });
         }
     }
@@ -450,6 +472,10 @@ impl<'a> Walker<'a, '_> {
         let first = args.first().map(|arg| &arg.value);
         match name {
             "exec" | "eval" | "compile" | "execfile" => Some(self.run(name, args, range)),
+            "timeit.timeit" | "timeit.repeat" | "cProfile.run" | "profile.run" => Some(self.run(name, args, range)),
+            "code.InteractiveInterpreter().runsource" | "code.InteractiveConsole().push" => {
+                Some(self.run(name, args, range))
+            }
             "getattr" | "operator.attrgetter" | "object.__getattribute__" => {
                 let attribute = argument(args, 1, "name")?.as_str()?.to_owned();
                 Some(self.attribute(&first?.clone(), &attribute, range))
@@ -491,6 +517,12 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
+    /// The statement of Python 2 of that name.
+    pub(super) fn run_statement(&mut self, code: &'a Expr) {
+        let value = self.eval(code);
+        self.run("exec", &[Arg { keyword: None, value }], code.range());
+    }
+
     /// `exec`, `eval`, `compile`: what is run is read, if it is known.
     fn run(&mut self, name: &str, args: &[Arg], range: TextRange) -> Value {
         let Some(code) = args.first().map(|arg| arg.value.clone()) else { return Value::default() };
@@ -514,7 +546,7 @@ impl<'a> Walker<'a, '_> {
 
     fn map(&mut self, args: &[Arg], range: TextRange) -> Option<Value> {
         let (function, items) = (args.first()?, args.get(1)?);
-        self.give_functions(&args[..1], range);
+        self.give_functions(&args[..1], Handed::Surely, range);
         let all = pure::elements(&items.value, &mut self.shared.budget)?;
         if all.len() > self.shared.limits.unroll_max {
             return None;
@@ -528,7 +560,10 @@ impl<'a> Walker<'a, '_> {
             }
             out.push(value);
         }
-        Some(Value::list(out))
+        let whole = Value::list(out);
+        // Characters made of numbers are text that was hidden in them.
+        let characters = function.value.name().as_deref() == Some("chr");
+        Some(if characters { whole.labelled(Labels::DECODED) } else { whole })
     }
 
     fn open(&mut self, name: &str, args: Vec<Arg>, range: TextRange) -> Value {
@@ -571,7 +606,12 @@ impl<'a> Walker<'a, '_> {
         let args: Vec<Argument> = args
             .into_iter()
             .take(16)
-            .map(|arg| Argument { keyword: arg.keyword, text: texts(&arg.value, max), taint: arg.value.taint })
+            .map(|arg| Argument {
+                keyword: arg.keyword,
+                text: texts(&arg.value, max),
+                taint: arg.value.taint,
+                decoded: arg.value.peeled.is_some_and(|layers| layers.iter().any(|layer| *layer != "string")),
+            })
             .collect();
         let key = (self.layer, u32::from(range.start()), kind);
         if let Some(at) = self.shared.effect_at.get(&key).copied() {
@@ -599,6 +639,7 @@ impl<'a> Walker<'a, '_> {
             taint: all,
             swallowed: self.swallowed,
             main_only: self.main_only,
+            certain: self.branches == 0,
             hidden,
         });
         Some(at)
@@ -635,6 +676,11 @@ impl<'a> Walker<'a, '_> {
 /// What is known of an argument's text, lists joined by blanks; cut to `max` bytes.
 fn texts(value: &Value, max: usize) -> Vec<Piece> {
     let pieces = match &value.known {
+        // What is asked for stands in the request that is sent.
+        Known::Made(made) if made.name.ends_with("Request()") => {
+            let blank = Piece::Text(" ".into());
+            made.args.iter().take(4).flat_map(|arg| arg.pieces().into_iter().chain([blank.clone()])).collect()
+        }
         Known::List(items) => {
             let blank = Piece::Text(" ".into());
             items.iter().take(64).flat_map(|item| item.pieces().into_iter().chain([blank.clone()])).collect()
@@ -660,6 +706,15 @@ fn texts(value: &Value, max: usize) -> Vec<Piece> {
         }
     }
     if out.iter().all(|piece| matches!(piece, Piece::Hole)) { Vec::new() } else { out }
+}
+
+/// Where a connection leads, as an argument more of what is sent through it.
+fn connected_to(on: &Value) -> Option<Arg> {
+    let Known::Made(made) = &on.known else { return None };
+    let connects = made.name.starts_with("http.client.") || made.name.starts_with("httplib.");
+    let mut value = made.args.first().filter(|_| connects)?.clone();
+    value.taint = Taint::default();
+    Some(Arg { keyword: Some("connected".into()), value })
 }
 
 fn made_argument(value: &Value, at: usize) -> Value {
@@ -692,67 +747,4 @@ fn passed_on(on: &Value, args: &[Value]) -> Option<Rc<[&'static str]>> {
             _ => None,
         }
     })
-}
-
-/// Whether a name belongs to the standard library or a project whose functions are in no distribution but its own.
-fn is_foreign(name: &str) -> bool {
-    matches!(
-        name.split(['.', '(']).next().unwrap_or(""),
-        "os" | "sys"
-            | "re"
-            | "json"
-            | "time"
-            | "typing"
-            | "collections"
-            | "itertools"
-            | "functools"
-            | "logging"
-            | "datetime"
-            | "pathlib"
-            | "shutil"
-            | "subprocess"
-            | "threading"
-            | "socket"
-            | "base64"
-            | "zlib"
-            | "hashlib"
-            | "struct"
-            | "random"
-            | "math"
-            | "string"
-            | "unittest"
-            | "pytest"
-            | "numpy"
-            | "copy"
-            | "io"
-            | "enum"
-            | "abc"
-            | "warnings"
-            | "argparse"
-            | "dataclasses"
-            | "tempfile"
-            | "uuid"
-            | "urllib"
-            | "inspect"
-            | "contextlib"
-            | "operator"
-            | "platform"
-            | "types"
-            | "asyncio"
-            | "ast"
-            | "traceback"
-            | "textwrap"
-            | "glob"
-            | "pickle"
-            | "decimal"
-            | "weakref"
-            | "ssl"
-            | "select"
-            | "signal"
-            | "csv"
-            | "email"
-            | "html"
-            | "http"
-            | "xml"
-    )
 }

@@ -6,7 +6,8 @@ use ruff_python_ast::{self as ast, Expr, Operator};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
-use super::facts::{Labels, Piece, Sign, Taint};
+use super::facts::{Labels, LayerKind, Piece, Sign, Taint};
+use super::peel;
 use super::pure;
 use super::signs;
 use super::value::{Known, LATER_SIZE_MAX, Later, Value};
@@ -116,8 +117,8 @@ impl<'a> Walker<'a, '_> {
         if let Some(value) = self.scopes.iter().rev().find_map(|scope| scope.names.get(name)) {
             return value.clone();
         }
-        if api::is_builtin(name) {
-            return Value::of(Known::Name(name.into()));
+        if api::is_builtin(name) || name.starts_with("__pyarmor") {
+            return Value::of(Known::Name(api::canonical(name).into()));
         }
         for star in &self.stars {
             let full = format!("{star}.{name}");
@@ -138,6 +139,9 @@ impl<'a> Walker<'a, '_> {
     fn literal(&mut self, text: &str, range: TextRange) -> Value {
         self.signs_of(text, range);
         self.long_literal(text.as_bytes(), range);
+        if text.contains('\n') && peel::script(text) == LayerKind::Text {
+            self.prose(range);
+        }
         Value::str(text)
     }
 
@@ -149,22 +153,29 @@ impl<'a> Walker<'a, '_> {
                 }
             }
         }
-        for sign in signs::of(text) {
+        let program = signs::is_program_url(text).then_some("program-url");
+        for sign in signs::of(text).into_iter().chain(program) {
             if sign.starts_with("store:") {
                 self.shared.module.stores.insert(sign);
             }
-            let seen = self.shared.sign_at.insert((sign, self.function), ()).is_some();
-            if !seen && self.shared.module.signs.len() < self.shared.limits.signs_max {
-                let place = self.place(range);
-                let text = super::shorten(text, 200);
-                self.shared.module.signs.push(Sign { sign, function: self.function, place, text });
-            }
+            self.sign(sign, text, range);
+        }
+    }
+
+    /// Remembers a sign, once a function.
+    pub(super) fn sign(&mut self, sign: &'static str, text: &str, range: TextRange) {
+        let seen = self.shared.sign_at.insert((sign, self.function), ()).is_some();
+        if !seen && self.shared.module.signs.len() < self.shared.limits.signs_max {
+            let place = self.place(range);
+            let text = super::shorten(text, 200);
+            self.shared.module.signs.push(Sign { sign, function: self.function, place, text });
         }
     }
 
     fn interpolated(&mut self, node: &'a ast::ExprFString) -> Value {
         let mut pieces = Vec::new();
         let mut taint = Taint::default();
+        let mut peeled = None;
         for part in &node.value {
             match part {
                 ast::FStringPart::Literal(literal) => pieces.push(Piece::Text((*literal.value).into())),
@@ -173,6 +184,7 @@ impl<'a> Walker<'a, '_> {
                         let value = self.element(element);
                         taint.join(&value.taint);
                         pieces.extend(value.pieces());
+                        peeled = peeled.or(value.peeled);
                     }
                 }
             }
@@ -183,7 +195,7 @@ impl<'a> Walker<'a, '_> {
         } else if let Known::Partial(pieces) = &known {
             self.signs_of(&super::facts::show(pieces), node.range());
         }
-        Value::tainted(known, taint)
+        Value::new(known, taint, peeled)
     }
 
     fn element(&mut self, element: &'a ast::InterpolatedStringElement) -> Value {
@@ -321,8 +333,8 @@ impl<'a> Walker<'a, '_> {
         let budget = &mut self.shared.budget;
         match (op, &left.known, &right.known) {
             (Operator::Add, Known::Str(_) | Known::Partial(_), Known::Str(_))
-            | (Operator::Add, Known::Str(_), _)
-            | (Operator::Add, _, Known::Str(_)) => {
+            | (Operator::Add, Known::Str(_) | Known::Partial(_), _)
+            | (Operator::Add, _, Known::Str(_) | Known::Partial(_)) => {
                 let pieces: Vec<Piece> = left.pieces().into_iter().chain(right.pieces()).collect();
                 // Copying is cheap next to what is done with the result.
                 budget.bytes(left.as_str().map_or(0, str::len) / 32)?;
@@ -542,8 +554,11 @@ impl<'a> Walker<'a, '_> {
         for item in &items {
             taint.join(&item.taint);
         }
+        // `bytes(c ^ key for c in data)`: what was computed from numbers was encoded.
+        let numbers = items.len() >= 16 && items.iter().all(|item| matches!(item.known, Known::Int(_)));
+        let peeled = (exact && numbers && element.is_bin_op_expr()).then(|| Rc::from(["chr"]));
         let known = if exact { Known::List(Rc::new(items)) } else { Known::Unknown };
-        Value::tainted(known, taint)
+        Value::new(known, taint, peeled)
     }
 
     /// Whether all that was walked over was known.

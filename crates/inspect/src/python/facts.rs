@@ -242,6 +242,8 @@ pub struct Argument {
     pub text: Vec<Piece>,
     /// Where it comes from.
     pub taint: Taint,
+    /// An encoding was taken off to know its text.
+    pub decoded: bool,
 }
 
 impl Argument {
@@ -281,6 +283,8 @@ pub struct Effect {
     pub swallowed: bool,
     /// It stands under `if __name__ == "__main__"`.
     pub main_only: bool,
+    /// It stands in no branch of its function: nothing decides whether it happens.
+    pub certain: bool,
     /// The result goes nowhere of interest and output is hidden (`DEVNULL`, no window, detached).
     pub hidden: bool,
 }
@@ -317,6 +321,15 @@ pub enum Target {
     Named(Rc<str>),
 }
 
+/// How sure it is that a function that was given away is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handed {
+    /// To a thread, `atexit`, a build command, a function of the same module: they call it.
+    Surely,
+    /// To something that is not known: it may keep it until somebody calls that.
+    Perhaps,
+}
+
 /// A call (or a function handed over) that other facts depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -329,7 +342,7 @@ pub struct Call {
     /// Arguments before the first one written: 1 for a method called on an instance.
     pub shift: u8,
     /// Handed over rather than called.
-    pub handed: bool,
+    pub handed: Option<Handed>,
     /// Stands under `if __name__ == "__main__"`.
     pub main_only: bool,
 }
@@ -457,6 +470,7 @@ pub struct Module {
     pub(super) hosts: BTreeSet<String>,
     pub(super) stores: BTreeSet<&'static str>,
     pub(super) signs: Vec<Sign>,
+    pub(super) prose: Vec<(u32, u32)>,
     /// What was left out or cut short, in words.
     pub degraded: Vec<String>,
 }
@@ -520,6 +534,10 @@ impl Module {
     /// Literals that speak for themselves.
     pub fn signs(&self) -> &[Sign] {
         &self.signs
+    }
+    /// Whether a line of the file stands within a docstring, or in a text of several lines that reads as no program.
+    pub fn is_prose(&self, line: u32) -> bool {
+        self.prose.iter().any(|(from, to)| (*from..=*to).contains(&line))
     }
     /// Takes out the bytes that were kept of layers, each with its layer, so that they can be let go.
     pub fn take_layer_bytes(&mut self) -> Vec<(Layer, Rc<[u8]>)> {

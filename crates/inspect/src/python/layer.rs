@@ -78,10 +78,13 @@ impl<'a> Walker<'a, '_> {
         } else {
             data.iter().take(32).map(|b| format!("{b:02x}")).collect()
         };
-        let keeps = kind != LayerKind::Python
-            && self.shared.layer_bytes_kept + data.len() <= self.shared.limits.layer_bytes_kept_max;
+        // Counted apart, so that layers kept for rules take no room from those that have a reader.
+        let is_python = kind == LayerKind::Python;
+        let kept = &mut self.shared.layer_bytes_kept[usize::from(is_python)];
+        let keeps = (!is_python || self.shared.limits.keep_python_layers)
+            && *kept + data.len() <= self.shared.limits.layer_bytes_kept_max;
         if keeps {
-            self.shared.layer_bytes_kept += data.len();
+            *kept += data.len();
         }
         let place = self.place(range);
         let bytes = keeps.then(|| Rc::clone(data));
@@ -104,7 +107,16 @@ impl<'a> Walker<'a, '_> {
         }
         let lines = line_starts(text);
         let scan = lexical::scan(text, &lines, layer, &mut self.shared.module);
-        let parsed = lexical::parse(text, &scan, &self.shared.limits)?;
+        let Some(parsed) = lexical::parse(text, &scan, self.shared.tokens, &self.shared.limits) else {
+            self.shared
+                .notes
+                .insert("a layer that nests deeper than Python reads, or is denser, was only searched as text");
+            let place = super::facts::Place { layer, line: 1, column: 1 };
+            lexical::note(&mut self.shared.module, super::facts::OddityKind::Nesting, place, 1, "");
+            self.signs_of(text, TextRange::default());
+            return None;
+        };
+        self.shared.tokens += scan.tokens;
         lexical::conclude(&parsed, text, &lines, layer, &mut self.shared.module);
         self.shared.layer_depth += 1;
         let mut names = Scope::default();
@@ -149,6 +161,7 @@ impl<'a> Walker<'a, '_> {
                 }
             }
         }
+        self.shared.tokens -= scan.tokens;
         lexical::release(parsed, &scan);
         (!matches!(last.known, Known::Lambda(_))).then_some(last)
     }
@@ -173,6 +186,7 @@ impl<'a> Walker<'a, '_> {
 
     /// A long literal is taken apart as far as it goes, even where the decoder could not be followed.
     pub(super) fn long_literal(&mut self, data: &[u8], range: TextRange) {
+        self.hidden_url(data, range);
         if data.len() < LONG_LITERAL {
             return;
         }
@@ -199,6 +213,33 @@ impl<'a> Walker<'a, '_> {
         if !matches!(kind, LayerKind::Bytes | LayerKind::Text | LayerKind::Media) {
             let value = Value::new(Known::Bytes(current.into()), super::facts::Taint::default(), Some(path.into()));
             self.run_layer(&value, "literal", range);
+        }
+    }
+
+    /// A short literal that is an address under base64 or in hexadecimal, forwards or backwards.
+    fn hidden_url(&mut self, data: &[u8], range: TextRange) {
+        const HTTP: [&[u8]; 3] = [b"aHR0c", b"68747470", b"http"];
+        if !(16..1_000).contains(&data.len()) {
+            return;
+        }
+        let backwards: Vec<u8> = data.iter().rev().copied().collect();
+        let (text, of) = match HTTP.iter().position(|head| data.starts_with(head)) {
+            Some(at) => (data, at),
+            None => match HTTP.iter().position(|head| backwards.starts_with(head)) {
+                Some(at) => (&backwards[..], at),
+                None => return,
+            },
+        };
+        let plain = match of {
+            0 => peel::base64(text, false),
+            1 => peel::hex(text),
+            _ if text.len() == data.len() && text == data => None,
+            _ => Some(text.to_vec()),
+        };
+        let Some(address) = plain.and_then(|plain| String::from_utf8(plain).ok()) else { return };
+        if address.contains("://") && !address.contains(char::is_control) {
+            self.signs_of(&address, range);
+            self.sign("hidden-url", &address, range);
         }
     }
 

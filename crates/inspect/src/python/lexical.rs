@@ -27,6 +27,8 @@ pub(super) struct Scan {
     strings: u32,
     /// Longest run of tokens without a comma or an end of statement: what an expression can nest by operators.
     chain: u32,
+    /// All of them.
+    pub(super) tokens: u32,
 }
 
 /// Reads the tokens and lines, and notes what is odd.
@@ -47,6 +49,7 @@ fn tokens(text: &str) -> Scan {
     loop {
         let kind = lexer.next_token();
         chain += 1;
+        scan.tokens = scan.tokens.saturating_add(1);
         match kind {
             TokenKind::EndOfFile => break,
             TokenKind::Lpar | TokenKind::Lsqb | TokenKind::Lbrace => brackets += 1,
@@ -70,10 +73,10 @@ fn tokens(text: &str) -> Scan {
 }
 
 /// Parses, unless it nests deeper than Python reads. The parser takes more stack as it needs it, for all but
-/// strings within strings, which are bounded here.
-pub(super) fn parse(text: &str, scan: &Scan, limits: &Limits) -> Option<Parsed<ModModule>> {
-    let fits =
-        scan.brackets <= limits.brackets_max && scan.strings <= limits.strings_max && scan.chain <= limits.chain_max;
+/// strings within strings, which are bounded here. `held` are the tokens of the texts around this one.
+pub(super) fn parse(text: &str, scan: &Scan, held: u32, limits: &Limits) -> Option<Parsed<ModModule>> {
+    let shallow = scan.brackets <= limits.brackets_max && scan.strings <= limits.strings_max;
+    let fits = shallow && scan.chain <= limits.chain_max && held.saturating_add(scan.tokens) <= limits.tokens_max;
     let parse = || ruff_python_parser::parse_unchecked_source(text, ruff_python_ast::PySourceType::Python);
     fits.then(|| deep(scan, parse))
 }

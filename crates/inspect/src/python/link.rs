@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::Limits;
 use super::facts::{
-    Call, Effect, EffectKind, Function, FunctionId, Labels, Layer, LayerKind, Module, Piece, Taint, Target,
+    Call, Effect, EffectKind, Function, FunctionId, Handed, Labels, Layer, LayerKind, Module, Piece, Taint, Target,
 };
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
@@ -184,6 +184,17 @@ struct Linker {
     degraded: Vec<String>,
 }
 
+/// How control passes from one function to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Always.
+    Called,
+    /// When the module is run as a script.
+    AsScript,
+    /// When whoever keeps it calls it.
+    Kept,
+}
+
 /// For each call of each module, the functions that it reaches.
 type Targets = Vec<Vec<Option<usize>>>;
 
@@ -356,7 +367,7 @@ impl Linker {
                     kind: LayerKind::Python,
                     size: text.len(),
                     head: super::shorten(&text, 300),
-                    bytes: None,
+                    bytes: self.limits.keep_python_layers.then(|| text.as_bytes().into()),
                     runs: true,
                 };
                 self.modules[n].module.layers.push(layer);
@@ -449,8 +460,13 @@ impl Linker {
                 continue;
             }
             reach[at] = when;
-            for (to, main_only) in &edges[at] {
-                let then = if *main_only && when < Reach::InstallTime { Reach::Script.min(when) } else { when };
+            for (to, how) in &edges[at] {
+                // Who was given a function, and may keep it, calls it when somebody calls that.
+                let then = match how {
+                    How::Kept if when == Reach::ImportTime => continue,
+                    How::AsScript if when < Reach::InstallTime => Reach::Script.min(when),
+                    How::Kept | How::AsScript | How::Called => when,
+                };
                 if reach[*to] < then {
                     work.push((*to, then));
                 }
@@ -460,22 +476,27 @@ impl Linker {
     }
 
     /// Whom each function reaches by calls and imports.
-    fn edges(&self, targets: &Targets) -> Vec<Vec<(usize, bool)>> {
-        let mut edges: Vec<Vec<(usize, bool)>> = vec![Vec::new(); self.functions()];
+    fn edges(&self, targets: &Targets) -> Vec<Vec<(usize, How)>> {
+        let mut edges: Vec<Vec<(usize, How)>> = vec![Vec::new(); self.functions()];
         for (n, linked) in self.modules.iter().enumerate() {
             for (call, target) in linked.module.calls.iter().zip(&targets[n]) {
                 if let Some(target) = target {
-                    edges[linked.first + call.function as usize].push((*target, call.main_only));
+                    let how = match call.handed {
+                        Some(Handed::Perhaps) => How::Kept,
+                        _ if call.main_only => How::AsScript,
+                        Some(Handed::Surely) | None => How::Called,
+                    };
+                    edges[linked.first + call.function as usize].push((*target, how));
                 }
             }
             for import in &linked.module.imports {
                 if let Some((module, _)) = self.find(n, &import.module) {
-                    edges[linked.first + import.function as usize].push((self.modules[module].first, false));
+                    edges[linked.first + import.function as usize].push((self.modules[module].first, How::Called));
                 }
             }
         }
         for (module, function, late) in &self.runs_late {
-            edges[self.modules[*module].first + *function as usize].push((self.modules[*late].first, false));
+            edges[self.modules[*module].first + *function as usize].push((self.modules[*late].first, How::Called));
         }
         edges
     }

@@ -49,8 +49,8 @@ mod walk;
 use std::rc::Rc;
 
 pub use facts::{
-    Argument, Call, Effect, EffectKind, Function, FunctionId, Import, Labels, Layer, LayerId, LayerKind, Module,
-    Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
+    Argument, Call, Effect, EffectKind, Function, FunctionId, Handed, Import, Labels, Layer, LayerId, LayerKind,
+    Module, Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
 };
 pub use link::{Chain, ChainKind, Flow, Program, Reach, Root, Seen, link};
 
@@ -68,6 +68,8 @@ pub struct Limits {
     pub strings_max: u32,
     /// Tokens of one statement between two commas.
     pub chain_max: u32,
+    /// Tokens of all texts that are read at once, each below the other; the tree takes some 90 bytes a token.
+    pub tokens_max: u32,
     /// Statements and expressions within one another that are walked.
     pub depth_max: u32,
     /// Elements touched one by one while folding.
@@ -86,6 +88,8 @@ pub struct Limits {
     pub layers_max: usize,
     /// Bytes of layers kept for readers of other formats.
     pub layer_bytes_kept_max: usize,
+    /// Whether layers of Python are kept besides: rules over bytes want them too.
+    pub keep_python_layers: bool,
     /// Functions and classes.
     pub functions_max: usize,
     /// Effects.
@@ -113,6 +117,7 @@ impl Default for Limits {
             brackets_max: 200,
             strings_max: 32,
             chain_max: 20_000,
+            tokens_max: 1_500_000,
             depth_max: 400,
             fold_steps_max: 2 << 20,
             fold_bytes_max: 64 << 20,
@@ -122,6 +127,7 @@ impl Default for Limits {
             layers_deep_max: 64,
             layers_max: 256,
             layer_bytes_kept_max: 8 << 20,
+            keep_python_layers: false,
             functions_max: 20_000,
             effects_max: 10_000,
             calls_max: 50_000,
@@ -159,7 +165,8 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Module {
         layer_at: Map::default(),
         sign_at: Map::default(),
         layer_depth: 0,
-        layer_bytes_kept: 0,
+        tokens: 0,
+        layer_bytes_kept: [0; 2],
         inlined: 0,
         notes: std::collections::BTreeSet::new(),
     };
@@ -187,10 +194,13 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
         None
     } else {
         let scan = lexical::scan(text, &lines, 0, &mut shared.module);
-        let parsed = lexical::parse(text, &scan, &limits);
+        let parsed = lexical::parse(text, &scan, shared.tokens, &limits);
         if parsed.is_none() {
-            shared.notes.insert("source nested deeper than Python reads was only searched as text");
+            let note = "source nested deeper than Python reads, or denser than is read, was only searched as text";
+            shared.notes.insert(note);
             lexical::note(&mut shared.module, OddityKind::Nesting, Place { layer: 0, line: 1, column: 1 }, 1, "");
+        } else {
+            shared.tokens += scan.tokens;
         }
         parsed.map(|parsed| (parsed, scan))
     };
@@ -229,8 +239,19 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
         return;
     };
     walker.module(&parsed.syntax().body);
+    walker.shared.tokens -= scan.tokens;
     drop(walker);
     lexical::release(parsed, &scan);
+}
+
+/// The signs of a text, as [`Sign::sign`] names them.
+pub fn signs_in(text: &str) -> Vec<&'static str> {
+    signs::of(text)
+}
+
+/// Hosts of the addresses in a text, lower case.
+pub fn hosts(text: &str) -> Vec<String> {
+    signs::hosts(text)
 }
 
 /// At most `max` bytes of a text, cut between characters.

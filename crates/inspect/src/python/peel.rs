@@ -196,6 +196,10 @@ pub(super) fn lzma(data: &[u8], room: Room) -> Option<Vec<u8>> {
     all(reader, room)
 }
 
+pub(super) fn bzip2(data: &[u8], room: Room) -> Option<Vec<u8>> {
+    all(bzip2::read::MultiBzDecoder::new(data), room)
+}
+
 /// XOR with a repeated key.
 pub(super) fn xor(data: &[u8], key: &[u8]) -> Option<Vec<u8>> {
     (!key.is_empty()).then(|| data.iter().zip(key.iter().cycle()).map(|(a, b)| a ^ b).collect())
@@ -320,12 +324,18 @@ pub(super) fn rc4(key: &[u8], data: &[u8]) -> Option<Vec<u8>> {
 
 /// Takes off what a long literal may wear, whoever decodes it: text encodings first, then compression.
 pub(super) fn guess(data: &[u8], room: Room) -> Option<(&'static str, Vec<u8>)> {
-    const MAGIC: [(&[u8], &str); 4] =
-        [(b"\x78\x9c", "zlib"), (b"\x78\xda", "zlib"), (b"\x1f\x8b", "gzip"), (b"\xfd7zXZ", "lzma")];
+    const MAGIC: [(&[u8], &str); 5] = [
+        (b"\x78\x9c", "zlib"),
+        (b"\x78\xda", "zlib"),
+        (b"\x1f\x8b", "gzip"),
+        (b"\xfd7zXZ", "lzma"),
+        (b"BZh91AY&SY", "bzip2"),
+    ];
     if let Some((_, name)) = MAGIC.iter().find(|(magic, _)| data.starts_with(magic)) {
         let plain = match *name {
             "zlib" => zlib(data, 15, room),
             "gzip" => gzip(data, room),
+            "bzip2" => bzip2(data, room),
             _ => lzma(data, room),
         };
         return plain.map(|plain| (*name, plain));

@@ -1,9 +1,10 @@
 //! What checks ask of a program.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
-use super::facts::{EffectKind, FunctionId, Module};
-use super::link::{Chain, Flow, Program, Reach, Seen, at_reach};
+use super::facts::{EffectKind, FunctionId, Layer, Module};
+use super::link::{Chain, Flow, Linked, Program, Reach, Seen, at_reach};
 
 impl Program {
     /// Every effect, in the order of modules and of reading.
@@ -46,6 +47,22 @@ impl Program {
     /// The modules, by path; code that only came out when modules were put together repeats its path.
     pub fn modules(&self) -> impl Iterator<Item = (&str, &Module)> {
         self.modules.iter().map(|linked| (&*linked.path, &linked.module))
+    }
+
+    /// The module at a path.
+    pub fn module(&self, path: &str) -> Option<&Module> {
+        let found = self.modules.iter().find(|linked| linked.path == path && linked.late.is_empty());
+        found.map(|linked| &linked.module)
+    }
+
+    /// Takes out the bytes of layers that only came out when modules were put together, each with its member's path.
+    pub fn take_late_layers(&mut self) -> Vec<(String, Layer, Rc<[u8]>)> {
+        let of = |linked: &mut Linked| {
+            let taken = linked.module.take_layer_bytes();
+            let path = linked.path.clone();
+            taken.into_iter().map(move |(layer, bytes)| (path.clone(), layer, bytes)).collect::<Vec<_>>()
+        };
+        self.modules.iter_mut().flat_map(of).collect()
     }
 
     /// When a function of a module runs.

@@ -114,6 +114,7 @@ pub(super) fn function(name: &str, args: &[Value], budget: &mut Budget) -> Folde
         }
         "zlib.decompressobj().decompress" => ("zlib", peel::zlib(data?, 15, budget.room())?),
         "gzip.decompress" => ("gzip", peel::gzip(data?, budget.room())?),
+        "bz2.decompress" => ("bzip2", peel::bzip2(data?, budget.room())?),
         "lzma.decompress" => ("lzma", peel::lzma(data?, budget.room())?),
         "marshal.loads" => ("marshal", data?.to_vec()),
         "codecs.decode" => return codec(args.first()?, args.get(1).and_then(Value::as_str).unwrap_or("utf-8"), budget),
@@ -137,6 +138,7 @@ fn codec(value: &Value, name: &str, budget: &mut Budget) -> Folded {
         "hex" | "hexcodec" => (bytes(peel::hex(data)?), Some("hex")),
         "base64" | "base64codec" => (bytes(peel::base64(data, false)?), Some("base64")),
         "zlib" | "zip" | "zlibcodec" => (bytes(peel::zlib(data, 15, budget.room())?), Some("zlib")),
+        "bz2" | "bz2codec" => (bytes(peel::bzip2(data, budget.room())?), Some("bzip2")),
         "unicodeescape" | "rawunicodeescape" | "stringescape" => {
             (Known::Str(peel::unescape(&String::from_utf8_lossy(data)).into()), Some("escape"))
         }
@@ -193,6 +195,9 @@ fn builtin(name: &str, args: &[Value], budget: &mut Budget) -> Option<Known> {
         "itertools.cycle" => Known::List(Rc::new(elements(first?, budget)?)),
         "sum" => Known::Int(elements(first?, budget)?.iter().try_fold(0_i64, |a, b| a.checked_add(b.as_int()?))?),
         "hex" => Known::Str(format!("{:#x}", first?.as_int()?).into()),
+        "Crypto.Util.Padding.unpad" | "Cryptodome.Util.Padding.unpad" => {
+            Known::Bytes(peel::unpad(first?.as_data()?.to_vec())?.into())
+        }
         "operator.xor" => Known::Int(first?.as_int()? ^ args.get(1)?.as_int()?),
         "operator.add" => Known::Int(first?.as_int()?.checked_add(args.get(1)?.as_int()?)?),
         "urllib.parse.unquote" | "urllib.unquote" => Known::Str(unquote(first?.as_str()?).into()),

@@ -128,6 +128,7 @@ const PLACES: &[Words] = &[
     Words { sign: "startup:launchd", any: &["launchagents", "launchdaemons"] },
     Words { sign: "startup:shell-rc", any: &[".bashrc", ".zshrc", ".profile", ".bash_profile"] },
     Words { sign: "startup:pth", any: &[".pth", "sitecustomize", "usercustomize"] },
+    Words { sign: "startup:ssh-key", any: &["authorized_keys"] },
     Words { sign: "startup:git-hook", any: &[".git/hooks", "core.hookspath"] },
     Words {
         sign: "startup:editor",
@@ -253,6 +254,16 @@ fn automaton() -> &'static Automaton {
 /// See [`super::prepare`].
 pub(super) fn prepare() {
     automaton();
+}
+
+/// Whether a text is the address of a program, or of a script that is one.
+pub(super) fn is_program_url(text: &str) -> bool {
+    const PROGRAMS: [&str; 10] = [".exe", ".scr", ".bat", ".cmd", ".vbs", ".ps1", ".pyw", ".msi", ".dll", ".hta"];
+    let path = text.trim().split(['?', '#']).next().unwrap_or("");
+    path.len() < 2_000 && path.contains("://") && !path.contains(char::is_whitespace) && {
+        let lower = path.to_ascii_lowercase();
+        PROGRAMS.iter().any(|ending| lower.ends_with(ending))
+    }
 }
 
 /// Hosts of URLs in a text, lower case, and addresses written as numbers.

@@ -15,7 +15,7 @@ use ruff_text_size::{Ranged, TextRange};
 use super::Limits;
 use super::api;
 use super::facts::{
-    Call, EffectKind, Export, Function, FunctionId, Import, Labels, LayerId, Module, Place, Taint, Target,
+    Call, EffectKind, Export, Function, FunctionId, Handed, Import, Labels, LayerId, Module, Place, Taint, Target,
 };
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
@@ -65,7 +65,9 @@ pub(super) struct Shared {
     pub(super) layer_at: Map<(LayerId, u32, usize), LayerId>,
     pub(super) sign_at: Map<(&'static str, u32), ()>,
     pub(super) layer_depth: u32,
-    pub(super) layer_bytes_kept: usize,
+    /// Tokens of the texts whose trees are held now.
+    pub(super) tokens: u32,
+    pub(super) layer_bytes_kept: [usize; 2],
     pub(super) inlined: u32,
     pub(super) notes: std::collections::BTreeSet<&'static str>,
 }
@@ -129,9 +131,12 @@ impl<'a> Walker<'a, '_> {
     }
 
     pub(super) fn block(&mut self, body: &'a [Stmt]) {
-        for stmt in body {
+        for (n, stmt) in body.iter().enumerate() {
             if self.stopped {
                 return;
+            }
+            if let Some(code) = self.python_2_exec(stmt, body.get(n + 1)) {
+                self.run_statement(code);
             }
             if self.depth >= self.shared.limits.depth_max {
                 self.shared.notes.insert("code nested too deeply was not walked");
@@ -141,6 +146,14 @@ impl<'a> Walker<'a, '_> {
             stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.stmt(stmt));
             self.depth -= 1;
         }
+    }
+
+    /// `exec code`, as Python 2 wrote it, is two statements on one line to the parser of Python 3.
+    fn python_2_exec(&self, word: &'a Stmt, code: Option<&'a Stmt>) -> Option<&'a Expr> {
+        let (Stmt::Expr(word), Some(Stmt::Expr(code))) = (word, code) else { return None };
+        let Expr::Name(name) = &*word.value else { return None };
+        let between = self.text.get(usize::from(word.range().end())..usize::from(code.range().start()))?;
+        (name.id.as_str() == "exec" && between.chars().all(|c| matches!(c, ' ' | '\t'))).then_some(&code.value)
     }
 
     fn pending(&mut self) {
@@ -234,7 +247,9 @@ impl<'a> Walker<'a, '_> {
             Stmt::Nonlocal(node) => self.declare(&node.names),
             Stmt::Expr(node) => {
                 // A string alone is a comment.
-                if !node.value.is_string_literal_expr() {
+                if node.value.is_string_literal_expr() {
+                    self.prose(node.range());
+                } else {
                     self.last = self.eval(&node.value);
                 }
             }
@@ -341,7 +356,7 @@ impl<'a> Walker<'a, '_> {
             outer.pending.extend(pending);
         }
         if command {
-            self.hand_over_class(id, node.range());
+            self.hand_over_class(id, Handed::Surely, node.range());
         }
     }
 
@@ -538,7 +553,7 @@ impl<'a> Walker<'a, '_> {
             && items.len() <= self.shared.limits.unroll_max
         {
             self.loops += 1;
-            let (cost, before) = (weight(&node.body) * ROUND_STEPS, self.sites);
+            let (cost, before) = (weight(&node.body).max(1) * ROUND_STEPS, self.sites);
             for (n, item) in items.into_iter().enumerate() {
                 if self.stopped || n >= UNROLL_SITES_MAX && self.sites != before {
                     break;
@@ -565,7 +580,8 @@ impl<'a> Walker<'a, '_> {
         if !endless && weight(&node.body) <= UNROLL_BODY_MAX {
             self.loops += 1;
             let mut rounds = 0;
-            let (cost, before) = (weight(&node.body) * ROUND_STEPS, self.sites);
+            // A body that broken source left empty still costs: else nothing would end this.
+            let (cost, before) = (weight(&node.body).max(1) * ROUND_STEPS, self.sites);
             while truth == Some(true) && rounds < UNROLL_WHILE_MAX && !self.stopped {
                 let busy = rounds >= UNROLL_SITES_MAX && self.sites != before;
                 if busy || self.shared.budget.steps(cost).is_none() {
@@ -628,6 +644,18 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
+    /// Remembers the lines of a text that nothing runs.
+    pub(super) fn prose(&mut self, range: TextRange) {
+        /// Texts remembered of one module.
+        const PROSE_MAX: usize = 4_000;
+        let line = |at: ruff_text_size::TextSize| self.lines.partition_point(|start| *start <= u32::from(at)) as u32;
+        let lines = (line(range.start()), line(range.end()));
+        let prose = &mut self.shared.module.prose;
+        if self.layer == 0 && lines.1 > lines.0 && prose.len() < PROSE_MAX && prose.last() != Some(&lines) {
+            prose.push(lines);
+        }
+    }
+
     pub(super) fn imported(&mut self, module: Rc<str>, star: bool) {
         let imports = &mut self.shared.module.imports;
         let import = Import { module, function: self.function, star };
@@ -646,11 +674,11 @@ impl<'a> Walker<'a, '_> {
         target: Target,
         args: Vec<(Option<Rc<str>>, Taint)>,
         shift: u8,
-        handed: bool,
+        handed: Option<Handed>,
         range: TextRange,
     ) -> Option<u32> {
         self.sites += 1;
-        let kind = shift | u8::from(handed) << 1;
+        let kind = shift | u8::from(handed.is_some()) << 1;
         let key = (self.layer, u32::from(range.start()), kind);
         let calls = &mut self.shared.module.calls;
         if let Some(at) = self.shared.call_at.get(&key)
@@ -673,21 +701,21 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// A class is given away: whoever has it runs its methods.
-    pub(super) fn hand_over_class(&mut self, class: u32, range: TextRange) {
+    pub(super) fn hand_over_class(&mut self, class: u32, how: Handed, range: TextRange) {
         const RUN: [&str; 6] = ["__init__", "run", "initialize_options", "finalize_options", "__call__", "__new__"];
         let methods: Vec<FunctionId> =
             RUN.iter().filter_map(|name| self.shared.classes[class as usize].methods.get(*name).copied()).collect();
         for (n, method) in methods.into_iter().enumerate() {
             let at = TextRange::empty(range.start() + ruff_text_size::TextSize::from(n as u32));
-            self.hand_over(method, at);
+            self.hand_over(method, how, at);
         }
     }
 
-    pub(super) fn hand_over(&mut self, function: FunctionId, range: TextRange) {
+    pub(super) fn hand_over(&mut self, function: FunctionId, how: Handed, range: TextRange) {
         if let Some(function) = self.shared.module.functions.get_mut(function as usize) {
             function.handed_over = true;
         }
-        self.call_site(Target::Local(function), Vec::new(), 0, true, range);
+        self.call_site(Target::Local(function), Vec::new(), 0, Some(how), range);
     }
 }
 

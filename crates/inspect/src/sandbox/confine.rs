@@ -58,6 +58,7 @@ const ZYGOTE_CALLS: &[libc::c_long] = &[
     libc::SYS_prctl,
     libc::SYS_seccomp,
     libc::SYS_prlimit64,
+    libc::SYS_setpriority,
     libc::SYS_set_robust_list,
     libc::SYS_rseq,
     #[cfg(target_arch = "x86_64")]

@@ -1,18 +1,20 @@
 //! The server's side: starts the zygote, hands it passes, reads answers.
 
 use std::fs::File;
-use std::io::{IoSlice, Read};
+use std::io::{IoSlice, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 use serde::{Deserialize, Serialize};
 
 use super::{Confinement, Failure, RESPONSE_BYTES_MAX, SandboxLimits, ZYGOTE_ARGUMENT};
+use crate::yara::{self, Catalogue, Scan, Sources};
 use crate::{Request, Response};
 
 /// How much longer than the zygote the server waits before it gives a pass up.
@@ -35,6 +37,14 @@ pub struct Sandbox {
     program: PathBuf,
     limits: SandboxLimits,
     zygote: Mutex<Option<Zygote>>,
+    rules: OnceLock<Adopted>,
+}
+
+/// Rules that every child has.
+struct Adopted {
+    /// [`Sources`] as JSON: a zygote that is started later needs them too.
+    text: File,
+    catalogue: Catalogue,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -50,18 +60,94 @@ impl Sandbox {
     /// # Errors
     /// [`Failure::Unavailable`] when the program cannot be started.
     pub fn start(program: PathBuf, limits: SandboxLimits) -> Result<Self, Failure> {
-        let sandbox = Self { program, limits, zygote: Mutex::new(None) };
+        let sandbox = Self { program, limits, zygote: Mutex::new(None), rules: OnceLock::new() };
         sandbox.control()?;
         Ok(sandbox)
     }
 
+    /// Has rules compiled in a child, and when they are good gives them to every later one. Once for a sandbox.
+    ///
+    /// # Errors
+    /// What is wrong with them, one sentence each, with file and line.
+    pub fn adopt(&self, sources: &Sources) -> Result<&Catalogue, Vec<String>> {
+        let failed = |error: &dyn std::fmt::Display| vec![format!("the rules cannot be compiled: {error}")];
+        let text = in_memory(&serde_json::to_vec(sources).map_err(|error| failed(&error))?);
+        let text = text.map_err(|error| failed(&error))?;
+        // Half of what a child may have: the other half is for what it inspects.
+        let limits = SandboxLimits { memory_bytes_max: self.limits.memory_bytes_max / 2, ..self.limits };
+        let catalogue = match self.within(limits, &text, Request::Compile) {
+            Ok((Response::Compiled(outcome), _)) => outcome?,
+            Ok(_) => return Err(failed(&Failure::BadAnswer)),
+            Err(Failure::Died) => {
+                let most = limits.memory_bytes_max >> 20;
+                return Err(failed(&format!("it takes more than {most} MB (half of sandbox.memory) or crashes")));
+            }
+            Err(failure) => return Err(failed(&failure)),
+        };
+        if self.rules.set(Adopted { text, catalogue }).is_err() {
+            return Err(failed(&"this sandbox has rules already"));
+        }
+        let adopted = self.rules.get().ok_or_else(|| failed(&"they are gone"))?;
+        let control = self.control().map_err(|failure| failed(&failure))?;
+        self.hand_over(&control, adopted).map_err(|failure| failed(&failure))?;
+        Ok(&adopted.catalogue)
+    }
+
+    /// The rules that every child has.
+    pub fn rules(&self) -> Option<&Catalogue> {
+        self.rules.get().map(|adopted| &adopted.catalogue)
+    }
+
+    /// Has the zygote compile what a child found good.
+    fn hand_over(&self, control: &OwnedFd, rules: &Adopted) -> Result<(), Failure> {
+        let (reader, writer) = std::io::pipe().map_err(|e| Failure::Unavailable(e.to_string()))?;
+        let envelope = Envelope { request: Request::Adopt, sandbox: self.limits };
+        let message = serde_json::to_vec(&envelope).map_err(|e| Failure::Unavailable(e.to_string()))?;
+        send(control, &message, &rules.text, writer.as_fd().as_raw_fd())
+            .map_err(|e| Failure::Unavailable(format!("cannot reach the sandbox: {e}")))?;
+        drop(writer);
+        let wall = Duration::from_millis(self.limits.wall_ms_max);
+        let bytes = read_answer(reader, Instant::now() + wall + GRACE)?;
+        match serde_json::from_slice(&bytes) {
+            Ok(Response::Compiled(Ok(catalogue))) if catalogue == rules.catalogue => Ok(()),
+            Ok(_) | Err(_) => Err(Failure::Unavailable("the rules were not taken over".into())),
+        }
+    }
+
     /// Runs one pass over an open archive. Blocks; call it where blocking is allowed.
+    ///
+    /// What rules found stands among the findings. When they gave no answer, that is a finding and no failure: what the
+    /// checks found is there.
     ///
     /// # Errors
     /// See [`Failure`]. The archive's bytes are untouched in every case.
     pub fn run(&self, archive: &File, request: Request) -> Result<Response, Failure> {
+        let (response, scan) = self.within(self.limits, archive, request)?;
+        let Response::Checks(mut inspection) = response else { return Ok(response) };
+        if self.rules.get().is_some() {
+            match scan {
+                Ok(scan) => {
+                    inspection.findings.extend(scan.findings);
+                    inspection.degraded.extend(scan.degraded);
+                }
+                Err(failure) => {
+                    let why = format!("The rules of the operator gave no answer: {failure}.");
+                    inspection.findings.push(yara::unfinished(why));
+                }
+            }
+        }
+        Ok(Response::Checks(inspection))
+    }
+
+    /// One pass within limits: its answer, and what rules said after it.
+    fn within(
+        &self,
+        limits: SandboxLimits,
+        archive: &File,
+        request: Request,
+    ) -> Result<(Response, Result<Scan, Failure>), Failure> {
         let (reader, writer) = std::io::pipe().map_err(|e| Failure::Unavailable(e.to_string()))?;
-        let envelope = Envelope { request, sandbox: self.limits };
+        let envelope = Envelope { request, sandbox: limits };
         let message = serde_json::to_vec(&envelope).map_err(|e| Failure::Unavailable(e.to_string()))?;
         let started = Instant::now();
         if message.len() > super::REQUEST_BYTES_MAX {
@@ -76,14 +162,25 @@ impl Sandbox {
                 .map_err(|e| Failure::Unavailable(format!("cannot reach the sandbox: {e}")))?;
         }
         drop(writer);
-        let wall = Duration::from_millis(self.limits.wall_ms_max);
+        let wall = Duration::from_millis(limits.wall_ms_max);
         let bytes = read_answer(reader, started + wall + GRACE)?;
-        match serde_json::from_slice(&bytes) {
-            Ok(response) => Ok(response),
-            Err(_) if started.elapsed() >= wall => Err(Failure::TimedOut(self.limits.wall_ms_max)),
-            Err(_) if bytes.is_empty() => Err(Failure::Died),
-            Err(_) => Err(Failure::BadAnswer),
-        }
+        let timed_out = started.elapsed() >= wall;
+        let mut answers = serde_json::Deserializer::from_slice(&bytes).into_iter::<Response>();
+        let none = |left: &[u8]| match left.is_empty() {
+            _ if timed_out => Failure::TimedOut(limits.wall_ms_max),
+            true => Failure::Died,
+            false => Failure::BadAnswer,
+        };
+        let response = match answers.next() {
+            Some(Ok(response)) => response,
+            Some(Err(_)) | None => return Err(none(&bytes)),
+        };
+        let at = answers.byte_offset();
+        let scan = match answers.next() {
+            Some(Ok(Response::Scan(scan))) => Ok(scan),
+            Some(_) | None => Err(none(&bytes[at..])),
+        };
+        Ok((response, scan))
     }
 
     /// Asks a child what it is denied.
@@ -94,7 +191,9 @@ impl Sandbox {
         let nothing = File::open("/dev/null").map_err(|e| Failure::Unavailable(e.to_string()))?;
         match self.run(&nothing, Request::Probe)? {
             Response::Probe(confinement) => Ok(confinement),
-            Response::Rules(_) | Response::Checks(_) => Err(Failure::BadAnswer),
+            Response::Rules(_) | Response::Checks(_) | Response::Scan(_) | Response::Compiled(_) => {
+                Err(Failure::BadAnswer)
+            }
         }
     }
 
@@ -116,6 +215,9 @@ impl Sandbox {
             .spawn()
             .map_err(unavailable)?;
         let control = Arc::new(ours);
+        if let Some(rules) = self.rules.get() {
+            self.hand_over(&control, rules)?;
+        }
         *zygote = Some(Zygote { control: Arc::clone(&control), process });
         Ok(control)
     }
@@ -140,6 +242,13 @@ impl Drop for Sandbox {
     }
 }
 
+/// A file that no folder lists.
+fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = File::from(memfd_create(c"rules", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
 fn send(control: &OwnedFd, message: &[u8], archive: &File, answer: i32) -> nix::Result<()> {
     let fds = [archive.as_raw_fd(), answer];
     let parts = [IoSlice::new(message)];
@@ -155,7 +264,8 @@ fn read_answer(mut reader: std::io::PipeReader, deadline: Instant) -> Result<Vec
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left.as_millis() as i32).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(0) => return Ok(Vec::new()),
+            // What came until then was said all the same.
+            Ok(0) => return Ok(bytes),
             Err(nix::errno::Errno::EINTR) => continue,
             Ok(_) => {}
             Err(e) => return Err(Failure::Unavailable(e.to_string())),

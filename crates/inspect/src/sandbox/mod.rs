@@ -19,6 +19,10 @@ pub use confine::probe;
 pub use host::Sandbox;
 pub use zygote::zygote_main;
 
+/// The nice value of work that nobody's request stands for: inspection and publication. Where the processors are busy,
+/// uploads and installs go first, and the publisher finds more to do at once; where they are not, it means nothing.
+pub const BACKGROUND_NICE: i32 = 5;
+
 /// The hidden first argument that makes the program a zygote.
 pub const ZYGOTE_ARGUMENT: &str = "sandbox-zygote";
 /// Largest answer of a child, in bytes: a metadata file of the largest size, escaped, and room for rejections.

@@ -15,7 +15,8 @@ use seccompiler::BpfProgram;
 use super::confine::{child_filter, confine_child, confine_zygote};
 use super::host::Envelope;
 use super::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
-use crate::work;
+use crate::yara::Engine;
+use crate::{Request, Response, work};
 
 /// How often exited children are reaped and deadlines looked at while any child lives.
 const TICK: Duration = Duration::from_millis(20);
@@ -38,6 +39,7 @@ pub fn zygote_main() -> i32 {
         return 4;
     }
     let mut children: Vec<Child> = Vec::new();
+    let mut engine: Option<Engine> = None;
     loop {
         reap(&mut children);
         let timeout = if children.is_empty() { PollTimeout::NONE } else { PollTimeout::from(TICK.as_millis() as u16) };
@@ -48,9 +50,12 @@ pub fn zygote_main() -> i32 {
             Err(_) => break,
         }
         match receive(&control) {
+            Received::Pass(envelope, rules, answer) if envelope.request == Request::Adopt => {
+                engine = adopt(&rules, answer).or(engine);
+            }
             Received::Pass(envelope, archive, answer) => {
                 let deadline = Instant::now() + Duration::from_millis(envelope.sandbox.wall_ms_max);
-                if let Some(pid) = spawn(&control, &envelope, archive, answer, &filter) {
+                if let Some(pid) = spawn(&control, &envelope, archive, answer, (&filter, engine.as_ref())) {
                     children.push(Child { pid, deadline });
                 }
             }
@@ -119,14 +124,20 @@ fn own(fd: RawFd) -> OwnedFd {
 }
 
 #[expect(unsafe_code, reason = "fork has no safe form; the zygote is single-threaded, so the child may allocate")]
-fn spawn(control: &OwnedFd, envelope: &Envelope, archive: File, answer: OwnedFd, filter: &BpfProgram) -> Option<Pid> {
+fn spawn(
+    control: &OwnedFd,
+    envelope: &Envelope,
+    archive: File,
+    answer: OwnedFd,
+    (filter, engine): (&BpfProgram, Option<&Engine>),
+) -> Option<Pid> {
     // SAFETY: this process has one thread, so no lock can be held by a thread that the child does not have.
     match unsafe { fork() } {
         Ok(ForkResult::Parent { child }) => Some(child),
         Ok(ForkResult::Child) => {
             let _ = nix::unistd::close(control.as_raw_fd());
             let _ = nix::unistd::close(0);
-            let code = pass(envelope, &archive, answer, filter);
+            let code = pass(envelope, &archive, answer, filter, engine);
             std::process::exit(code)
         }
         // The answer pipe closes unwritten and the server reports a pass that died.
@@ -134,17 +145,33 @@ fn spawn(control: &OwnedFd, envelope: &Envelope, archive: File, answer: OwnedFd,
     }
 }
 
-fn pass(envelope: &Envelope, archive: &File, answer: OwnedFd, filter: &BpfProgram) -> i32 {
+fn pass(envelope: &Envelope, archive: &File, answer: OwnedFd, filter: &BpfProgram, engine: Option<&Engine>) -> i32 {
+    // A person waits for the rules; what is checked was accepted already.
+    if matches!(envelope.request, Request::Checks { .. }) {
+        let _ = rustix::process::setpriority_process(None, super::BACKGROUND_NICE);
+    }
     if confine_child(&envelope.sandbox, filter).is_err() {
         return 5;
     }
-    let response = work(archive, &envelope.request);
-    let Ok(bytes) = serde_json::to_vec(&response) else { return 6 };
+    let mut answer = File::from(answer);
+    work(archive, &envelope.request, engine, |response| give(&mut answer, response)).err().unwrap_or(0)
+}
+
+/// Writes one answer, or gives the code with which the child ends.
+fn give(answer: &mut File, response: &Response) -> Result<(), i32> {
+    let bytes = serde_json::to_vec(response).map_err(|_| 6)?;
     if bytes.len() as u64 > RESPONSE_BYTES_MAX {
-        return 7;
+        return Err(7);
     }
-    match File::from(answer).write_all(&bytes) {
-        Ok(()) => 0,
-        Err(_) => 8,
-    }
+    answer.write_all(&bytes).map_err(|_| 8)
+}
+
+/// Compiles rules for all later children. A child compiled the same text before, within its limits, or nobody would ask.
+fn adopt(rules: &File, answer: OwnedFd) -> Option<Engine> {
+    let (engine, outcome) = match crate::compiled(rules) {
+        Ok((engine, catalogue)) => (Some(engine), Ok(catalogue)),
+        Err(problems) => (None, Err(problems)),
+    };
+    give(&mut File::from(answer), &Response::Compiled(outcome)).ok()?;
+    engine
 }

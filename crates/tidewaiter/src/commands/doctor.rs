@@ -37,6 +37,16 @@ pub(super) async fn examine(installation: &Arc<Installation>) -> Result<(String,
             }
         );
     }
+    if let Some(rules) = installation.rules() {
+        let (count, files, digest) = (rules.rules.len(), rules.files, &rules.digest);
+        let _ = writeln!(out, "inspection.yara: {count} rules of {files} files ({digest})");
+        for note in &rules.notes {
+            let _ = writeln!(out, "inspection.yara: {note}");
+        }
+    }
+    for outside in installation.settings.external.iter() {
+        let _ = writeln!(out, "inspection.external: {}, version {}", outside.id(), outside.version);
+    }
     for (kind, dead, count) in workers::queue(installation).await? {
         if dead {
             bad = true;

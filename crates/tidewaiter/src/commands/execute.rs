@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use index::model::{Actor, IndexName};
 use index::ops::projects::Target;
-use index::ops::{accounts, indexes, projects, scrub};
+use index::ops::{accounts, indexes, log, projects, scrub};
 use index::{Error, Installation, Result};
 use packaging::NormalizedName;
 use packaging::simple::time_text;
@@ -71,6 +71,16 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
         Request::Role { index: name, project: of, user, role } => {
             let role = role.map(|role| role.parse()).transpose().map_err(Error::Invalid)?;
             projects::set_role(installation, &index(&name)?, &project(&of)?, &user, role, &Actor::Operator).await?;
+            done(String::new())
+        }
+        Request::LogName { index: name, project: of, user, erase: false } => {
+            let (index, project) = (index(&name)?, project(&of)?);
+            let log::Mapping { pseudonym, commitment, salt } =
+                log::mapping(installation, &index, &project, &user).await?;
+            done(format!("account {pseudonym} {commitment}\nsalt {salt}\n"))
+        }
+        Request::LogName { index: name, project: of, user, erase: true } => {
+            log::erase(installation, &index(&name)?, &project(&of)?, &user, OPERATOR).await?;
             done(String::new())
         }
         Request::Scrub { index: only } => run_scrub(installation, only.as_deref()).await,

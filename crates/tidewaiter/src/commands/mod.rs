@@ -1,24 +1,27 @@
 //! The commands. Those that touch an installation become one [`Request`], executed by the running server or here.
 
+mod audit;
 mod check;
 mod doctor;
 mod execute;
 mod inspect;
 mod inspection;
+mod monitor;
 mod rebuild;
 mod tuf;
 mod tuf_client;
 mod verified;
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::ExitCode;
-
 use std::sync::Arc;
 
+use ::index::Installation;
 use ::inspect::Sandbox;
 use anyhow::{Context, Result, bail};
 
-use crate::cli::{Cli, Command, In, IndexCommand, Place, ProjectCommand, TokenCommand, UserCommand, Which};
+use crate::cli::{Cli, Command, In, IndexCommand, LogCommand, Place, ProjectCommand, TokenCommand, UserCommand, Which};
 use crate::config;
 use crate::control::{self, Answer, Request};
 use crate::place::{self, Held, Lock};
@@ -51,6 +54,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run(options) => verified::run(options).await,
         Command::Proxy(options) => verified::proxy(options).await,
         Command::Verify(options) => verified::verify(options).await,
+        Command::Monitor(options) => monitor::run(options).await,
+        Command::Log { command } => log(command).await,
     }
 }
 
@@ -62,35 +67,81 @@ fn print(text: &str) -> Result<ExitCode> {
 
 /// Has the running server execute the request, or executes it here.
 async fn send(place: &Place, request: Request) -> Result<ExitCode> {
-    let mut settings = Settings::load(place, None)?;
     let may_found = matches!(request, Request::UserCreate { .. } | Request::IndexCreate { .. });
-    if !may_found {
-        place::must_exist(&settings.data)?;
-    }
-    // Nobody publishes while this command runs by itself; it does so at its end.
-    settings.index.upload_wait_ms = 0;
-    match Lock::for_command(&settings.data)? {
-        Held::Served => say(&control::ask(&settings.data, &request).await?),
-        Held::Ours(_lock) => {
-            let sandbox = if request.needs_sandbox() {
-                let program = std::env::current_exe().context("cannot find this program")?;
-                Some(Arc::new(Sandbox::start(program, settings.sandbox)?))
-            } else {
-                None
-            };
-            let installation = place::open(&settings, sandbox).await?;
-            installation.probe_confinement().await;
-            // What a crash left is finished first. A store that cannot be repaired is no reason not to look at it.
-            if let Err(error) = index::ops::workers::recover(&installation).await {
-                eprintln!("tidewaiter: {error}");
-            }
-            let answer = execute(&installation, request).await;
-            // Said first: a token that was made must be seen even if the site cannot be written.
-            let code = say(&answer)?;
-            index::ops::workers::drain(&installation).await?;
-            installation.store.close().await;
-            Ok(code)
+    let door = Door::open(place, request.needs_sandbox(), may_found).await?.finish_what_is_owed().await;
+    let answer = door.ask(request).await?;
+    // Said first: a token that was made must be seen even if the site cannot be written.
+    let code = say(&answer)?;
+    door.close().await?;
+    Ok(code)
+}
+
+/// How requests reach an installation.
+enum Door {
+    /// Through the server that has it.
+    Served(PathBuf),
+    /// It is ours as long as we hold the lock.
+    Ours(Arc<Installation>, Lock),
+}
+
+impl Door {
+    async fn open(place: &Place, needs_sandbox: bool, may_found: bool) -> Result<Self> {
+        let mut settings = Settings::load(place, None)?;
+        if !may_found {
+            place::must_exist(&settings.data)?;
         }
+        // Nobody publishes while this command runs by itself; it does so at its end.
+        settings.index.upload_wait_ms = 0;
+        let lock = match Lock::for_command(&settings.data)? {
+            Held::Served => return Ok(Self::Served(settings.data)),
+            Held::Ours(lock) => lock,
+        };
+        let sandbox = if needs_sandbox {
+            let program = std::env::current_exe().context("cannot find this program")?;
+            let sandbox = Sandbox::start(program, settings.sandbox)?;
+            if let Some(folder) = &settings.yara {
+                place::adopt(&sandbox, folder).context("'inspection.yara'")?;
+            }
+            Some(Arc::new(sandbox))
+        } else {
+            None
+        };
+        let installation = place::open(&settings, sandbox).await?;
+        installation.probe_confinement().await;
+        Ok(Self::Ours(installation, lock))
+    }
+
+    /// Finishes what a crash left, where nobody serves. A store that cannot be repaired is no reason not to look at it.
+    async fn finish_what_is_owed(self) -> Self {
+        if let Self::Ours(installation, _) = &self
+            && let Err(error) = ::index::ops::workers::recover(installation).await
+        {
+            eprintln!("tidewaiter: {error}");
+        }
+        self
+    }
+
+    async fn ask(&self, request: Request) -> Result<Answer> {
+        match self {
+            Self::Served(data) => control::ask(data, &request).await,
+            Self::Ours(installation, _) => Ok(execute(installation, request).await),
+        }
+    }
+
+    /// Gives the installation back; before it, publishes what the command caused.
+    async fn close(self) -> Result<()> {
+        if let Self::Ours(installation, _) = &self {
+            ::index::ops::workers::drain(installation).await?;
+        }
+        self.leave().await
+    }
+
+    /// Gives the installation back as it is.
+    async fn leave(self) -> Result<()> {
+        if let Self::Ours(installation, _lock) = self {
+            installation.store.close().await;
+        }
+        Ok(())
     }
 }
 
@@ -139,6 +190,14 @@ async fn token(command: TokenCommand) -> Result<ExitCode> {
             send(&place, Request::TokenRevoke { index, id }).await
         }
     }
+}
+
+async fn log(command: LogCommand) -> Result<ExitCode> {
+    let (place, index, project, user, erase) = match command {
+        LogCommand::Show { project, user, index: In { index }, place } => (place, index, project, user, false),
+        LogCommand::Erase { project, user, index: In { index }, place } => (place, index, project, user, true),
+    };
+    send(&place, Request::LogName { index, project, user, erase }).await
 }
 
 async fn project(command: ProjectCommand) -> Result<ExitCode> {

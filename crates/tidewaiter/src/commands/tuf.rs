@@ -1,66 +1,116 @@
 //! `tuf`: who signs what, how long it lasts, and how it is changed.
 
 use std::fmt::Write;
-use std::fs::OpenOptions;
-use std::io::{Read, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use index::clock::Entropy;
-use index::ops::ceremony::{self, Change, Holder, Outcome};
+use index::keys::{self, Curve, KEY_FILE_BYTES_MAX, Passphrase, Token};
+use index::ops::audit;
+use index::ops::ceremony::{self, Change, Holder, Outcome, People};
+use index::ops::recover::{self, Recovering};
 use index::{Installation, Shape};
 use tuf::event::{EVENT_BYTES_MAX, Event};
 
 use super::execute::index;
 use super::{print, send};
-use crate::cli::{Holders, In, TufCommand};
+use crate::cli::{Holders, In, KeyKind, OtherHolders, TufCommand, Unlock};
 use crate::control::{Request, TufAsk};
 
 const OPERATOR: &str = "operator";
+/// Projects in one part of an audit.
+const AUDITED_AT_ONCE: i64 = 200;
 /// Length of a holder's public key, in bytes.
 const HOLDER_BYTES_MAX: u64 = 16 << 10;
 
 pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
+    let propose = |index, change| Request::Tuf(TufAsk::Propose { index, change });
     match command {
-        TufCommand::Init { profile, holders, index: In { index }, place } => {
-            let Holders { holder, threshold } = holders;
-            let ask = match (profile.as_str(), holder.is_empty()) {
-                ("dev", true) => TufAsk::Status { index: Some(index) },
-                ("dev", false) => bail!("the keys of the dev profile are in the data folder; nobody else holds one"),
-                (_, true) => bail!("--profile {profile}: name the holders, each with --holder FILE (see `tuf key`)"),
-                (_, false) => {
-                    let change = Change::HandOver { profile, holders: read_holders(&holder)?, threshold };
-                    TufAsk::Propose { index, change }
+        TufCommand::Init { profile, holders, others, index: In { index }, place } => {
+            let ask = match (profile.as_str(), people(&holders)?) {
+                ("dev", None) => TufAsk::Status { index: Some(index) },
+                ("dev", Some(_)) => {
+                    bail!("the keys of the dev profile are in the data folder; nobody else holds one")
+                }
+                (_, None) => bail!("--profile {profile}: name the holders, each with --holder FILE (see `tuf key`)"),
+                (_, Some(root)) => {
+                    let (targets, bins) = others_of(&others)?;
+                    TufAsk::Propose { index, change: Change::HandOver { profile, root, targets, bins } }
                 }
             };
             send(&place, Request::Tuf(ask)).await
         }
         TufCommand::Status { index, place } => send(&place, Request::Tuf(TufAsk::Status { index })).await,
-        TufCommand::Rotate { what, holders, index: In { index }, place } => {
-            let Holders { holder, threshold } = holders;
-            let change = match what.as_str() {
-                "online" => Change::RotateOnline,
-                _ => Change::RotateRoot { holders: read_holders(&holder)?, threshold },
+        TufCommand::Rotate { what, holders, standby, unlock, index: In { index }, place } => {
+            let request = match (what.as_str(), standby) {
+                ("online", None) => propose(index, Change::RotateOnline),
+                ("online", Some(key)) => {
+                    let text = String::from_utf8(read_file(&key, KEY_FILE_BYTES_MAX)?).context("is no key")?;
+                    Request::Tuf(TufAsk::UseStandby { index, key: text, passphrase: passphrase(&unlock)? })
+                }
+                (_, None) => propose(index, Change::RotateRoot { root: people(&holders)? }),
+                (_, Some(_)) => bail!("a standby stands in for the online key alone"),
             };
-            send(&place, Request::Tuf(TufAsk::Propose { index, change })).await
+            send(&place, request).await
+        }
+        TufCommand::Standby { public, index: In { index }, place } => {
+            let key = read_holder(&public)?;
+            send(&place, propose(index, Change::Standby { key })).await
+        }
+        TufCommand::Recover { good_snapshot, from, hold_new, jump, holders, others, index: In { index }, place } => {
+            let (targets, bins) = others_of(&others)?;
+            let change = Change::Recover { root: people(&holders)?, targets, bins, jump };
+            let folder = from.map(std::path::absolute).transpose()?;
+            send(&place, Request::Tuf(TufAsk::Recover { index, good: good_snapshot, folder, hold_new, change })).await
+        }
+        TufCommand::Audit { mirror, certificates, index: In { index }, place } => {
+            super::audit::run(&place, &index, mirror.as_deref(), certificates.as_deref()).await
         }
         TufCommand::Rebin { count, index: In { index }, place } => {
-            send(&place, Request::Tuf(TufAsk::Propose { index, change: Change::Rebin { count } })).await
+            send(&place, propose(index, Change::Rebin { count })).await
         }
-        TufCommand::Renew { index: In { index }, place } => {
-            send(&place, Request::Tuf(TufAsk::Propose { index, change: Change::Renew })).await
-        }
+        TufCommand::Renew { index: In { index }, place } => send(&place, propose(index, Change::Renew)).await,
         TufCommand::Submit { events, profile, index: In { index }, place } => {
             let read = |path: &PathBuf| Ok(String::from_utf8(read_file(path, EVENT_BYTES_MAX as u64)?)?);
             let events = events.iter().map(read).collect::<Result<Vec<_>>>()?;
             send(&place, Request::Tuf(TufAsk::Submit { index, events, profile })).await
         }
-        TufCommand::Sign { event, key } => sign(&event, &key),
-        TufCommand::Key { file } => make_key(&file),
+        TufCommand::Sign { event, key, unlock } => sign(&event, &key, passphrase(&unlock)?.as_ref()),
+        TufCommand::Show { event } => show(&read_event(&event)?),
+        TufCommand::Key { file, kind } => make_key(&file, &kind),
+        TufCommand::Seal { file, old_passphrase_file, unlock } => {
+            let old = old_passphrase_file.as_deref().map(Passphrase::read_file).transpose()?;
+            let new = passphrase(&unlock)?.context("say under which passphrase: --passphrase-file or -stdin")?;
+            keys::seal_key(&file, old.as_ref(), &new, &Entropy::system())?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+fn passphrase(unlock: &Unlock) -> Result<Option<Passphrase>> {
+    let Unlock { passphrase_file, passphrase_stdin } = unlock;
+    Ok(match (passphrase_file, passphrase_stdin) {
+        (Some(path), _) => Some(Passphrase::read_file(path)?),
+        (None, true) => Some(Passphrase::read(std::io::stdin())?),
+        (None, false) => None,
+    })
+}
+
+fn people(Holders { holder, threshold }: &Holders) -> Result<Option<People>> {
+    people_of(holder, *threshold)
+}
+
+fn people_of(holders: &[PathBuf], threshold: u64) -> Result<Option<People>> {
+    let holders = holders.iter().map(|path| read_holder(path)).collect::<Result<Vec<_>>>()?;
+    Ok((!holders.is_empty()).then_some(People { holders, threshold }))
+}
+
+fn others_of(others: &OtherHolders) -> Result<(Option<People>, Option<People>)> {
+    let OtherHolders { targets_holder, targets_threshold, bins_holder, bins_threshold } = others;
+    Ok((people_of(targets_holder, *targets_threshold)?, people_of(bins_holder, *bins_threshold)?))
 }
 
 fn read_file(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
@@ -73,48 +123,59 @@ fn read_file(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read_holders(paths: &[PathBuf]) -> Result<Vec<Holder>> {
-    let read = |path: &PathBuf| {
-        let text = read_file(path, HOLDER_BYTES_MAX)?;
-        serde_json::from_slice(&text).with_context(|| format!("{} is no public key", path.display()))
-    };
-    paths.iter().map(read).collect()
+fn read_holder(path: &Path) -> Result<Holder> {
+    let text = read_file(path, HOLDER_BYTES_MAX)?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no public key", path.display()))
+}
+
+fn read_event(path: &Path) -> Result<Event> {
+    Ok(Event::from_json(&read_file(path, EVENT_BYTES_MAX as u64)?)?)
 }
 
 /// Signs on whatever machine this is: no installation is needed. The file is replaced by one that holds the signature.
-fn sign(path: &Path, key: &Path) -> Result<ExitCode> {
-    let mut event = Event::from_json(&read_file(path, EVENT_BYTES_MAX as u64)?)?;
-    event.sign(&*index::keys::read_key(key)?)?;
+fn sign(path: &Path, key: &Path, passphrase: Option<&Passphrase>) -> Result<ExitCode> {
+    let mut event = read_event(path)?;
+    event.sign(&*keys::read_key(key, passphrase)?)?;
     let scratch = path.with_extension("new");
     std::fs::write(&scratch, event.to_json()).context("cannot write the event")?;
     std::fs::rename(&scratch, path).context("cannot write the event")?;
+    show(&event)
+}
+
+/// What changes, digests to be written on paper, and who has signed.
+fn show(event: &Event) -> Result<ExitCode> {
     let mut out = String::new();
     for line in event.words()? {
         let _ = writeln!(out, "{line}");
     }
     for (role, digest) in event.digests() {
-        let _ = writeln!(out, "signed: {role} {digest}");
+        let _ = writeln!(out, "for paper: {role} SHA-256 {digest}");
     }
-    for status in event.status() {
-        let _ = writeln!(out, "{} ({}): {} of {}", status.role, status.of, status.signed.len(), status.threshold);
+    for line in event.standing() {
+        let _ = writeln!(out, "{line}");
     }
     print(&out)
 }
 
-/// Makes a key for a holder; its public half goes to standard output.
-fn make_key(path: &Path) -> Result<ExitCode> {
-    let private = packaging::hash::hex(&Entropy::system().bytes::<32>());
-    let text = serde_json::json!({ "kind": "file", "private": private }).to_string();
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot make {}", path.display()))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    let holder = Holder::from(index::keys::read_key(path)?.public_key());
-    print(&format!("{}\n", serde_json::to_string(&holder)?))
+/// Makes a key; its public half goes to standard output.
+fn make_key(path: &Path, kind: &KeyKind) -> Result<ExitCode> {
+    let KeyKind { unlock, plain, pkcs11, token, name, curve, keep_pin_file } = kind;
+    let (known, entropy) = (passphrase(unlock)?, Entropy::system());
+    let signer = match (pkcs11, token, &known) {
+        (Some(library), Some(label), Some(pin)) => {
+            let pin_file = unlock.passphrase_file.as_deref().filter(|_| *keep_pin_file);
+            let pin_file = pin_file.map(std::path::absolute).transpose()?;
+            let curve = if curve == "ecdsa" { Curve::P256 } else { Curve::Ed25519 };
+            let token = Token { library, label, pin, pin_file: pin_file.as_deref() };
+            keys::make_token_key(path, token, name, curve, &entropy)?
+        }
+        (Some(_), ..) => bail!("a token wants its PIN: --passphrase-file or --passphrase-stdin"),
+        (None, _, None) if !plain => {
+            bail!("say how the key is sealed, --passphrase-file or --passphrase-stdin; or --plain for a trial")
+        }
+        (None, ..) => keys::make_key(path, known.as_ref(), &entropy)?,
+    };
+    print(&format!("{}\n", serde_json::to_string(&Holder::from(signer.public_key()))?))
 }
 
 /// Does what was asked of the installation.
@@ -129,7 +190,32 @@ pub(super) async fn attempt(installation: &Arc<Installation>, ask: TufAsk) -> in
             let outcome = ceremony::submit(installation, &index(&name)?, &copies, profile.as_deref(), OPERATOR).await?;
             Ok(told(outcome))
         }
+        TufAsk::UseStandby { index: name, key, passphrase } => {
+            let (index, key) = (index(&name)?, key.as_bytes());
+            Ok(lines(&ceremony::use_standby(installation, &index, key, passphrase.as_ref(), OPERATOR).await?))
+        }
+        TufAsk::Recover { index: name, good, folder, hold_new, change } => {
+            let how = Recovering { good, folder: folder.as_deref(), hold_new, change: &change };
+            let (words, outcome) = recover::recover(installation, &index(&name)?, &how, OPERATOR).await?;
+            Ok(if outcome.event.is_some() { told(outcome) } else { lines(&words) })
+        }
+        TufAsk::AuditOutline { index: name } => json(&audit::outline(installation, &index(&name)?).await?),
+        TufAsk::AuditBins { index: name, from, to } => {
+            json(&audit::bins(installation, &index(&name)?, from, to).await?)
+        }
+        TufAsk::AuditProjects { index: name, after } => {
+            json(&audit::projects(installation, &index(&name)?, &after, AUDITED_AT_ONCE).await?)
+        }
     }
+}
+
+fn lines(words: &[String]) -> (String, u8) {
+    (words.iter().map(|line| format!("{line}\n")).collect(), 0)
+}
+
+fn json(value: &impl serde::Serialize) -> index::Result<(String, u8)> {
+    let text = serde_json::to_string(value).map_err(|error| index::Error::Internal(error.to_string()))?;
+    Ok((text, 0))
 }
 
 /// The event alone, where somebody must still sign: it is kept as a file. Its own words say what it is about.
@@ -137,7 +223,19 @@ fn told(outcome: Outcome) -> (String, u8) {
     let Outcome { words, event, missing: _ } = outcome;
     match event {
         Some(event) => (String::from_utf8_lossy(&event).into_owned(), 0),
-        None => (words.into_iter().map(|line| format!("{line}\n")).collect(), 0),
+        None => lines(&words),
+    }
+}
+
+/// How urgent it is, in words that grow.
+fn alarm(level: u8) -> &'static str {
+    match level {
+        0 => "",
+        1 => " SOON",
+        2 => " SOON!",
+        3 => " SOON!!",
+        4 => " NOW",
+        _ => " EXPIRED",
     }
 }
 
@@ -146,7 +244,8 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
     let now_us = installation.clock.now_us();
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
-        let ceremony::Status { index, profile, bins: (shape, count), targets, roles, is_pending } = status;
+        let ceremony::Status { index, profile, bins: (shape, count), targets, roles, is_pending, standbys, retired } =
+            status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",
@@ -165,10 +264,18 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
                 role.role,
                 role.version,
                 role.days_left(now_us),
-                if urgent { " SOON" } else { "" },
+                alarm(role.alarm(now_us)),
                 role.threshold,
                 keys.collect::<Vec<_>>().join(", ")
             );
+        }
+        let short = |keyid: &String| keyid.get(..12).unwrap_or(keyid).to_owned();
+        let standing: Vec<String> = standbys.iter().map(short).collect();
+        let standing = if standing.is_empty() { "none; see `tuf standby`".to_owned() } else { standing.join(", ") };
+        let _ = writeln!(out, "  standby   {standing}");
+        for keyid in &retired {
+            bad = true;
+            let _ = writeln!(out, "  put aside {}: still trusted; revoke it", short(keyid));
         }
         if is_pending {
             bad = true;

@@ -60,13 +60,13 @@ fn state_folder(given: &Option<PathBuf>) -> Result<PathBuf> {
     Ok(folder.context("there is no home folder: say where to keep the trusted root, --state DIR")?.join("tidewaiter"))
 }
 
-fn seconds(text: &str, option: &str) -> Result<i64> {
+pub(super) fn seconds(text: &str, option: &str) -> Result<i64> {
     let ms =
         config::parse_time_ms(text).with_context(|| format!("{option} {text}: write a time such as 24h or 30m"))?;
     Ok(i64::try_from(ms / 1_000).unwrap_or(i64::MAX))
 }
 
-async fn open(trust: &Trust) -> Result<Arc<Index>> {
+pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
     let limits = Limits::default();
     let root = match &trust.root {
         None => None,

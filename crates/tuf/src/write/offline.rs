@@ -254,8 +254,9 @@ impl Offline {
         Renewal { root: Some(next.body(issued)), ..Renewal::default() }
     }
 
-    /// Another online key for timestamp, snapshot and bins: a new root and a new `bins`. After it every bin must be
-    /// signed again; clients drop their timestamp and snapshot, so an attacker's high versions do no harm.
+    /// Other online keys for timestamp, snapshot and bins: a new root and a new `bins`. With two keys of which one must
+    /// sign, the second is a standby. After it every bin must be signed again, unless all old keys are still among
+    /// them; where one is not, clients drop their timestamp and snapshot, so an attacker's high versions do no harm.
     pub fn rotate_online(&self, online: &Holders, issued: Time, expires: Time) -> Renewal {
         let bins = self.next_bins(expires, &self.bins, online.by_keyid(), &online.role_keys());
         Renewal {
@@ -307,17 +308,18 @@ impl Offline {
     /// After a compromise, PEP 458's first two steps: a root that revokes the keys of timestamp, snapshot and
     /// `targets`, a `targets` that revokes those of `bins`, and a `bins` that revokes those of the bins. `root` are new
     /// holders of the root, if those were compromised too (below their threshold: else only a new first root helps).
-    /// Steps three to five are [`super::Repository::adopt`] with a version jump, every bin signed again from rows that
-    /// somebody compared with the last good snapshot, and a commit.
+    /// Steps three to five are [`super::Repository::adopt`], which makes the versions jump, every bin signed again from
+    /// rows that somebody compared with the last good snapshot, and a commit.
     pub fn recover(&self, holders: &Recovery, issued: Time, expires: Time) -> Renewal {
-        let Recovery { root, targets, bins, online } = holders;
+        let Recovery { root, targets, bins, online, jump } = holders;
         let mut next_root = self.online_root(online, expires);
         next_root.set_holders(Top::Targets, targets);
         if let Some(root) = root {
             next_root.set_holders(Top::Root, root);
         }
         let next_targets = Targets { delegations: Some(to_bins(bins)), ..self.next_targets(expires) };
-        let next_bins = self.next_bins(expires, &self.bins, online.by_keyid(), &online.role_keys());
+        let mut next_bins = self.next_bins(expires, &self.bins, online.by_keyid(), &online.role_keys());
+        next_bins.version = next_bins.version.saturating_add(*jump);
         Renewal {
             root: Some(next_root.body(issued)),
             targets: Some(targets_body(Top::Targets.name(), &next_targets, issued)),
@@ -337,6 +339,8 @@ pub struct Recovery {
     pub bins: Holders,
     /// Of timestamp, snapshot and every bin.
     pub online: Holders,
+    /// How many versions are left out, beyond what a thief of the online key may have signed; 0 if nobody stole it.
+    pub jump: u64,
 }
 
 /// Offline roles that are to be signed anew; those that are absent stay as they are.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::body::{self, Body, Row, Written};
+use super::body::{self, Body, Record, Row, Written};
 use super::offline::Offline;
 use super::snapshot::SnapshotBody;
 use super::{Bins, WriteError};
@@ -234,11 +234,40 @@ impl Repository {
         let role = Top::Snapshot.name().to_owned();
         let signatures = crate::signed::sign(body.canonical(), online.snapshot)?;
         let snapshot = Body { role, version, issued, expires, canonical: body.canonical().to_vec() }.with(signatures);
-        let (version, expires) = (self.timestamp_version + 1, issued.plus(issue.lifetimes.timestamp));
-        let canonical = body::timestamp(version, issued, expires, &snapshot.record, &issue.extra);
-        let role = Top::Timestamp.name().to_owned();
-        let timestamp = Body { role, version, issued, expires, canonical }.sign(online.timestamp)?;
+        let timestamp = self.stamp(&snapshot.record, issue, online)?;
         Ok(Commit { bins: Vec::new(), snapshot, timestamp, lines: lines.to_vec(), body })
+    }
+
+    fn stamp(&self, snapshot: &Record, issue: &Issue, online: &Online<'_>) -> Result<Written, WriteError> {
+        let (version, issued) = (self.timestamp_version + 1, issue.now);
+        let expires = issued.plus(issue.lifetimes.timestamp);
+        let canonical = body::timestamp(version, issued, expires, snapshot, &issue.extra);
+        let role = Top::Timestamp.name().to_owned();
+        Ok(Body { role, version, issued, expires, canonical }.sign(online.timestamp)?)
+    }
+
+    /// Signs a new timestamp for the snapshot that stands: the index's word that nothing changed. A client then reads
+    /// half a kilobyte and no snapshot.
+    pub fn restamp(&self, snapshot: &Record, issue: &Issue, online: &Online<'_>) -> Result<Written, WriteError> {
+        let holders = self.offline.root.roles.get(&Top::Timestamp).ok_or(WriteError::Bins)?;
+        may_sign(holders, online.timestamp, Top::Timestamp.name())?;
+        if snapshot.role != Top::Snapshot.name() || snapshot.version != self.snapshot_version {
+            return Err(WriteError::Order("another snapshot than the one that stands"));
+        }
+        if !self.unsigned.is_empty() {
+            return Err(WriteError::Unsigned(self.unsigned.len()));
+        }
+        self.stamp(snapshot, issue, online)
+    }
+
+    /// Makes a timestamp of [`Self::restamp`] the state: after the ledger took it.
+    pub fn apply_timestamp(&mut self, timestamp: &Written) -> Result<(), WriteError> {
+        let Record { role, version, .. } = &timestamp.record;
+        if role != Top::Timestamp.name() || *version != self.timestamp_version + 1 {
+            return Err(WriteError::Order("a timestamp was made from another state"));
+        }
+        self.timestamp_version = *version;
+        Ok(())
     }
 
     /// Makes a commit the state: after the ledger took it.
@@ -262,12 +291,17 @@ impl Repository {
     /// The state under other offline roles. Roots come one version after another, signed by the old and the new holders.
     /// Where the key or the division of the bins changed, every bin must be part of the next commit.
     ///
-    /// `jump` raises every version by so much, beyond what an attacker who held the keys may have signed; 0 otherwise.
-    pub fn adopt(&self, root: &[u8], targets: &[u8], bins: &[u8], jump: u64) -> Result<Self, WriteError> {
+    /// Where `bins` left versions out, every bin, the snapshot and the timestamp leave out as many, beyond what an
+    /// attacker who held the online key may have signed ([`super::Recovery::jump`]). So the holders sign the jump too.
+    pub fn adopt(&self, root: &[u8], targets: &[u8], bins: &[u8]) -> Result<Self, WriteError> {
         let next = Offline::read(root, targets, bins)?;
         self.follows(&next, root)?;
+        let jump = next.bins_role.version.saturating_sub(self.offline.bins_role.version).saturating_sub(1);
         let is_divided_anew = next.bins != self.offline.bins;
-        let is_signed_anew = is_divided_anew || jump > 0 || next.bin_keys.keyids != self.offline.bin_keys.keyids;
+        // A key that comes on top, such as a standby, makes no signature bad.
+        let (old, new) = (&self.offline.bin_keys, &next.bin_keys);
+        let is_widened = new.threshold <= old.threshold && old.keyids.iter().all(|keyid| new.keyids.contains(keyid));
+        let is_signed_anew = is_divided_anew || jump > 0 || !is_widened;
         let bins = if is_divided_anew { vec![NEVER; next.bins.count() as usize] } else { self.lines.clone() };
         let bins = bins.into_iter().map(|line| Line { version: line.version.saturating_add(jump), ..line }).collect();
         let snapshot = self.snapshot_version.saturating_add(jump);

@@ -38,15 +38,15 @@ fn the_root_moves_to_other_holders() {
     let renewal = world.repository.offline().rotate_root(&holders(&new), world.now, expires);
     let alone = renewal.root.as_ref().expect("a root").sign(&[&new]).expect("it signs").bytes;
     let [targets, bins] = ["1.targets.json", "1.bins.json"].map(|name| world.files[name].clone());
-    let refused = world.repository.adopt(&alone, &targets, &bins, 0);
+    let refused = world.repository.adopt(&alone, &targets, &bins);
     assert!(matches!(refused, Err(WriteError::NotSigned { role, .. }) if role == "root"), "the old holders must sign");
     let old = key(1);
-    world.adopt(&renewal, &[&old, &new], 0);
+    world.adopt(&renewal, &[&old, &new]);
     assert_eq!(world.repository.unsigned().count(), 0, "nothing else changes");
     clients.check(&world);
     // The new holders alone can go on.
     let renewal = world.repository.offline().rotate_root(&holders(&key(21)), world.now, expires);
-    world.adopt(&renewal, &[&new, &key(21)], 0);
+    world.adopt(&renewal, &[&new, &key(21)]);
     clients.check(&world);
 }
 
@@ -57,7 +57,7 @@ fn a_yearly_renewal_needs_nothing_else() {
     world.now = world.now.plus_days(360);
     world.commit(&(0..8).collect::<Vec<_>>());
     let renewal = world.repository.offline().renew(world.now, world.now.plus_days(365));
-    world.adopt(&renewal, &[&key(1)], 0);
+    world.adopt(&renewal, &[&key(1)]);
     world.commit(&[]);
     world.now = world.now.plus_days(10);
     world.commit(&[]);
@@ -83,7 +83,7 @@ fn the_online_key_moves_and_the_old_one_is_worth_nothing() {
     let new = key(30);
     let expires = world.now.plus_days(365);
     let renewal = world.repository.offline().rotate_online(&holders(&new), world.now, expires);
-    world.adopt(&renewal, &[&key(1)], 0);
+    world.adopt(&renewal, &[&key(1)]);
     assert_eq!(world.repository.unsigned().count(), 8);
     let keys: &[&dyn Signer] = &[&new];
     let online = tuf::write::Online { timestamp: keys, snapshot: keys, bins: keys };
@@ -102,6 +102,34 @@ fn the_online_key_moves_and_the_old_one_is_worth_nothing() {
 }
 
 #[test]
+fn a_standby_signs_at_once_and_the_first_key_is_revoked_later() {
+    let mut world = World::new(3);
+    let mut clients = Clients::new(&mut world);
+    let (first, standby) = (key(2), key(33));
+    let keys = [&first, &standby].map(|signer| signer.public_key().clone()).to_vec();
+    let both = tuf::write::Holders { keys, threshold: 1 };
+    let expires = world.now.plus_days(365);
+    let renewal = world.repository.offline().rotate_online(&both, world.now, expires);
+    world.adopt(&renewal, &[&key(1)]);
+    assert_eq!(world.repository.unsigned().count(), 0, "what the first key signed stays good");
+    world.commit(&[]);
+    clients.check(&world);
+    // The first key is lost: the standby goes on, beside bins that the first one signed.
+    world.online = key(33);
+    world.commit(&[0]);
+    clients.check(&world);
+    // Its holders revoke the first key: then every bin is signed anew.
+    let renewal = world.repository.offline().rotate_online(&holders(&standby), world.now, expires);
+    world.adopt(&renewal, &[&key(1)]);
+    assert_eq!(world.repository.unsigned().count(), 8);
+    world.commit_unsigned();
+    clients.check(&world);
+    let mut forged = world.files.clone();
+    forged.insert("timestamp.json".to_owned(), forge(&world.files["timestamp.json"], &[&first], |_| ()));
+    assert!(visit(&forged, &mut newcomer(&world), world.now, &clients.path).is_err_and(|why| why.contains("0 of 1")));
+}
+
+#[test]
 fn a_rebin_is_no_rollback() {
     for (shape, bits) in [(Shape::Succinct, 5), (Shape::Classic, 4), (Shape::Succinct, 2)] {
         let mut world = World::new(3);
@@ -111,7 +139,7 @@ fn a_rebin_is_no_rollback() {
         let same = offline.rebin(shape, bits, &holders(&key(2)), world.now, expires);
         assert!(matches!(same, Err(WriteError::Offline { .. })), "the snapshot key must change");
         let renewal = offline.rebin(shape, bits, &holders(&new), world.now, expires).expect("another key");
-        world.adopt(&renewal, &[&key(1)], 0);
+        world.adopt(&renewal, &[&key(1)]);
         let bins: Vec<u32> = world.repository.unsigned().collect();
         assert_eq!(bins.len(), 1 << bits);
         // The bins keep their key, timestamp and snapshot have the new one.
@@ -135,10 +163,11 @@ fn recovery_after_everything_but_the_root_was_stolen() {
     let mut world = World::new(3);
     let mut clients = Clients::new(&mut world);
     let [targets, bins, online] = [key(50), key(51), key(52)];
-    let recovery = Recovery { root: None, targets: holders(&targets), bins: holders(&bins), online: holders(&online) };
+    let recovery =
+        Recovery { root: None, targets: holders(&targets), bins: holders(&bins), online: holders(&online), jump: 100 };
     let renewal = world.repository.offline().recover(&recovery, world.now, world.now.plus_days(365));
     let before = world.repository.line(0).expect("a line").version;
-    world.adopt(&renewal, &[&key(1), &targets, &bins], 100);
+    world.adopt(&renewal, &[&key(1), &targets, &bins]);
     world.online = online;
     world.commit_unsigned();
     assert_eq!(world.repository.line(0).map(|line| line.version), Some(before + 101));
@@ -159,7 +188,7 @@ fn offline_roles_change_with_a_new_version_only() {
             set(signed, &["expires"], "2040-01-01T00:00:00Z");
         })
     };
-    let adopt = |root: &[u8], targets: &[u8], bins: &[u8]| world.repository.adopt(root, targets, bins, 0).map(|_| ());
+    let adopt = |root: &[u8], targets: &[u8], bins: &[u8]| world.repository.adopt(root, targets, bins).map(|_| ());
     assert_eq!(adopt(&root, &targets, &bins), Ok(()));
     assert_eq!(adopt(&edit(&root, 2), &edit(&targets, 2), &edit(&bins, 9)), Ok(()));
     for (root, targets, bins) in [

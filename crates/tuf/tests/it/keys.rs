@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tuf::keys::{Ed25519Signer, PublicKey, Signer};
+use tuf::keys::{Ed25519Signer, PublicKey, Signer, ecdsa_der};
 use tuf::role::RoleKeys;
 use tuf::signed::{file, sign};
 use tuf::{Root, Signed};
@@ -80,4 +80,22 @@ fn a_key_id_signs_once() {
     let root: Signed<Root> = Signed::parse(&world.files["1.root.json"], 1 << 20).expect("our own root");
     let twice = file(&root.canonical, &[root.signatures.clone(), root.signatures].concat());
     assert!(Signed::<Root>::parse(&twice, 1 << 20).is_err());
+}
+
+/// Goal: what a token gives becomes what clients read, whatever its numbers begin with.
+#[test]
+fn two_numbers_become_one_signature() {
+    let number = |head: &[u8]| {
+        let mut out = [0; 32];
+        out[..head.len()].copy_from_slice(head);
+        out
+    };
+    let joined = |one: [u8; 32], two: [u8; 32]| <[u8; 64]>::try_from([one, two].concat()).expect("64 bytes");
+    let plain = ecdsa_der(&joined(number(&[0x7f]), number(&[0x01])));
+    assert_eq!((&plain[..4], plain.len()), (&[0x30, 68, 0x02, 32][..], 70));
+    let high = ecdsa_der(&joined(number(&[0x80]), number(&[0xff])));
+    assert_eq!((&high[..5], high.len()), (&[0x30, 70, 0x02, 33, 0][..], 72), "a high bit would make it negative");
+    let low = ecdsa_der(&joined(number(&[0, 0, 0x80]), [0; 32]));
+    assert_eq!((&low[..6], low.len()), (&[0x30, 36, 0x02, 31, 0, 0x80][..], 38), "no zeros but the sign's");
+    assert_eq!(low[35..], [0x02, 1, 0]);
 }

@@ -125,7 +125,7 @@ impl World {
     }
 
     /// Takes over offline roles, signed by these, and commits every bin that then must be.
-    pub(crate) fn adopt(&mut self, renewal: &Renewal, signers: &[&dyn Signer], jump: u64) {
+    pub(crate) fn adopt(&mut self, renewal: &Renewal, signers: &[&dyn Signer]) {
         let sign = |body: &Option<Body>| body.as_ref().map(|body| body.sign(signers).expect("they sign"));
         let Renewal { root, targets, bins } = renewal;
         let new = [sign(root), sign(targets), sign(bins)];
@@ -140,7 +140,7 @@ impl World {
             }
         }
         let [root, targets, bins] = &bytes;
-        self.repository = self.repository.adopt(root, targets, bins, jump).expect("it follows");
+        self.repository = self.repository.adopt(root, targets, bins).expect("it follows");
         new.iter().flatten().for_each(|written| self.publish(written));
     }
 }

@@ -54,6 +54,36 @@ fn a_commit_touches_its_bins_the_snapshot_and_the_timestamp() {
 }
 
 #[test]
+fn the_word_that_nothing_changed_is_a_timestamp_alone() {
+    let mut world = World::new(3);
+    let path = world.page("demo", "a page");
+    let mut stored = newcomer(&world);
+    visit(&world.files, &mut stored, world.now, &path).expect("sound").expect("it is there");
+    world.now = world.now.plus(1_200);
+    let snapshot = world.records.iter().rev().find(|record| record.role == "snapshot").expect("a snapshot").clone();
+    let own = key(2);
+    let keys: &[&dyn Signer] = &[&own];
+    let online = Online { timestamp: keys, snapshot: keys, bins: keys };
+    let stamped = world.repository.restamp(&snapshot, &world.issue(), &online).expect("sound");
+    let (old, repeated) = (world.repository.clone(), stamped.clone());
+    world.repository.apply_timestamp(&stamped).expect("it follows");
+    let files = world.files.len();
+    world.publish(&stamped);
+    assert_eq!(world.files.len(), files, "one file was replaced, none is new");
+    let found = visit(&world.files, &mut stored, world.now, &path).expect("sound");
+    assert_eq!(found.expect("still there").length, 6);
+    // Only once, only by who may, and only over the snapshot that stands.
+    assert!(matches!(world.repository.apply_timestamp(&repeated), Err(WriteError::Order(_))));
+    let other = key(77);
+    let strangers: &[&dyn Signer] = &[&other];
+    let strange = Online { timestamp: strangers, snapshot: keys, bins: keys };
+    assert!(matches!(old.restamp(&snapshot, &world.issue(), &strange), Err(WriteError::Signers { .. })));
+    let stale = tuf::write::Record { version: snapshot.version - 1, ..snapshot };
+    assert!(matches!(old.restamp(&stale, &world.issue(), &online), Err(WriteError::Order(_))));
+    world.page("demo", "another page");
+}
+
+#[test]
 fn records_and_rows_are_enough() {
     let mut world = World::new(3);
     for n in 0..20 {

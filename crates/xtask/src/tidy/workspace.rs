@@ -41,6 +41,8 @@ const LICENCES: &[&str] = &[
     "Unicode-DFS-2016",
     // Copyleft by the file: we link such crates as they are and change none of their files.
     "MPL-2.0",
+    // Of one crate, a translation of libbzip2; BSD in all but its name (ADR 0018).
+    "bzip2-1.0.6",
 ];
 
 const BANNED: &[&str] = &["openssl-sys", "openssl", "native-tls", "ring", "libgit2-sys", "curl-sys", "time"];
@@ -48,8 +50,8 @@ const BANNED: &[&str] = &["openssl-sys", "openssl", "native-tls", "ring", "libgi
 const ONE_VERSION: &[&str] =
     &["sqlx", "sqlx-core", "rustls", "axum", "axum-core", "tokio", "hyper", "http", "http-body", "bytes", "serde"];
 
-/// Raised from 330 for the Python parser, which inspection stands on (ADR 0011).
-const PACKAGES_MAX: usize = 380;
+/// Raised from 330 for the Python parser, which inspection stands on (ADR 0011), and for operators' rules (ADR 0013).
+const PACKAGES_MAX: usize = 390;
 
 /// What cargo knows, for this machine's platform: other platforms' crates need not be here.
 fn metadata() -> Result<Value> {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::log;
 use super::super::signing::{self, InForce, Signing};
 use super::super::site::sweep;
 use super::{LEASE_US, Publisher, Record, site_path};
 use crate::blobs::layout;
-use crate::store::{self, Tx, indexes, publishing};
+use crate::store::{self, Tx, audit, indexes, publishing};
 use crate::{Error, Publication, Result, failpoint};
 
 /// How often superseded objects are looked for, and how many are taken away at once.
@@ -36,6 +37,68 @@ impl Publisher {
         Ok(())
     }
 
+    /// Founds the log, if there is none yet. Where the repository was founded before, the first checkpoint and the timestamp
+    /// that names it are a commit of their own.
+    pub(super) async fn found_log(&mut self) -> Result<()> {
+        if self.log.is_some() {
+            return Ok(());
+        }
+        if let Some(signing) = &mut self.signing
+            && !signing.has_keys(&self.installation, false)?
+        {
+            return Ok(());
+        }
+        let (index_id, fence) = (self.index_id, self.fence);
+        let lease = move |tx: &mut Tx, now_us: i64| {
+            publishing::must_extend_lease(tx, index_id, fence, now_us + LEASE_US);
+        };
+        log::begin(&self.installation, index_id, &self.index, &lease).await?;
+        let mut tx = self.installation.store.read().await?;
+        let row = log::sign_first(&self.installation, &mut tx, index_id, &self.index).await?;
+        failpoint::reach("log.signed");
+        let now = self.installation.clock.now_us();
+        let signed = match &self.signing {
+            None => None,
+            Some(signing) => Some(signing.sign(&mut tx, vec![], None, now, row.extra()).await?),
+        };
+        let serial = indexes::by_id(&mut tx, index_id).await?.serial + 1;
+        drop(tx);
+        let mut tx = self.installation.store.write().await?;
+        lease(&mut tx, now);
+        store::log::grow(&mut tx, index_id, 0, row.size, &row.root, row.note.as_deref().unwrap_or_default());
+        let detail = serde_json::json!({ "entries": row.size, "origin": row.origin });
+        audit::note(&mut tx, Some(index_id), now, "publisher", "log.found", self.index.as_str(), detail);
+        let paths = self.head_paths(true);
+        if let Some(signed) = &signed {
+            publishing::next_serial(&mut tx, index_id, serial);
+            signed.store(&mut tx, index_id, now);
+            let record = Record { moves: vec![], projects: vec![], paths: paths.clone(), bins: vec![], log_from: None };
+            let text = serde_json::to_string(&record).map_err(|e| Error::Internal(e.to_string()))?;
+            publishing::insert_commit(&mut tx, index_id, serial, now, &text);
+        }
+        tx.commit().await?;
+        self.lease_until_us = now + LEASE_US;
+        failpoint::reach("log.founded");
+        tracing::info!(index = %self.index, entries = row.size, "what is done to the index is logged from now on");
+        let mut tx = self.installation.store.read().await?;
+        let book = log::Book::open(&self.installation, &mut tx, index_id, &self.index, None).await?;
+        drop(tx);
+        self.log = book.map(|(book, _)| book);
+        let (Some(signed), Some(signing)) = (signed, &mut self.signing) else { return Ok(()) };
+        let roles = signed.roles(&self.index);
+        signing.apply(signed)?;
+        self.remember(serial, &[], paths.clone());
+        let news = Publication { index: self.index.clone(), serial, paths, files: vec![], jobs: vec![] };
+        self.write(news, vec![], vec![], roles, true).await
+    }
+
+    /// What changes under its name with every set: the timestamp, and the log's checkpoint where it grew.
+    pub(super) fn head_paths(&self, is_logged: bool) -> Vec<String> {
+        let timestamp = layout::role(&self.index, "timestamp", 0);
+        let keys = [Some(timestamp), is_logged.then(|| layout::log_checkpoint(&self.index))];
+        keys.iter().flatten().map(|key| site_path(&self.index, key.as_str())).collect()
+    }
+
     /// Takes over offline roles that people signed: a commit of its own, before the next set.
     pub(super) async fn adopt_if_pending(&mut self) -> Result<()> {
         let mut tx = self.installation.store.read().await?;
@@ -50,8 +113,8 @@ impl Publisher {
         publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
         publishing::next_serial(&mut tx, self.index_id, serial);
         adopted.store(&mut tx, self.index_id, now);
-        let timestamp = site_path(&self.index, layout::role(&self.index, "timestamp", 0).as_str());
-        let record = Record { moves: vec![], projects: vec![], paths: vec![timestamp], bins: vec![] };
+        let record =
+            Record { moves: vec![], projects: vec![], paths: self.head_paths(false), bins: vec![], log_from: None };
         let text = serde_json::to_string(&record).map_err(|e| Error::Internal(e.to_string()))?;
         publishing::insert_commit(&mut tx, self.index_id, serial, now, &text);
         tx.commit().await?;

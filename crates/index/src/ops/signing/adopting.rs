@@ -11,8 +11,11 @@ use serde_json::json;
 use tuf::role::Top;
 use tuf::write::{BINS, Issue, Record, Repository};
 
+use super::expected::expected;
 use super::write_error;
-use super::{InForce, KeysAtHand, Resigned, Signing, commit, lifetimes, role_path, sign_all, targets_of, time};
+use super::{
+    InForce, KeysAtHand, Resigned, Signing, TargetChange, commit, lifetimes, role_path, sign_all, targets_of, time,
+};
 use crate::store::signing::{self as rows, TargetRow};
 use crate::store::{Tx, audit};
 use crate::{Error, Installation, Result, failpoint};
@@ -25,8 +28,9 @@ pub(crate) struct Pending {
     pub(crate) root: Option<String>,
     pub(crate) targets: Option<String>,
     pub(crate) bins: Option<String>,
-    /// By how much versions go up, beyond what a thief of the keys may have signed.
-    pub(crate) jump: u64,
+    /// Key ids that sign nothing here from then on, although the roles still trust them.
+    #[serde(default)]
+    pub(crate) retired: BTreeSet<String>,
     /// Who brought it, for the audit.
     pub(crate) actor: String,
 }
@@ -40,7 +44,7 @@ impl Pending {
         let or = |new: &Option<String>, old: &[u8]| new.as_ref().map_or_else(|| old.to_vec(), |new| new.clone().into());
         let root = in_force.roots.last().map(|(_, body)| body.as_slice()).unwrap_or_default();
         let (root, targets) = (or(&self.root, root), or(&self.targets, &in_force.targets));
-        let adopted = in_force.repository.adopt(&root, &targets, &or(&self.bins, &in_force.bins), self.jump);
+        let adopted = in_force.repository.adopt(&root, &targets, &or(&self.bins, &in_force.bins));
         adopted.map_err(|error| Error::Conflict(format!("The signed roles do not follow on those in force: {error}.")))
     }
 }
@@ -52,6 +56,38 @@ pub(crate) struct Adopted {
     records: Vec<Record>,
     gone: Vec<String>,
     superseded: Vec<String>,
+    /// Rows that did not say what published state says.
+    corrections: Vec<TargetChange>,
+    retired: BTreeSet<String>,
+}
+
+/// Bins with their rows, and the rows that are to be corrected.
+type Rows = (BTreeMap<u32, BTreeMap<String, TargetRow>>, Vec<TargetChange>);
+
+/// The rows of bins that are to be signed anew. After a theft, rows are believed as little as signatures: what published
+/// state says is signed, and rows that differ are corrected.
+async fn rows_of(tx: &mut Tx, in_force: &InForce, repository: &Repository) -> Result<Rows> {
+    let shape = repository.bins();
+    let mut held: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
+    for bin in repository.unsigned() {
+        let rows = targets_of(tx, in_force.index_id, shape.bits(), bin).await?;
+        held.insert(bin, rows.into_iter().map(|row| (row.path.clone(), row)).collect());
+    }
+    let ((_, old), (_, new)) = (in_force.repository.offline().versions(), repository.offline().versions());
+    if new <= old + 1 {
+        return Ok((held, Vec::new()));
+    }
+    let (mut right, _) = expected(tx, in_force.index_id, &in_force.index, shape, |_| Ok(())).await?;
+    let mut corrections = Vec::new();
+    for (bin, rows) in &mut held {
+        let right = right.remove(bin).unwrap_or_default();
+        let wrong = right.values().filter(|row| rows.get(&row.path) != Some(*row));
+        corrections.extend(wrong.map(|row| TargetChange::Put(row.clone())));
+        let gone = rows.keys().filter(|path| !right.contains_key(*path));
+        corrections.extend(gone.map(|path| TargetChange::Drop(path.clone())));
+        *rows = right;
+    }
+    Ok((held, corrections))
 }
 
 /// Signs everything anew that must be, under pending roles.
@@ -65,23 +101,19 @@ pub(crate) async fn adopt(
     pending: Pending,
 ) -> Result<Adopted> {
     let repository = pending.adopt(in_force)?;
-    let keys = KeysAtHand(installation.signing_keys.load(&in_force.index)?);
+    let retired = retired(in_force, &pending, &repository);
+    let keys = KeysAtHand::load(installation, &in_force.index, &retired)?;
     if let Some(role) = keys.missing(repository.offline()) {
         return Err(Error::Unavailable(format!(
             "the new key that signs {role} is not in {}",
             installation.signing_keys.of(&in_force.index).display()
         )));
     }
-    let unsigned: BTreeSet<u32> = repository.unsigned().collect();
-    let mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
-    for bin in &unsigned {
-        let held = targets_of(tx, in_force.index_id, repository.bins().bits(), *bin).await?;
-        bins.insert(*bin, held.into_iter().map(|row| (row.path.clone(), row)).collect());
-    }
+    let is_anew = repository.unsigned().next().is_some();
+    let (bins, corrections) = rows_of(tx, in_force, &repository).await?;
     let now = time(installation.clock.now_us());
-    let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: BTreeMap::new() };
+    let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: in_force.extra() };
     let (of, index, next) = (Arc::clone(installation), in_force.index.clone(), repository.clone());
-    let is_anew = !unsigned.is_empty();
     let signed = tokio::task::spawn_blocking(move || {
         if !is_anew {
             return Ok(Resigned { records: Vec::new(), commit: commit(&next, &keys, &bins, &issue)? });
@@ -109,13 +141,31 @@ pub(crate) async fn adopt(
         (old.offline().versions(), repository.offline().versions());
     superseded.extend((old_targets != new_targets).then(|| role_path(Top::Targets.name(), old_targets)));
     superseded.extend((old_bins != new_bins).then(|| role_path(BINS, old_bins)));
-    Ok(Adopted { pending, repository, records, gone, superseded })
+    Ok(Adopted { pending, repository, records, gone, superseded, corrections, retired })
+}
+
+/// Keys that sign nothing any more and that a role still trusts; what no role trusts needs no mention.
+fn retired(in_force: &InForce, pending: &Pending, next: &Repository) -> BTreeSet<String> {
+    let trusted = |keyid: &&String| next.offline().root().keys.contains_key(*keyid) || is_bin_key(next, keyid);
+    in_force.retired.union(&pending.retired).filter(trusted).cloned().collect()
+}
+
+fn is_bin_key(repository: &Repository, keyid: &String) -> bool {
+    repository.offline().bin_keys().keyids.contains(keyid)
 }
 
 impl Adopted {
     /// The adoption's part of its transaction.
     pub(crate) fn store(&self, tx: &mut Tx, index_id: i64, now_us: i64) {
-        let Self { pending, repository, records, gone, superseded } = self;
+        let Self { pending, repository, records, gone, superseded, corrections, retired } = self;
+        // Whoever forged a row need not have put it where it belongs.
+        let wrong = corrections.iter().filter_map(|change| match change {
+            TargetChange::Drop(path) => Some(path),
+            TargetChange::Put(_) => None,
+        });
+        wrong.for_each(|path| rows::purge_target(tx, index_id, path));
+        let right = corrections.iter().filter(|change| matches!(change, TargetChange::Put(_)));
+        right.for_each(|change| change.store(tx, index_id));
         let offline = repository.offline();
         let (targets, bins) = offline.versions();
         let parts = [
@@ -139,8 +189,15 @@ impl Adopted {
         for path in superseded {
             rows::supersede(tx, index_id, path, now_us);
         }
-        rows::taken(tx, index_id, &pending.profile);
-        let detail = json!({ "profile": pending.profile, "roles": versions, "signed_anew": records.len() });
+        rows::taken(tx, index_id, &pending.profile, retired);
+        let corrected: Vec<&str> = corrections.iter().map(TargetChange::path).collect();
+        let detail = json!({
+            "profile": pending.profile,
+            "roles": versions,
+            "signed_anew": records.len(),
+            "corrected": corrected,
+            "retired": retired,
+        });
         audit::note(tx, Some(index_id), now_us, &pending.actor, "tuf.adopt", "root", detail);
     }
 }

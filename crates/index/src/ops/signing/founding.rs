@@ -4,22 +4,22 @@
 //! Bins and pages are written before the commit: nothing names them until there is a timestamp. Root and timestamp
 //! follow from the ledger after it, as after a crash.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::json;
 use tuf::Signer;
-use tuf::layout::Target;
 use tuf::role::Top;
 use tuf::write::{BINS, Bins, Bodies, Founding, Holders, Issue, Offline, Repository};
 
-use super::super::publish::{published_view, render_project};
+use super::super::log;
+use super::expected::{Expected, expected};
 use super::{KeysAtHand, Resigned, lifetimes, sign_all, time, write_error};
 use crate::blobs::layout;
 use crate::keys::Keys;
 use crate::model::IndexName;
+use crate::store::log::LogRow;
 use crate::store::signing::{self as rows, TargetRow};
-use crate::store::{Tx, audit, projects};
+use crate::store::{Tx, audit};
 use crate::{Error, Installation, Result, failpoint};
 
 /// How long people's signatures are good for, in days.
@@ -48,16 +48,28 @@ pub(crate) async fn found(
     let offline = Offline::read(&offlines.root, &offlines.targets, &offlines.bins).map_err(write_error)?;
     let repository = Repository::found(offline);
     let shape = repository.bins().clone();
-    let mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
-    let mut take = |row: TargetRow| {
-        bins.entry(shape.of(&row.path)).or_default().insert(row.path.clone(), row);
+    let mut tx = installation.store.read().await?;
+    let blobs = &installation.blobs;
+    // Pages are written under their content, where nothing names them yet.
+    let write = |expected: &Expected| {
+        let paths = layout::target_paths(index, &expected.name);
+        let ours = expected.objects.iter().filter(|(key, _)| key.is_page_target() || *key == paths);
+        for (key, body) in ours {
+            if let Some(body) = body {
+                blobs.put(key, body)?;
+            }
+        }
+        Ok(())
     };
-    let projects = import(installation, index_id, index, &mut take).await?;
+    let (bins, projects) = expected(&mut tx, index_id, index, &shape, write).await?;
+    drop(tx);
     let targets: Vec<TargetRow> = bins.values().flat_map(|held| held.values().cloned()).collect();
     let Offlines { root, targets: top, bins: all, keys } = offlines;
+    let logged = log::in_force(&mut installation.store.read().await?, index_id).await?;
+    let extra = logged.as_ref().map(LogRow::extra).unwrap_or_default();
     let (of, name) = (Arc::clone(installation), index.clone());
     let signed = tokio::task::spawn_blocking(move || {
-        let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra: BTreeMap::new() };
+        let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra };
         let signed = sign_all(&repository, &keys, bins, &issue, &of.blobs, &name)?;
         // No redo record: what the commit relies on is on disk before it.
         of.blobs.sync()?;
@@ -108,35 +120,4 @@ fn dev(installation: &Installation, index: &IndexName, now_us: i64) -> Result<Of
     let (root, targets, bins) = (sign(&root)?, sign(&targets)?, sign(&bins)?);
     let keys: Keys = [&offline, &online].map(|signer| (signer.keyid().to_owned(), Arc::clone(signer))).into();
     Ok(Offlines { root, targets, bins, keys: KeysAtHand(keys) })
-}
-
-/// Everything that is published becomes a target; pages are written under their content. Returns how many projects.
-async fn import(
-    installation: &Arc<Installation>,
-    index_id: i64,
-    index: &IndexName,
-    take: &mut (dyn FnMut(TargetRow) + Send),
-) -> Result<usize> {
-    let mut tx = installation.store.read().await?;
-    let listed = projects::published(&mut tx, index_id).await?;
-    for one in &listed {
-        let row = projects::by_id(&mut tx, one.id).await?;
-        let view = published_view(&mut tx, index, &row).await?;
-        let name = row.name();
-        for file in &view.files {
-            let path = Target::Distribution { project: name.as_str(), filename: &file.filename }.path();
-            take(TargetRow { path, length: file.size_bytes, sha256: file.sha256.clone(), custom: None });
-        }
-        let objects = render_project(&mut tx, view, &BTreeSet::new()).await?;
-        if let Some(super::TargetChange::Put(page)) = super::TargetChange::page(index, &name, &objects) {
-            take(page);
-        }
-        let paths = layout::target_paths(index, &name);
-        for (key, body) in objects.iter().filter(|(key, _)| key.is_page_target() || *key == paths) {
-            if let Some(body) = body {
-                installation.blobs.put(key, body)?;
-            }
-        }
-    }
-    Ok(listed.len())
 }

@@ -16,11 +16,13 @@ use anyhow::{Context, Result, bail};
 use index::model::Verdict;
 use index::policy::verdict::{Policy, conclude};
 use inspect::checks::{CHECKS, page};
-use inspect::{Failure, Inspection, Limits, Profile, Request, Response, Sandbox, SandboxLimits, Subject};
+use inspect::yara::Sources;
+use inspect::{Failure, Inspection, Limits, Occasion, Profile, Request, Response, Sandbox, SandboxLimits, Subject};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::cli::{FailOn, Inspect, InspectFormat};
+use crate::place;
 
 /// What a child may use here: nobody else waits for this machine.
 const LIMITS: SandboxLimits = SandboxLimits { memory_bytes_max: 256 << 20, cpu_seconds_max: 60, wall_ms_max: 120_000 };
@@ -33,33 +35,46 @@ struct Judged {
     inspection: Inspection,
 }
 
+/// What is known of other files of the project.
+#[derive(Default)]
+struct Others {
+    previous: Option<Profile>,
+    sibling: Option<Profile>,
+}
+
 pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let sandbox = Sandbox::start(program, LIMITS)?;
+    let sources = match &arguments.yara {
+        None => Sources::default(),
+        Some(folder) => match place::adopt(&sandbox, folder) {
+            Ok((sources, _)) => sources,
+            Err(error) => {
+                eprintln!("tidewaiter: {}: {error:#}", folder.display());
+                return Ok(ExitCode::from(2));
+            }
+        },
+    };
     if let Some(check) = &arguments.explain {
-        let Some(page) = page(check) else {
-            let known: Vec<_> = CHECKS.iter().map(|check| check.id()).collect();
-            eprintln!("tidewaiter: there is no check `{check}`; there are: {}", known.join(", "));
-            return Ok(ExitCode::from(2));
-        };
-        return super::print(page);
+        return explain(check, &sandbox, &sources);
     }
     let (names, files) = (arguments.name.len(), arguments.files.len());
     if names > 0 && names != files {
         eprintln!("tidewaiter: --name is given {names} times for {files} files: once for each of them, or not at all");
         return Ok(ExitCode::from(2));
     }
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let sandbox = Sandbox::start(program, LIMITS)?;
-    let previous = match &arguments.previous {
-        Some(path) => match judge(&sandbox, path, None, None) {
-            Ok(judged) => Some(judged.inspection.profile),
+    let mut others = Others::default();
+    for (path, profile) in [(&arguments.previous, &mut others.previous), (&arguments.sibling, &mut others.sibling)] {
+        let Some(path) = path else { continue };
+        match judge(&sandbox, path, None, &Others::default()) {
+            Ok(judged) => *profile = Some(judged.inspection.profile),
             Err(error) => {
                 eprintln!("tidewaiter: {}: {error:#}", path.display());
                 return Ok(ExitCode::from(2));
             }
-        },
-        None => None,
-    };
-    let (judged, mut code) = judge_all(&sandbox, arguments, previous.as_ref())?;
+        }
+    }
+    let (judged, mut code) = judge_all(&sandbox, arguments, &others)?;
     if arguments.format == InspectFormat::Sarif {
         super::print(&sarif::document(&judged))?;
     }
@@ -67,6 +82,31 @@ pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
         code = code.max(1);
     }
     Ok(ExitCode::from(code))
+}
+
+/// The page of a check; of an operator's rule, what is made of it and the rule itself.
+fn explain(check: &str, sandbox: &Sandbox, sources: &Sources) -> Result<ExitCode> {
+    if let Some(page) = page(check) {
+        return super::print(page);
+    }
+    let rules = sandbox.rules().map_or(&[][..], |catalogue| &catalogue.rules);
+    let Some(rule) = rules.iter().find(|rule| rule.id == check) else {
+        let own = CHECKS.iter().map(|check| check.id());
+        let known: Vec<_> = own.chain(rules.iter().map(|rule| rule.id.as_str())).collect();
+        eprintln!("tidewaiter: there is no check `{check}`; there are: {}", known.join(", "));
+        return Ok(ExitCode::from(2));
+    };
+    let on: Vec<&str> = rule.on.iter().map(|event| event.as_str()).collect();
+    let weight = format!("{:?} severity, {:?} confidence", rule.severity, rule.confidence).to_lowercase();
+    super::print(&format!(
+        "# {}\n\n{}\n\nVersion {}. {weight}. Runs on {}. Tags: {}.\n\n```yara\n{}```\n",
+        rule.id,
+        rule.why,
+        rule.version,
+        on.join(", "),
+        if rule.tags.is_empty() { "none".to_owned() } else { rule.tags.join(", ") },
+        sources.text_of(check).unwrap_or_default(),
+    ))
 }
 
 fn fails(verdict: Verdict, from: FailOn) -> bool {
@@ -79,7 +119,7 @@ fn fails(verdict: Verdict, from: FailOn) -> bool {
 }
 
 /// Judges all files, some side by side, and prints each in its turn. The code is 2 when one cannot be opened.
-fn judge_all(sandbox: &Sandbox, arguments: &Inspect, previous: Option<&Profile>) -> Result<(Vec<Judged>, u8)> {
+fn judge_all(sandbox: &Sandbox, arguments: &Inspect, others: &Others) -> Result<(Vec<Judged>, u8)> {
     let bar = indicatif::ProgressBar::new(arguments.files.len() as u64);
     if arguments.files.len() < 2 || !std::io::stderr().is_terminal() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -90,7 +130,7 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, previous: Option<&Profile>)
     let named: Vec<_> = arguments.files.iter().zip(names).collect();
     for some in named.chunks(side_by_side) {
         let outcomes: Vec<_> = thread::scope(|scope| {
-            let start = |(path, name): (&PathBuf, _)| judge(sandbox, path, name, previous);
+            let start = |(path, name): (&PathBuf, _)| judge(sandbox, path, name, others);
             let running: Vec<_> = some.iter().map(|&one| scope.spawn(move || start(one))).collect();
             running.into_iter().map(thread::ScopedJoinHandle::join).collect()
         });
@@ -114,7 +154,7 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, previous: Option<&Profile>)
     Ok((all, code))
 }
 
-fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, previous: Option<&Profile>) -> Result<Judged> {
+fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, others: &Others) -> Result<Judged> {
     let opened = File::open(path)?;
     let folder = opened.metadata()?.is_dir();
     let mut file = if folder { folder::packed(path)? } else { opened };
@@ -123,10 +163,14 @@ fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, previous: Option<&P
         Some(name) if !folder && name.parse::<packaging::DistFilename>().is_ok() => Subject::Distribution(name.into()),
         _ => Subject::AnyArchive,
     };
-    let request = Request::Checks { subject, limits: Limits::default(), previous: previous.cloned(), sibling: None };
+    let (previous, sibling) = (others.previous.clone(), others.sibling.clone());
+    let (limits, occasion) = (Limits::default(), Occasion::default());
+    let request = Request::Checks { subject, limits, previous, sibling, occasion };
     let inspection = match sandbox.run(&file, request) {
         Ok(Response::Checks(inspection)) => inspection,
-        Ok(Response::Rules(_) | Response::Probe(_)) => bail!("the sandbox answered another question"),
+        Ok(Response::Rules(_) | Response::Probe(_) | Response::Scan(_) | Response::Compiled(_)) => {
+            bail!("the sandbox answered another question")
+        }
         Err(Failure::Unavailable(why)) => bail!("the sandbox is not available: {why}"),
         Err(failure) => Inspection { findings: vec![inspect::of_failure(&failure)], ..Inspection::default() },
     };
@@ -145,9 +189,14 @@ fn sha256(file: &mut File) -> Result<String> {
     }
 }
 
+/// On a terminal, unless its owner wants none (no-color.org).
+fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 fn tell(judged: &Judged, format: InspectFormat) -> Result<()> {
     match format {
-        InspectFormat::Text => super::print(&text::report(judged, std::io::stdout().is_terminal()))?,
+        InspectFormat::Text => super::print(&text::report(judged, colours()))?,
         InspectFormat::Json => super::print(&format!("{}\n", object(judged)?))?,
         InspectFormat::Sarif => ExitCode::SUCCESS,
     };

@@ -52,7 +52,8 @@ fn heading(finding: &Finding, paint: &impl Fn(&str, &str) -> String) -> String {
     let place = finding.location.as_ref().map_or(String::new(), |at| {
         let line = at.line.map_or(String::new(), |line| format!(":{line}"));
         let column = at.column.map_or(String::new(), |column| format!(":{column}"));
-        let layer = if at.layer.is_empty() { String::new() } else { format!(" ({})", at.layer.join(", ")) };
+        let layer =
+            if at.layer.is_empty() { String::new() } else { format!(" (decoded: {})", safe(&at.layer.join(", "))) };
         format!(" {}{line}{column}{layer}", safe(&at.member))
     });
     format!("{} {}{}", paint(colour, word), paint(BOLD, &finding.check), place)

@@ -1,0 +1,373 @@
+//! The index's transparency log as a client sees it: the timestamp role names its tree, the client remembers the last
+//! one, and a tree that does not contain it is refused. Entries are looked for when a page has lost something.
+//!
+//! Nothing is fetched while the log stays as it is; when it grew, the few tiles that join the two trees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use packaging::filename::DistFilename;
+use packaging::name::NormalizedName;
+use serde::{Deserialize, Serialize};
+use tlog::entry::Project;
+use tlog::follow::{Event, FollowError, Follower, Remembered};
+use tlog::proof::{self, consistency_tiles, inclusion_tiles};
+use tlog::tile::{TILE_WIDTH, TileId};
+use tlog::{Act, Checkpoint, Entry, Hash, Origin, TreeHead, VerifierKey, hash};
+use tokio::task::JoinSet;
+use tuf::json::{Object, Value};
+use tuf::{Top, TrustedSet};
+use url::Url;
+
+use crate::refusal::Refusal;
+use crate::session::{ClientError, Session, Source, below};
+use crate::store::Store;
+
+/// The length of a bundle, in bytes: 256 entries of ours.
+const BUNDLE_BYTES_MAX: usize = 256 * (tlog::entry::ENTRY_BYTES_MAX + 2);
+/// The length of a tile of hashes, in bytes.
+const TILE_BYTES_MAX: usize = 256 * 32;
+/// Bundles that are searched for why a release is gone, the newest first: 65,536 entries.
+const SEARCH_BUNDLES_MAX: u64 = 256;
+/// Entries of which a monitor is told at once.
+const READ_ENTRIES: u64 = 32 << 10;
+/// The length of what is remembered, in bytes.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+/// The names of what is remembered.
+const SEEN: &str = "seen";
+
+/// Which log a timestamp names, and its tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    checkpoint: Checkpoint,
+    key: VerifierKey,
+}
+
+impl Bound {
+    /// What the trusted timestamp says; nothing where the index has no log.
+    fn of(set: &TrustedSet) -> Result<Option<Self>, Refusal> {
+        let Some(line) = set.timestamp().and_then(|role| role.extra.get("x-log")) else { return Ok(None) };
+        let read = || match line {
+            Value::Object(line) => Self::read(line),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Text(_) | Value::List(_) => None,
+        };
+        read().map(Some).ok_or_else(|| Refusal::log("refused: what the timestamp says of it cannot be read".to_owned()))
+    }
+
+    fn read(line: &Object) -> Option<Self> {
+        let text = |name: &str| match line.get(name) {
+            Some(Value::Text(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        let size = match line.get("size") {
+            Some(Value::Int(size)) => u64::try_from(*size).ok()?,
+            _ => return None,
+        };
+        let (origin, key) = (Origin::new(text("origin")?).ok()?, VerifierKey::parse(text("key")?).ok()?);
+        let head = TreeHead { size, root: Hash::from_hex(text("root")?)? };
+        Some(Self { checkpoint: Checkpoint::new(origin, head, Vec::new()).ok()?, key })
+    }
+
+    /// The tree.
+    pub fn head(&self) -> TreeHead {
+        self.checkpoint.head()
+    }
+
+    /// Which log.
+    pub fn origin(&self) -> &Origin {
+        self.checkpoint.origin()
+    }
+
+    /// The key that signs its checkpoints.
+    pub fn key(&self) -> &VerifierKey {
+        &self.key
+    }
+}
+
+/// What is remembered of the log.
+#[derive(Debug, Serialize, Deserialize)]
+struct Seen {
+    key: String,
+    checkpoint: String,
+    /// The keys of the timestamp role at that time. Where the holders of the root have taken one of them away, they speak
+    /// for whatever came after: a thief's tree may be left behind.
+    signers: Vec<String>,
+}
+
+/// Where tiles are.
+#[derive(Debug, Clone)]
+pub(crate) struct Tiles {
+    source: Arc<Source>,
+    base: Url,
+}
+
+type Map = BTreeMap<TileId, Vec<u8>>;
+
+impl Tiles {
+    /// Of the index at `base`.
+    pub(crate) fn new(source: &Arc<Source>, base: &Url) -> Result<Self, ClientError> {
+        Ok(Self { source: Arc::clone(source), base: below(base, "tlog/")? })
+    }
+
+    async fn get(&self, id: TileId) -> Result<Vec<u8>, Refusal> {
+        let bytes_max = if id.level().is_some() { TILE_BYTES_MAX } else { BUNDLE_BYTES_MAX };
+        let url = below(&self.base, &id.to_string()).map_err(|error| Refusal::new("log", &error))?;
+        let fetched = match self.source.fetcher() {
+            Ok(fetcher) => fetcher.get(&url, bytes_max).await,
+            Err(error) => Err(error),
+        };
+        fetched.map_err(|why| Refusal::new("log", &ClientError::Fetch { url, why }))
+    }
+
+    /// A tile or bundle. A partial one that was cleared away begins the full one.
+    async fn tile(&self, id: TileId) -> Result<Vec<u8>, Refusal> {
+        let gone = match self.get(id).await {
+            Err(refusal) if !id.is_full() => refusal,
+            other => return other,
+        };
+        let Ok(full) = id.full() else { return Err(gone) };
+        let mut bytes = self.get(full).await.map_err(|_| gone)?;
+        if id.level().is_some() {
+            bytes.truncate(32 * usize::from(id.width()));
+        }
+        Ok(bytes)
+    }
+
+    /// A tile of hashes as it was in a smaller tree, from the tree of `size` leaves.
+    async fn early(&self, id: TileId, size: u64) -> Result<Vec<u8>, Refusal> {
+        let level = id.level().unwrap_or(0);
+        let row = size >> (8 * u32::from(level));
+        let width = row.saturating_sub(id.index() * u64::from(TILE_WIDTH)).min(TILE_WIDTH.into());
+        let now = TileId::hashes(level, id.index(), width as u16).map_err(|error| bad(&error))?;
+        let mut bytes = self.tile(now).await?;
+        bytes.truncate(32 * usize::from(id.width()));
+        Ok(bytes)
+    }
+
+    /// Several at once.
+    async fn tiles(&self, wanted: BTreeSet<TileId>, into: &mut Map) -> Result<(), Refusal> {
+        let mut fetching = JoinSet::new();
+        for id in wanted.into_iter().filter(|id| !into.contains_key(id)) {
+            let tiles = self.clone();
+            fetching.spawn(async move { tiles.tile(id).await.map(|bytes| (id, bytes)) });
+        }
+        while let Some(done) = fetching.join_next().await {
+            let (id, bytes) = done.map_err(|error| Refusal::io("log", &std::io::Error::other(error)))??;
+            into.insert(id, bytes);
+        }
+        Ok(())
+    }
+
+    /// The proof that the larger tree begins with the smaller one; its verification is the caller's.
+    async fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, Refusal> {
+        let mut map = Map::new();
+        self.tiles(consistency_tiles(old, new).map_err(|error| bad(&error))?, &mut map).await?;
+        proof::prove_consistency(old, new, &map).map_err(|error| bad(&error))
+    }
+}
+
+fn bad(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::log(format!("refused: {error}"))
+}
+
+/// Holds the log that the session's timestamp names against the one remembered, and remembers it. Returns it, and what
+/// the user should know besides.
+pub(crate) async fn follow(
+    session: &Session,
+    tiles: &Tiles,
+    store: &Store,
+) -> Result<(Option<Bound>, Option<String>), Refusal> {
+    let io = |error: std::io::Error| Refusal::io("log", &error);
+    let (bound, signers) = {
+        let set = session.trusted();
+        let signers = set.root().roles.get(&Top::Timestamp).map(|keys| keys.keyids.clone()).unwrap_or_default();
+        (Bound::of(&set)?, signers)
+    };
+    let seen = store.read(SEEN, KEPT_BYTES_MAX).map_err(io)?;
+    let mut warning = None;
+    // A disk that lies costs what was remembered, and that is said.
+    let seen: Option<Seen> = seen.and_then(|bytes| {
+        let read = serde_json::from_slice(&bytes).ok();
+        if read.is_none() {
+            warning = Some("log: what was remembered of it is damaged, so it is taken as it is now".to_owned());
+        }
+        read
+    });
+    if let Some(seen) = &seen {
+        match goes_on(seen, bound.as_ref(), tiles).await {
+            Ok(true) => return Ok((bound, None)),
+            Ok(false) => {}
+            Err(refusal) if refusal.is_refused() && seen.signers.iter().any(|key| !signers.contains(key)) => {
+                warning = Some(format!(
+                    "{refusal}; the holders of the root have replaced the online key since, so the log is taken as it is \
+                     now"
+                ));
+            }
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    match &bound {
+        Some(bound) => {
+            let checkpoint = Remembered::first(bound.checkpoint.clone()).to_string();
+            let seen = Seen { key: bound.key.to_string(), checkpoint, signers };
+            let bytes = serde_json::to_vec(&seen).map_err(|error| io(error.into()))?;
+            store.write(SEEN, &bytes).map_err(io)?;
+        }
+        None if seen.is_some() => store.delete(SEEN).map_err(io)?,
+        None => {}
+    }
+    Ok((bound, warning))
+}
+
+/// Whether the log is the one remembered, unchanged; false where it grew.
+async fn goes_on(seen: &Seen, now: Option<&Bound>, tiles: &Tiles) -> Result<bool, Refusal> {
+    let Some(now) = now else {
+        return Err(Refusal::log("refused: the timestamp no longer names the log that was seen before".to_owned()));
+    };
+    if seen.key != now.key.to_string() {
+        return Err(Refusal::log("refused: another key signs the log than before".to_owned()));
+    }
+    let before = Remembered::parse(seen.checkpoint.as_bytes()).map_err(|error| bad(&error))?;
+    let (old, new) = (before.head(), now.head());
+    let proof = if old.size > 0 && old.size < new.size { tiles.consistency(old.size, new.size).await? } else { vec![] };
+    before.advance(&now.checkpoint, &proof).map_err(|error| bad(&error))?;
+    Ok(old == new)
+}
+
+/// Which of these releases the log does not account for: no entry between two sizes says that a file of theirs was yanked
+/// or removed. `None` where there are more entries than are searched.
+pub(crate) async fn unaccounted(
+    tiles: &Tiles,
+    bound: &Bound,
+    from: u64,
+    project: &NormalizedName,
+    lost: &[String],
+) -> Result<Option<Vec<String>>, Refusal> {
+    let head = bound.head();
+    let (mut open, mut map): (BTreeSet<&str>, Map) = (lost.iter().map(String::as_str).collect(), Map::new());
+    let width = u64::from(TILE_WIDTH);
+    let mut searched = 0;
+    let mut end = head.size;
+    while end > from && !open.is_empty() {
+        if searched == SEARCH_BUNDLES_MAX {
+            return Ok(None);
+        }
+        searched += 1;
+        let index = (end - 1) / width;
+        let id = TileId::entries(index, (head.size - index * width).min(width) as u16).map_err(|error| bad(&error))?;
+        let bytes = tiles.tile(id).await?;
+        let read = id.read_entries(&bytes).or_else(|_| id.full().and_then(|full| full.read_entries(&bytes)));
+        let entries = read.map_err(|error| bad(&error))?;
+        let first = index * width;
+        for (at, bytes) in (first..).zip(entries).take_while(|(at, _)| *at < head.size).filter(|(at, _)| *at >= from) {
+            let Some(version) = gone(bytes, project).filter(|version| open.contains(version.as_str())) else {
+                continue;
+            };
+            // Found where nobody vouched for it yet.
+            tiles.tiles(inclusion_tiles(at, head.size).map_err(|error| bad(&error))?, &mut map).await?;
+            let path = proof::prove_inclusion(at, head.size, &map).map_err(|error| bad(&error))?;
+            proof::verify_inclusion(&hash::leaf_hash(bytes), at, &head, &path).map_err(|error| bad(&error))?;
+            open.remove(version.as_str());
+        }
+        end = first;
+    }
+    Ok(Some(open.into_iter().map(str::to_owned).collect()))
+}
+
+/// The version of a file of this project that an entry says was yanked or removed.
+fn gone(bytes: &[u8], project: &NormalizedName) -> Option<String> {
+    let entry = Entry::parse(bytes).ok()?;
+    let file = match &entry.act {
+        Act::Yank(file) | Act::Remove(file) => file,
+        Act::Publish(_) | Act::Unyank(_) | Act::Status(_) | Act::Owner(..) | Act::Publisher(..) => return None,
+    };
+    let name: DistFilename = file.name.as_str().parse().ok()?;
+    (entry.project.as_str() == project.as_str()).then(|| name.version().to_string())
+}
+
+/// A monitor's place in the log, between two runs.
+#[derive(Debug)]
+pub(crate) struct Place {
+    store: Store,
+    name: String,
+    projects: Option<BTreeSet<Project>>,
+    follower: Option<Follower>,
+}
+
+impl Place {
+    /// What was kept for these projects.
+    pub(crate) fn open(store: Store, projects: &BTreeSet<NormalizedName>) -> Result<Self, Refusal> {
+        let io = |error: std::io::Error| Refusal::io("log", &error);
+        let all: Vec<&str> = projects.iter().map(NormalizedName::as_str).collect();
+        let name = format!("monitor-{}", &hash::sha256(all.join("\n").as_bytes()).to_hex()[..16]);
+        let kept = store.read(&name, KEPT_BYTES_MAX).map_err(io)?;
+        let follower = kept.map(|bytes| Follower::parse(&bytes)).transpose().map_err(|error| follow_error(&error))?;
+        let named: Result<BTreeSet<Project>, _> = all.iter().map(|name| Project::new(name)).collect();
+        let named = named.map_err(|error| bad(&error))?;
+        Ok(Self { store, name, projects: (!named.is_empty()).then_some(named), follower })
+    }
+
+    /// Reads on, and remembers how far once `tell` has taken what there is to tell. Entries are told in batches, each
+    /// verified: that its tree is part of the one that the timestamp names.
+    pub(crate) async fn read(
+        &mut self,
+        bound: &Bound,
+        tiles: &Tiles,
+        tell: &mut (dyn FnMut(&Event) -> std::io::Result<()> + Send),
+    ) -> Result<u64, Refusal> {
+        let mut told = 0;
+        loop {
+            let follower = self.follower.clone().unwrap_or_else(|| Follower::new(bound.origin().clone()));
+            let to = self.next(&follower, bound, tiles).await?;
+            let is_last = to.head().size == bound.head().size;
+            let mut reading = follower.read(&to, self.projects.clone()).map_err(|error| follow_error(&error))?;
+            while let Some((id, _)) = reading.next_bundle() {
+                reading.bundle(&tiles.tile(id).await?).map_err(|error| follow_error(&error))?;
+            }
+            let (follower, events) = reading.finish().map_err(|error| follow_error(&error))?;
+            let io = |error: std::io::Error| Refusal::io("log", &error);
+            for event in &events {
+                tell(event).map_err(io)?;
+            }
+            told += events.len() as u64;
+            self.store.write(&self.name, follower.to_string().as_bytes()).map_err(io)?;
+            self.follower = Some(follower);
+            if is_last {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// The tree to read to: the one that the timestamp names, or one on the way there that is proven to be part of it.
+    async fn next(&self, follower: &Follower, bound: &Bound, tiles: &Tiles) -> Result<Checkpoint, Refusal> {
+        let (read, head) = (follower.size(), bound.head());
+        if head.size.saturating_sub(read) <= READ_ENTRIES {
+            return Ok(bound.checkpoint.clone());
+        }
+        let size = (read / READ_ENTRIES + 1) * READ_ENTRIES;
+        let mut map = Map::new();
+        for id in proof::edge_tiles(size).map_err(|error| bad(&error))? {
+            map.insert(id, tiles.early(id, head.size).await?);
+        }
+        let root = proof::root_of_tiles(size, &map).map_err(|error| bad(&error))?;
+        let part = TreeHead { size, root };
+        let proof = tiles.consistency(size, head.size).await?;
+        proof::verify_consistency(&part, &head, &proof).map_err(|error| bad(&error))?;
+        Checkpoint::new(bound.origin().clone(), part, Vec::new()).map_err(|error| bad(&error))
+    }
+}
+
+fn follow_error(error: &FollowError) -> Refusal {
+    bad(error)
+}
+
+impl Refusal {
+    /// Whether nothing came, so that there is nothing to judge.
+    pub fn is_unreachable(&self) -> bool {
+        self.kind == crate::refusal::Kind::Unreachable
+    }
+
+    fn is_refused(&self) -> bool {
+        self.kind == crate::refusal::Kind::Refused
+    }
+}

@@ -1,0 +1,352 @@
+//! The transparency log of an index: what a publication does becomes entries in the same commit, and the timestamp role
+//! names the tree that they make (`x-log`).
+//!
+//! The ledger keeps the entries and the signed checkpoint; tiles and bundles follow from them ([`walk`]), so replay,
+//! rebuild and scrub need no key. The publisher keeps the tree's right edge ([`Book`]). `tlog` knows the formats.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tlog::note::{KeyKind, KeyName};
+use tlog::tree::APPEND_ENTRIES_MAX;
+use tlog::{Hash, Log, Origin, ReadTile, TileId, TreeHead, VerifierKey};
+use tuf::Signer;
+use tuf::json::{Object, Value};
+
+use crate::blobs::{Blobs, Key, layout};
+use crate::model::IndexName;
+use crate::store::Tx;
+use crate::store::log::{self as rows, LogRow};
+use crate::{Error, Installation, Result};
+
+mod events;
+mod founding;
+mod names;
+#[cfg(test)]
+mod tests;
+
+pub(super) use events::{Change, drafts, of_file, of_project};
+pub(super) use founding::{begin, sign_first};
+pub use names::{Mapping, erase, mapping};
+
+/// Entries read from the ledger at once.
+const WALK_ENTRIES: i64 = 16 << 10;
+/// The name of the log's key among an index's keys.
+const KEY: &str = "log";
+
+fn broken(error: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("the log: {error}"))
+}
+
+impl LogRow {
+    fn origin(&self) -> Result<Origin> {
+        Origin::new(&self.origin).map_err(broken)
+    }
+
+    fn head(&self) -> Result<TreeHead> {
+        let root = Hash::from_hex(&self.root).ok_or_else(|| broken("the ledger's root cannot be read"))?;
+        Ok(TreeHead { size: self.size.cast_unsigned(), root })
+    }
+
+    /// What the timestamp role says of the log: whose it is, its key, its size and its root.
+    pub(super) fn extra(&self) -> BTreeMap<String, Value> {
+        let line = [
+            ("key", Value::from(self.verifier.as_str())),
+            ("origin", Value::from(self.origin.as_str())),
+            ("root", Value::from(self.root.as_str())),
+            ("size", Value::from(self.size.cast_unsigned())),
+        ];
+        let line: Object = line.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Object::from([("x-log".to_owned(), Value::Object(line))])
+    }
+
+    /// The signed checkpoint as an object of the site.
+    pub(super) fn checkpoint(&self, index: &IndexName) -> Option<(Key, Vec<u8>)> {
+        Some((layout::log_checkpoint(index), self.note.clone()?.into_bytes()))
+    }
+}
+
+/// The checkpoint in force, if the log was founded.
+pub(super) async fn in_force(tx: &mut Tx, index_id: i64) -> Result<Option<LogRow>> {
+    Ok(rows::log(tx, index_id).await?.filter(|row| row.note.is_some()))
+}
+
+/// The log's key as `tlog` wants a signer. Its name is the log's origin.
+struct NoteSigner {
+    key: VerifierKey,
+    signer: Arc<dyn Signer>,
+}
+
+impl NoteSigner {
+    fn new(origin: &str, signer: Arc<dyn Signer>) -> Result<Self> {
+        let key = verifier(origin, &signer)?;
+        Ok(Self { key, signer })
+    }
+}
+
+fn verifier(origin: &str, signer: &Arc<dyn Signer>) -> Result<VerifierKey> {
+    let public = signer.public_key();
+    let bytes = tuf::hash::unhex(&public.public).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = bytes.filter(|_| public.scheme == "ed25519").ok_or_else(|| {
+        Error::Invalid("the key of the log must be an Ed25519 key: notes know no other (C2SP signed-note)".into())
+    })?;
+    Ok(VerifierKey::new(KeyName::new(origin).map_err(broken)?, KeyKind::Ed25519, bytes))
+}
+
+impl tlog::Signer for NoteSigner {
+    fn key(&self) -> &VerifierKey {
+        &self.key
+    }
+
+    fn sign(&self, message: &[u8]) -> std::result::Result<[u8; 64], String> {
+        let signature = self.signer.sign(message).map_err(|error| error.to_string())?;
+        signature.try_into().map_err(|_| "it gave no Ed25519 signature".to_owned())
+    }
+}
+
+/// Tiles as the site has them.
+struct SiteTiles<'a> {
+    blobs: &'a Blobs,
+    index: &'a IndexName,
+}
+
+impl ReadTile for SiteTiles<'_> {
+    fn tile(&self, id: TileId) -> Option<Vec<u8>> {
+        self.blobs.get(&layout::log_tile(self.index, id)).ok().flatten()
+    }
+}
+
+/// Objects of the site, in the order in which they are written.
+pub(super) type Files = Vec<(Key, Vec<u8>)>;
+
+/// The publisher's memory of one log: the right edge of its tree.
+pub(super) struct Book {
+    index: IndexName,
+    log: Log,
+    row: LogRow,
+    signer: Option<Arc<dyn Signer>>,
+}
+
+/// What commit 2 appends, ready to be stored and written.
+pub(super) struct Appended {
+    log: Log,
+    row: LogRow,
+    /// Entries before it.
+    pub(super) from: i64,
+    drafts: events::Drafts,
+    /// Tiles and bundles, then the checkpoint.
+    pub(super) files: Files,
+    superseded: Vec<String>,
+}
+
+impl Book {
+    /// The log of an index, if it was founded: read back from the site, or, where that fails, made again from the ledger.
+    /// `from`: entries of which it is sure that their tiles are in the site; the tiles of the others are returned.
+    pub(super) async fn open(
+        installation: &Installation,
+        tx: &mut Tx,
+        index_id: i64,
+        index: &IndexName,
+        from: Option<i64>,
+    ) -> Result<Option<(Self, Files)>> {
+        let Some(row) = in_force(tx, index_id).await? else { return Ok(None) };
+        let from = from.unwrap_or(row.size).min(row.size);
+        let blobs = &installation.blobs;
+        let near = resume(blobs, index, &row, from).ok();
+        let (mut log, mut files) = (None, Files::new());
+        if let Some(start) = near {
+            let entries = rows::entries(tx, index_id, from, row.size).await?;
+            let (grown, tiles) = append(&start, &entries)?;
+            if grown.head() == row.head()? {
+                files = tiles.into_iter().map(|(id, bytes)| (layout::log_tile(index, id), bytes)).collect();
+                log = Some(grown);
+            }
+        }
+        let log = match log {
+            Some(log) => log,
+            None => {
+                tracing::warn!(%index, "the log's tiles are made again from the ledger");
+                walk(tx, index_id, index, &row, &mut |key, bytes| put(blobs, &key, &bytes)).await?
+            }
+        };
+        Ok(Some((Self { index: index.clone(), log, row, signer: None }, files)))
+    }
+
+    /// What the next timestamp says of the log.
+    pub(super) fn extra(&self, appended: Option<&Appended>) -> BTreeMap<String, Value> {
+        appended.map_or(&self.row, |appended| &appended.row).extra()
+    }
+
+    /// Makes what appending these entries takes; nothing is changed by it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the log's key is not at hand.
+    pub(super) async fn append(
+        &mut self,
+        installation: &Installation,
+        drafts: events::Drafts,
+    ) -> Result<Option<Appended>> {
+        if drafts.entries.is_empty() {
+            return Ok(None);
+        }
+        let signer = self.signer(installation)?;
+        let (old, row, index) = (self.log.clone(), self.row.clone(), self.index.clone());
+        let work = move || -> Result<Appended> {
+            let (log, tiles) = append(&old, &drafts.entries)?;
+            let row = signed(&row, &log, signer)?;
+            let gone = gone(old.size(), log.size())?;
+            let mut files: Files = tiles.into_iter().map(|(id, bytes)| (layout::log_tile(&index, id), bytes)).collect();
+            files.extend(row.checkpoint(&index));
+            let from = old.size().cast_signed();
+            Ok(Appended { log, row, from, drafts, files, superseded: gone })
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?.map(Some)
+    }
+
+    fn signer(&mut self, installation: &Installation) -> Result<Arc<dyn Signer>> {
+        if let Some(signer) = &self.signer {
+            return Ok(Arc::clone(signer));
+        }
+        let wanted = tuf::hash::hex(VerifierKey::parse(&self.row.verifier).map_err(broken)?.public());
+        let keys = installation.signing_keys.load(&self.index)?;
+        let found = keys.into_values().find(|signer| signer.public_key().public == wanted);
+        let signer = found.ok_or_else(|| {
+            Error::Unavailable(format!(
+                "nothing can be published in '{}': the key that signs its log is not in {}; bring it back from a backup",
+                self.index,
+                installation.signing_keys.of(&self.index).display()
+            ))
+        })?;
+        self.signer = Some(Arc::clone(&signer));
+        Ok(signer)
+    }
+
+    /// Goes on from what commit 2 took.
+    pub(super) fn apply(&mut self, appended: Appended) {
+        (self.log, self.row) = (appended.log, appended.row);
+    }
+}
+
+impl Appended {
+    /// Commit 2's part.
+    pub(super) fn store(&self, tx: &mut Tx, index_id: i64, now_us: i64) {
+        for (seq, entry) in (self.from..).zip(&self.drafts.entries) {
+            rows::append(tx, index_id, seq, entry);
+        }
+        for (project_id, subject, name) in self.drafts.new_names() {
+            rows::insert_name(tx, index_id, project_id, subject, name, now_us);
+        }
+        let LogRow { size, root, note, .. } = &self.row;
+        rows::grow(tx, index_id, self.from, *size, root, note.as_deref().unwrap_or_default());
+        for path in &self.superseded {
+            crate::store::signing::supersede(tx, index_id, path, now_us);
+        }
+    }
+}
+
+/// The row with a signed checkpoint of this log.
+fn signed(row: &LogRow, log: &Log, signer: Arc<dyn Signer>) -> Result<LogRow> {
+    let signer = NoteSigner::new(&row.origin, signer)?;
+    let note = log.checkpoint().sign(&[&signer]).map_err(|error| Error::Unavailable(error.to_string()))?;
+    let head = log.head();
+    Ok(LogRow { size: head.size.cast_signed(), root: head.root.to_hex(), note: Some(note.to_string()), ..row.clone() })
+}
+
+/// Partial tiles and bundles that a larger one replaces, below the site.
+fn gone(old: u64, new: u64) -> Result<Vec<String>> {
+    let new: BTreeSet<TileId> = Log::edge(new).map_err(broken)?.into_iter().collect();
+    let old = Log::edge(old).map_err(broken)?.into_iter();
+    Ok(old.filter(|id| !new.contains(id)).map(|id| format!("tlog/{id}")).collect())
+}
+
+/// The log of the first `size` entries, from the site's tiles.
+fn resume(blobs: &Blobs, index: &IndexName, row: &LogRow, size: i64) -> Result<Log> {
+    let (tiles, origin) = (SiteTiles { blobs, index }, row.origin()?);
+    let head = match row.head()? {
+        head if head.size == size.cast_unsigned() => head,
+        // What is appended to it must then make the root that was signed.
+        _ => {
+            let size = size.cast_unsigned();
+            TreeHead { size, root: tlog::proof::root_of_tiles(size, &tiles).map_err(broken)? }
+        }
+    };
+    Log::load(origin, &head, &tiles).map_err(broken)
+}
+
+/// Appends entries, however many. Of the partial tiles only those are returned that stand in the end.
+fn append(log: &Log, entries: &[String]) -> Result<(Log, BTreeMap<TileId, Vec<u8>>)> {
+    let (mut log, mut files) = (log.clone(), BTreeMap::new());
+    for chunk in entries.chunks(APPEND_ENTRIES_MAX) {
+        let written = log.append(chunk).map_err(broken)?;
+        files.extend(written.tiles.into_iter().chain(written.bundles));
+        log = written.next;
+    }
+    let edge = Log::edge(log.size()).map_err(broken)?;
+    files.retain(|id, _| id.is_full() || edge.contains(id));
+    Ok((log, files))
+}
+
+/// Makes every tile and bundle of a log again from the ledger's entries, in order, and hands each to `visit`.
+///
+/// # Errors
+/// [`Error::Internal`] when the entries do not have the root of the checkpoint.
+pub(super) async fn walk(
+    tx: &mut Tx,
+    index_id: i64,
+    index: &IndexName,
+    row: &LogRow,
+    visit: &mut (dyn FnMut(Key, Vec<u8>) -> Result<()> + Send),
+) -> Result<Log> {
+    let log = walk_entries(tx, index_id, index, row, row.size, visit).await?;
+    if log.head() != row.head()? {
+        return Err(broken("the ledger's entries are not those of the signed checkpoint"));
+    }
+    Ok(log)
+}
+
+async fn walk_entries(
+    tx: &mut Tx,
+    index_id: i64,
+    index: &IndexName,
+    row: &LogRow,
+    size: i64,
+    visit: &mut (dyn FnMut(Key, Vec<u8>) -> Result<()> + Send),
+) -> Result<Log> {
+    let (mut log, mut partial) = (Log::new(row.origin()?), BTreeMap::new());
+    while log.size().cast_signed() < size {
+        let from = log.size().cast_signed();
+        let entries = rows::entries(tx, index_id, from, (from + WALK_ENTRIES).min(size)).await?;
+        if entries.is_empty() {
+            return Err(broken("the ledger has lost entries"));
+        }
+        let (grown, files) = append(&log, &entries)?;
+        for (id, bytes) in files {
+            if id.is_full() {
+                visit(layout::log_tile(index, id), bytes)?;
+            } else {
+                partial.insert(id, bytes);
+            }
+        }
+        log = grown;
+    }
+    for id in Log::edge(log.size()).map_err(broken)? {
+        if let Some(bytes) = partial.remove(&id) {
+            visit(layout::log_tile(index, id), bytes)?;
+        }
+    }
+    Ok(log)
+}
+
+/// Writes an object of the log.
+pub(super) fn put(blobs: &Blobs, key: &Key, bytes: &[u8]) -> Result<()> {
+    if let Some(gzip) = compressed(key, bytes) {
+        blobs.put(&key.gzip(), &gzip)?;
+    }
+    Ok(blobs.put(key, bytes)?)
+}
+
+/// The gzip form, of full bundles alone: hashes do not get smaller, and partial bundles are read once.
+pub(super) fn compressed(key: &Key, bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_full_bundle = key.as_str().contains("/tlog/tile/entries/") && !key.as_str().contains(".p/");
+    is_full_bundle.then(|| crate::render::gzip(bytes))
+}

@@ -1,0 +1,114 @@
+//! The founding of a log: it begins with what is published at that moment. Entries come into the ledger in batches, each
+//! a transaction, so that a founding that is broken off goes on; nothing is published meanwhile, as only the publisher
+//! founds. Then the tiles, then the commit that signs the first checkpoint.
+
+use tlog::Hash;
+use tuf::layout::Target;
+
+use super::events::{Change, drafts, standing};
+use super::{KEY, put, signed, verifier, walk_entries};
+use crate::blobs::layout;
+use crate::model::IndexName;
+use crate::store::log::{self as rows, LogRow};
+use crate::store::{Tx, projects, signing};
+use crate::{Error, Installation, Result, failpoint};
+
+/// Projects of one batch.
+const BATCH: i64 = 200;
+
+/// Takes everything that is published into the ledger's entries, and writes their tiles. `lease` is put off in every
+/// transaction: it must still be held.
+pub(in crate::ops) async fn begin(
+    installation: &Installation,
+    index_id: i64,
+    index: &IndexName,
+    lease: &(dyn Fn(&mut Tx, i64) + Send + Sync),
+) -> Result<()> {
+    let mut tx = installation.store.read().await?;
+    let row = match rows::log(&mut tx, index_id).await? {
+        Some(row) => row,
+        None => {
+            drop(tx);
+            let mut tx = installation.store.write().await?;
+            lease(&mut tx, installation.clock.now_us());
+            let row = new_row(installation, index)?;
+            rows::begin(&mut tx, index_id, &row.origin, &row.verifier);
+            tx.commit().await?;
+            row
+        }
+    };
+    let mut walked = row.walked;
+    loop {
+        let mut tx = installation.store.read().await?;
+        let batch = rows::projects_after(&mut tx, index_id, walked, BATCH).await?;
+        let Some(last) = batch.last() else { break };
+        walked = *last;
+        let mut changes = Vec::with_capacity(batch.len());
+        for project_id in &batch {
+            changes.push(standing_of(installation, &mut tx, index_id, index, *project_id).await?);
+        }
+        let now = installation.clock.now_us();
+        let drafts = drafts(installation, &mut tx, &changes, now).await?;
+        let from = rows::count(&mut tx, index_id).await?;
+        drop(tx);
+        let mut tx = installation.store.write().await?;
+        lease(&mut tx, installation.clock.now_us());
+        for (seq, entry) in (from..).zip(&drafts.entries) {
+            rows::append(&mut tx, index_id, seq, entry);
+        }
+        for (project_id, subject, name) in drafts.new_names() {
+            rows::insert_name(&mut tx, index_id, project_id, subject, name, now);
+        }
+        rows::walked(&mut tx, index_id, walked);
+        tx.commit().await?;
+        failpoint::reach("log.batch");
+    }
+    Ok(())
+}
+
+/// The first checkpoint, signed, and its files in the site and on disk: no redo record leads to them. What is left is to
+/// put it in force, with the timestamp that names it.
+pub(in crate::ops) async fn sign_first(
+    installation: &Installation,
+    tx: &mut Tx,
+    index_id: i64,
+    index: &IndexName,
+) -> Result<LogRow> {
+    let row = rows::log(tx, index_id).await?.ok_or_else(|| Error::Internal("the log was not begun".into()))?;
+    let size = rows::count(tx, index_id).await?;
+    let blobs = &installation.blobs;
+    let log = walk_entries(tx, index_id, index, &row, size, &mut |key, bytes| put(blobs, &key, &bytes)).await?;
+    let signer = installation.signing_keys.make(index, KEY, &installation.entropy)?;
+    let row = signed(&row, &log, signer)?;
+    if let Some((key, bytes)) = row.checkpoint(index) {
+        put(blobs, &key, &bytes)?;
+    }
+    blobs.sync()?;
+    Ok(row)
+}
+
+/// A log is called after its key, which no other installation has; its URL may change, its name never.
+fn new_row(installation: &Installation, index: &IndexName) -> Result<LogRow> {
+    let signer = installation.signing_keys.make(index, KEY, &installation.entropy)?;
+    let origin = format!("tidewaiter/{index}/{}", signer.keyid().get(..16).unwrap_or_default());
+    let verifier = verifier(&origin, &signer)?.to_string();
+    Ok(LogRow { origin, verifier, walked: 0, size: 0, root: String::new(), note: None })
+}
+
+async fn standing_of(
+    installation: &Installation,
+    tx: &mut Tx,
+    index_id: i64,
+    index: &IndexName,
+    project_id: i64,
+) -> Result<Change> {
+    let row = projects::by_id(tx, project_id).await?;
+    let project = row.name();
+    let path = Target::Page { project: project.as_str() }.path();
+    let page = match signing::target(tx, index_id, &path).await? {
+        Some(target) => Hash::from_hex(&target.sha256),
+        // Not signed yet either: the page as it is served.
+        None => installation.blobs.get(&layout::page(index, &project, "json"))?.map(|page| tlog::hash::sha256(&page)),
+    };
+    Ok(Change { project_id, project, page, happened: standing(tx, &row).await? })
+}

@@ -1,0 +1,163 @@
+//! `monitor`: what the index's log says, as it comes. Verified: nothing is told that is not part of the tree that the
+//! signed timestamp names, and that tree holds every one seen before.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use client::Refusal;
+use packaging::NormalizedName;
+use packaging::simple::time_text;
+use serde_json::{Value, json};
+use tlog::entry::{Account, Change, LoggedFile, Role, Status};
+use tlog::follow::Event;
+use tlog::{Act, Entry};
+
+use super::verified::{open, seconds};
+use crate::cli::{Format, MonitorOptions};
+
+/// Something happened.
+const EVENTS: u8 = 1;
+/// The log is not to be believed, or could not be asked.
+const REFUSED: u8 = 2;
+
+pub(super) async fn run(options: MonitorOptions) -> Result<ExitCode> {
+    let MonitorOptions { trust, project, once, every, format } = options;
+    let projects: Result<BTreeSet<NormalizedName>> = project
+        .iter()
+        .map(|name| name.parse().with_context(|| format!("--project {name} is no project name")))
+        .collect();
+    let projects = projects?;
+    let every = Duration::from_secs(seconds(&every, "--every")?.max(1).cast_unsigned());
+    let index = match open(&trust).await {
+        Ok(index) => index,
+        Err(error) => {
+            eprintln!("tidewaiter: {error:#}");
+            return Ok(ExitCode::from(REFUSED));
+        }
+    };
+    loop {
+        let outcome = index.events(&projects, &mut |event| tell(event, format)).await;
+        let (_, warnings) = index.notices();
+        for warning in warnings.iter().filter(|_| once) {
+            eprintln!("tidewaiter: warning: {warning}");
+        }
+        match outcome {
+            Ok(count) if once => return Ok(ExitCode::from(if count > 0 { EVENTS } else { 0 })),
+            Ok(_) => {}
+            Err(refusal) => {
+                say(&refusal);
+                // Who cannot be reached now may be later; who shows another past is not asked again.
+                if once || !refusal.is_unreachable() {
+                    return Ok(ExitCode::from(REFUSED));
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            ended = crate::serve::wait_for_signal() => {
+                ended?;
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+}
+
+fn say(refusal: &Refusal) {
+    eprintln!("tidewaiter: {refusal}");
+}
+
+fn tell(event: &Event, format: Format) -> std::io::Result<()> {
+    let line = match format {
+        Format::Text => text(event),
+        Format::Json => object(event).to_string(),
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "owner",
+        Role::Maintainer => "maintainer",
+    }
+}
+
+fn status(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Archived => "archived",
+        Status::Deprecated => "deprecated",
+        Status::Quarantined => "quarantined",
+    }
+}
+
+fn change(change: Change) -> &'static str {
+    match change {
+        Change::Add => "add",
+        Change::Remove => "remove",
+    }
+}
+
+fn when(entry: &Entry) -> String {
+    time_text(i64::try_from(entry.time).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+}
+
+fn short(account: &Account) -> String {
+    packaging::hash::hex(&account.id)
+}
+
+/// A line for people: place, time, project, what, by whom.
+fn text(event: &Event) -> String {
+    let Event { index, entry } = event;
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(error) => return format!("{index}\tan entry of a later version, about any project: {error}"),
+    };
+    let of = |act: &str, file: &LoggedFile| format!("{act} {} sha256 {}", file.name.as_str(), file.sha256.to_hex());
+    let what = match &entry.act {
+        Act::Publish(file) => of("publish", file),
+        Act::Yank(file) => of("yank", file),
+        Act::Unyank(file) => of("unyank", file),
+        Act::Remove(file) => of("remove", file),
+        Act::Status(new) => format!("status {}", status(*new)),
+        Act::Owner(turn, what, whom) => format!("{} {} {}", change(*turn), role(*what), short(whom)),
+        Act::Publisher(turn, whom) => format!("{} publisher {}", change(*turn), short(whom)),
+    };
+    let by = entry.by.as_ref().map_or_else(|| "the index".to_owned(), short);
+    format!("{index}\t{}\t{}\t{what}\tby {by}", when(entry), entry.project.as_str())
+}
+
+fn account(account: &Account) -> Value {
+    json!({ "id": short(account), "commitment": account.commitment.0.to_hex() })
+}
+
+/// The same as one JSON object.
+fn object(event: &Event) -> Value {
+    let Event { index, entry } = event;
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(error) => return json!({ "index": index, "act": "unknown", "error": error.to_string() }),
+    };
+    let of = |act: &str, file: &LoggedFile| json!({ "act": act, "file": file.name.as_str(), "sha256": file.sha256.to_hex() });
+    let mut object = match &entry.act {
+        Act::Publish(file) => of("publish", file),
+        Act::Yank(file) => of("yank", file),
+        Act::Unyank(file) => of("unyank", file),
+        Act::Remove(file) => of("remove", file),
+        Act::Status(new) => json!({ "act": "status", "status": status(*new) }),
+        Act::Owner(turn, what, whom) => {
+            json!({ "act": "owner", "change": change(*turn), "role": role(*what), "whom": account(whom) })
+        }
+        Act::Publisher(turn, whom) => json!({ "act": "publisher", "change": change(*turn), "whom": account(whom) }),
+    };
+    object["index"] = json!(index);
+    object["time"] = json!(when(entry));
+    object["project"] = json!(entry.project.as_str());
+    object["page"] = json!(entry.page.map(|page| page.to_hex()));
+    object["by"] = entry.by.as_ref().map_or(Value::Null, account);
+    object
+}

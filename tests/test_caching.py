@@ -1,0 +1,171 @@
+"""What caches are told: by headers, one by one, and by the purge hook."""
+
+import json
+import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from harness import JSON, wait_until
+from packages import wheel
+from test_tuf import shard
+
+ROUTES = (Path(__file__).parent.parent / "crates" / "web" / "src" / "routes.rs").read_text()
+OLD = wheel(version="1.0")
+NEW = wheel(version="2.0")
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+REVALIDATED = "no-cache"
+BOUNDED = "public, max-age=31536000, s-maxage=86400, immutable"
+# For people, or for one person: no shared cache keeps them.
+PAGES = "a page"
+
+
+def table(server):
+    """Route -> (an URL of it, what caches are told, its surrogate key)."""
+    digest = OLD.sha256
+    timestamp = server.get("/tuf/timestamp.json").json()["signed"]
+    version, size = timestamp["meta"]["snapshot.json"]["version"], timestamp["x-log"]["size"]
+    from hashlib import sha256
+
+    page = sha256(server.get("/simple/demo/", Accept=JSON).body).hexdigest()
+    target = f"/tuf/targets/simple/{shard('demo')}/demo/{page}.index.json"
+    return {
+        "/simple/": ("/simple/", REVALIDATED, "main/list"),
+        "/simple/{project}/": ("/simple/demo/", REVALIDATED, "main/project/demo"),
+        "/pypi/{project}/json": ("/pypi/demo/json", REVALIDATED, "main/project/demo"),
+        "/pypi/{project}/json/": ("/pypi/demo/json/", REVALIDATED, "main/project/demo"),
+        "/pypi/{project}/{version}/json": ("/pypi/demo/1.0/json", REVALIDATED, "main/project/demo"),
+        "/pypi/{project}/{version}/json/": ("/pypi/demo/1.0/json/", REVALIDATED, "main/project/demo"),
+        "/files/{aa}/{sha256}/{filename}": (f"/files/{digest[:2]}/{digest}/{OLD.filename}", BOUNDED, f"main/file/{digest}"),
+        "/tuf/{role}": (f"/tuf/{version}.snapshot.json", IMMUTABLE, "main/roles"),
+        "/tuf/paths/{project}": ("/tuf/paths/demo.json", REVALIDATED, "main/project/demo"),
+        "/tuf/targets/simple/{hh}/{project}/{page}": (target, IMMUTABLE, "main/project/demo"),
+        "/tuf/targets/p/{hh}/{project}/{file}": (
+            f"/tuf/targets/p/{shard('demo')}/demo/{digest}.{OLD.filename}",
+            BOUNDED,
+            f"main/file/{digest}",
+        ),
+        "/tlog/checkpoint": ("/tlog/checkpoint", REVALIDATED, "main/head"),
+        "/tlog/tile/{*tile}": (f"/tlog/tile/0/000.p/{size}", IMMUTABLE, "main/log"),
+    }
+
+
+# Not of the static site: nothing that a CDN may keep without asking.
+OTHERS = {"/", "/projects/", "/project/{project}/", "/project/{project}/{version}/", "/rules/", "/legacy/", "/healthz"}
+OTHERS |= {"/readyz", "/metrics", "/static/{hash}/{name}", "/project/{project}", "/project/{project}/{version}", "/simple"}
+OTHERS |= {"/simple/{project}", "/legacy"}
+
+
+def test_every_route_tells_caches_what_it_is(make_server):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    known = table(server)
+    public = set(re.findall(r'\("(/[^"]*)", (?:Policy::)?Anybody, .*get\(', ROUTES))
+    assert public == set(known) | (OTHERS - {"/legacy/"}), "a route of the site needs its line in the table"
+    for route, (url, told, key) in known.items():
+        answer = server.get(url)
+        assert answer.status == 200, (route, url)
+        assert answer.headers["cache-control"] == told, route
+        assert answer.headers["surrogate-key"] == f"main {key}", route
+        again = server.get(url, If_None_Match=answer.headers["etag"])
+        assert (again.status, again.headers["cache-control"]) == (304, told), route
+    metadata = server.get(known["/files/{aa}/{sha256}/{filename}"][0] + ".metadata")
+    assert (metadata.status, metadata.headers["cache-control"]) == (200, BOUNDED)
+    for url, key in [("/tuf/timestamp.json", "head"), (f"/tuf/targets/simple/{shard('demo')}/demo/index.json", "project/demo")]:
+        answer = server.get(url)
+        assert (answer.headers["cache-control"], answer.headers["surrogate-key"]) == (REVALIDATED, f"main main/{key}")
+    assert server.get("/files/00/" + "0" * 64 + "/demo-9.0.tar.gz").headers["cache-control"] == "no-store"
+
+
+def test_settings_for_shared_caches(make_server):
+    server = make_server(tuf_bins=4, server_page_shared_time="2s", server_file_shared_time="10m").start()
+    server.publish(OLD)
+    known = table(server)
+    for route, (url, told, _) in known.items():
+        want = {REVALIDATED: "max-age=0, must-revalidate, s-maxage=2", BOUNDED: BOUNDED.replace("86400", "600")}
+        assert server.get(url).headers["cache-control"] == want.get(told, told), route
+
+
+class Hook:
+    """Takes what the publisher tells, and answers as it is told to."""
+
+    def __init__(self):
+        self.told, self.answers, self.delay = [], [], 0
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                time.sleep(hook.delay)
+                status = hook.answers.pop(0) if hook.answers else 200
+                hook.told.append((status, said))
+                try:
+                    self.send_response(status)
+                    self.end_headers()
+                except OSError:
+                    pass
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/purge"
+
+    def keys(self, status=200):
+        return {key for said_status, said in self.told if said_status == status for key in said["keys"]}
+
+
+@pytest.fixture
+def hook():
+    hook = Hook()
+    yield hook
+    hook.server.shutdown()
+    hook.server.server_close()
+
+
+def test_the_purge_hook_hears_what_changed(make_server, hook):
+    server = make_server(tuf_bins=4, purge_url=hook.url).start()
+    server.publish(OLD)
+    wait_until(lambda: {"main/project/demo", "main/head", "main/list"} <= hook.keys(), what="the names")
+    hook.told.clear()
+    hook.answers = [503, 500]
+    server.verb("projects/demo/remove", {"file": OLD.filename})
+    wait_until(lambda: f"main/file/{OLD.sha256}" in hook.keys(), 20, what="the third try")
+    refused = hook.keys(503) | hook.keys(500)
+    wait_until(lambda: refused <= hook.keys(), what="what was refused to be told again")
+    assert refused and [status for status, _ in hook.told if status != 200] == [503, 500]
+    said = next(said for status, said in hook.told if status == 200 and f"main/file/{OLD.sha256}" in said["keys"])
+    assert f"/files/{OLD.sha256[:2]}/{OLD.sha256}/{OLD.filename}" in said["paths"] and "/simple/demo/" in said["paths"]
+    assert server.get(f"/files/{OLD.sha256[:2]}/{OLD.sha256}/{OLD.filename}").status == 404
+
+
+def test_a_hook_that_hangs_or_is_not_there_blocks_nothing(make_server, hook):
+    hook.delay = 30
+    server = make_server(tuf_bins=4, purge_url=hook.url, purge_timeout="1s").start()
+    began = time.monotonic()
+    server.publish(OLD, NEW)
+    assert time.monotonic() - began < 5
+    wait_until(lambda: "took too long" in server.log(), 10, what="the complaint")
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < 10
+    other = make_server(tuf_bins=4, purge_command="/nonexistent/program").start()
+    other.publish(OLD)
+    wait_until(lambda: "/nonexistent/program" in other.log(), 10, what="the complaint")
+
+
+def test_a_program_is_called(make_server, tmp_path):
+    program = tmp_path / "purge"
+    program.write_text(f"#!/bin/sh\ncat >> {tmp_path}/told; echo >> {tmp_path}/told\n")
+    program.chmod(0o755)
+    server = make_server(tuf_bins=4, purge_command=program).start()
+    server.publish(OLD)
+    told = tmp_path / "told"
+    wait_until(lambda: told.exists() and "main/project/demo" in told.read_text(), what="the call")
+    assert all({"index", "serial", "keys", "paths"} == set(json.loads(line)) for line in told.read_text().splitlines())

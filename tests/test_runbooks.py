@@ -1,0 +1,131 @@
+"""docs/keys.md, run: every command of every runbook as it stands on the page, in order, while a stock client looks on."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from tuf.api.exceptions import RepositoryError
+
+from harness import binary, clean_env, run, wait_until
+from packages import sdist, wheel
+from signed_index import Host
+from test_durability import assert_sound
+from test_keys import Thief, online_keyids
+from test_tuf import client, file_path, follows, page_path, served  # noqa: F401
+
+PAGE = Path(__file__).parent.parent / "docs" / "keys.md"
+OLD = wheel(version="1.0")
+NEW = wheel(version="2.0", requires_python=">=3.8")
+
+
+def runbooks():
+    """Title to commands, one text a block."""
+    sections = re.split(r"^## Runbook: (.+)$", PAGE.read_text(), flags=re.MULTILINE)[1:]
+    blocks = lambda text: re.findall(r"^```sh\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return {title: blocks(text) for title, text in zip(sections[::2], sections[1::2])}
+
+
+class Desk:
+    """A folder with the people's files, where the page's commands are typed."""
+
+    def __init__(self, server, folder):
+        self.server, self.folder, self.done = server, folder, []
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin" / "tidewaiter").symlink_to(binary())
+        for name in ("ann", "bob", "cid", "dan", "eve", "standby"):
+            (folder / f"{name}.pass").write_text(f"the passphrase of {name}\n")
+
+    def type(self, commands, **variables):
+        env = clean_env(TIDEWAITER_DATA=self.server.data, **self.server.settings, **variables)
+        env["PATH"] = f"{self.folder / 'bin'}:{env['PATH']}"
+        done = run(["bash", "-euo", "pipefail", "-c", commands], env=env, cwd=self.folder)
+        assert done.returncode == 0, f"{commands}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def rehearse(self, title, **variables):
+        self.done.append(title)
+        blocks = runbooks()[title]
+        assert blocks
+        return [self.type(block, **variables) for block in blocks]
+
+
+def snapshot(server):
+    return server.get("/tuf/timestamp.json").json()["signed"]["meta"]["snapshot.json"]["version"]
+
+
+@pytest.mark.timeout(600)
+def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client, tmp_path):
+    server = make_server(tuf_bins=16, tuf_superseded="1h").start()
+    server.publish(OLD, sdist("other"))
+    stock, desk = client(server), Desk(server, tmp_path / "desk")
+    site = server.data / "blobs" / "main" / "site" / "tuf"
+
+    said = desk.rehearse("the ceremony")
+    assert "for paper: root SHA-256" in said[1] and "root becomes version 2" in said[1]
+    assert "profile team" in said[2] and "2 of" in said[2]
+    assert "standby   none" not in said[3]
+    follows(server, stock)
+    (server.data / "keys" / "main" / "offline.key").unlink()
+
+    before = online_keyids(server)
+    desk.rehearse("another online key")
+    assert online_keyids(server) != before
+    follows(server, stock)
+
+    server.stop()
+    [path.unlink() for path in (server.data / "keys" / "main").glob("online*.key")]
+    server.start()
+    assert "published" not in server.upload(NEW).text
+    desk.rehearse("the online key is lost")
+    wait_until(lambda: NEW.filename in server.filenames("demo"), what="what waited for the key")
+    assert "put aside" not in server.cli("tuf", "status").stdout
+    follows(server, stock)
+
+    desk.rehearse("a holder is lost")
+    follows(server, stock)
+    desk.rehearse("a role is due, or has expired")
+    follows(server, stock)
+
+    good, kept = snapshot(server), desk.folder / "good"
+    shutil.copytree(site, kept)
+    host = Host(Thief(server).attack("demo", b'{"files": [], "evil": true}', 10**7).files)
+    stock.server = type("Elsewhere", (), {"url": host.url.rstrip("/")})
+    assert stock.refresh().page("demo")["evil"]
+    stock.server = server
+    with pytest.raises(RepositoryError):
+        stock.refresh()
+    said = desk.rehearse("the online key is stolen", GOOD=good, INDEX=server.url)
+    assert "leave out 1048576" in said[0] and said[1].count(" 0 wrong\n") == 2
+    host.close()
+    stock.refresh()
+    assert stock.download(page_path("demo")) == served(server, "demo")
+
+    desk.rehearse("a share of the root is stolen")
+    follows(server, stock)
+
+    # A backup, and then a file that the restored ledger will know nothing of.
+    server.stop()
+    backup = tmp_path / "backup"
+    shutil.copytree(server.data, backup, ignore=shutil.ignore_patterns("*.sock"))
+    server.start().publish(wheel(version="3.0"))
+    stock.refresh()
+    assert len(stock.page("demo")["files"]) == 3
+    server.stop()
+    shutil.rmtree(server.data)
+    shutil.copytree(backup, server.data)
+    first, second = runbooks()["restore from a backup"]
+    assert " 0 wrong\n" in desk.type(first)
+    server.start()
+    with pytest.raises(RepositoryError):
+        stock.refresh()
+    desk.type(second, GOOD=snapshot(server))
+    desk.done.append("restore from a backup")
+    stock.refresh()
+    assert len(stock.page("demo")["files"]) == 2
+    assert stock.download(file_path("demo", NEW.filename)) == NEW.data
+    server.publish(wheel(version="3.0"))
+    follows_on = stock.refresh()
+    assert len(follows_on.page("demo")["files"]) == 3
+    assert desk.done == list(runbooks()), "a runbook that nobody rehearses"
+    assert_sound(server)
