@@ -27,6 +27,21 @@ def binary():
     return path
 
 
+def authority(*arguments):
+    """The test authority that signs attestations (crates/attest/examples/authority.rs)."""
+    path = Path(binary()).parent / "examples" / "authority"
+    if not path.is_file():
+        raise RuntimeError(f"{path} is missing: cargo build -p attest --features testing --example authority")
+    done = run([path, *arguments])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 def clean_env(**more):
     """An environment in which no setting of this machine changes what a client does."""
     prefixes = ("PIP_", "UV_", "TWINE_", "TIDEWAITER_", "PG", "HTTP_", "HTTPS_", "ALL_", "NO_", "PYTEST_")
@@ -104,6 +119,7 @@ class Server:
         self.port = None
         self.starts = 0
         self._token = None
+        self.fixed = None
 
     def env(self, failpoint=None):
         env = clean_env(**self.settings)
@@ -130,7 +146,9 @@ class Server:
         return self
 
     def start(self, failpoint=None, wrap=()):
-        self.spawn(failpoint, wrap)
+        # What it prints then is the public address, so its port is chosen here.
+        self.fixed = free_port() if "TIDEWAITER_SERVER_PUBLIC_URL" in self.settings else None
+        self.spawn(failpoint, wrap, ("--listen", f"127.0.0.1:{self.fixed or 0}"))
         wait_until(self._answers, 30, "the server to answer")
         return self
 
@@ -140,7 +158,7 @@ class Server:
         line = self.out.read_text().partition("\n")[0]
         if not line.startswith("Tidewaiter serves at"):
             return False
-        self.port = int(line.rstrip("/").rpartition(":")[2])
+        self.port = self.fixed or int(line.rstrip("/").rpartition(":")[2])
         try:
             return self.get("/healthz").status == 200
         except OSError:

@@ -21,6 +21,10 @@ BODIES = {
     "/api/v1/projects/{project}/remove": {"version": "1.0"},
     "/api/v1/projects/{project}/status": {"status": "deprecated"},
     "/api/v1/projects/{project}/roles": {"user": "foreign", "role": "maintainer"},
+    "/api/v1/projects/{project}/publishers": {
+        "publisher": {"kind": "Google", "email": "builder@example.org"},
+        "bound": True,
+    },
     "/api/v1/tokens/{token}/revoke": {},
     "/api/v1/notices/{notice}/read": {},
     "/api/v1/verdicts/{verdict}/decide": {"decision": "clear"},
@@ -35,6 +39,7 @@ ALLOWED = {
     "/api/v1/projects/{project}/remove": {OWNER, ADMIN},
     "/api/v1/projects/{project}/status": {OWNER, ADMIN},
     "/api/v1/projects/{project}/roles": {OWNER, ADMIN},
+    "/api/v1/projects/{project}/publishers": {OWNER, ADMIN},
     "/api/v1/tokens/{token}/revoke": {OWNER, ADMIN},
     "/api/v1/notices/{notice}/read": set(),
     "/api/v1/verdicts/{verdict}/decide": {ADMIN},

@@ -15,7 +15,7 @@ import pytest
 from clients import TOOLS, installed
 from harness import JSON, binary, clean_env, die_with_parent, run, wait_until
 from packages import wheel
-from signed_index import DAY, Host, Key, SignedIndex, bin_of, file_path, hashed, page_path, sha256
+from signed_index import DAY, Host, Key, SignedIndex, bin_of, file_path, hashed, page_path, provenance_of, sha256
 
 
 def metadata_of(package):
@@ -23,8 +23,8 @@ def metadata_of(package):
         return archive.read(next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")))
 
 
-def release(index, package):
-    index.publish(package, metadata_of(package) if package.is_wheel else None)
+def release(index, package, publisher=None):
+    index.publish(package, metadata_of(package) if package.is_wheel else None, publisher)
     return package
 
 
@@ -575,3 +575,99 @@ def test_releases_that_were_there_and_are_not(world, tool):
     done = world.installs(tool, world.host(), "demo", expected={"demo": "1.0"})
     assert says[0] in done.stderr
     world.installs(tool, world.host(), "demo", expected={"demo": "1.0"}, **refuse)
+
+
+# Attestations: the index signs for the provenance of each file; here demo's files came from team/demo.
+
+PIN = ["--attestations", "pin"]
+
+
+@pytest.fixture
+def attested(world):
+    """The world, in which demo 3.0 is attested, and the client has seen that."""
+    world.new = release(world.index, wheel("demo", "3.0"), "team/demo")
+    world.index.commit()
+    world.older = dict(world.index.files)
+    return world
+
+
+def swapped(host):
+    altering(host, lambda path: path.endswith("/provenance"), lambda data: provenance_of("evil/demo"))
+    return [SIGNED_FOR, "longer than"]
+
+
+def dropped(host):
+    host.files = {path: data for path, data in host.files.items() if not path.endswith("/provenance")}
+    return ["provenance of demo-"]
+
+
+def dropped_from_page(host):
+    def forge(data):
+        page = json.loads(data)
+        for file in page["files"]:
+            file.pop("_provenance", None)
+        return json.dumps(page).encode()
+
+    altering(host, lambda path: path.endswith("index.json"), forge)
+    return [SIGNED_FOR, "longer than"]
+
+
+@pytest.mark.parametrize("mirror", ["mirror", "stale-mirror"])
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("attack", [swapped, dropped, dropped_from_page])
+def test_attestations_cannot_be_swapped_or_dropped(attested, tool, mirror, attack):
+    world = attested
+    if mirror == "stale-mirror":
+        # A newer state was seen; the mirror shows the older one besides.
+        release(world.index, wheel("other", "2.0"))
+        world.index.commit()
+    world.installs(tool, world.host(), "other", expected={"other": "2.0" if mirror == "stale-mirror" else "1.0"})
+    host = world.host(world.older if mirror == "stale-mirror" else None)
+    says = attack(host)
+    if mirror == "stale-mirror":
+        says = [*says, "goes back"]
+    world.refuses(tool, host, "demo", says=says, options=PIN)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_publisher_that_was_seen_stays(attested, tool):
+    world = attested
+    world.installs(tool, world.host(), "demo", expected={"demo": "3.0"}, options=PIN)
+    lock = next(world.folder.rglob("publishers.lock"))
+    assert json.loads(lock.read_text())["demo"]["publisher"]["repository"] == "team/demo"
+    # What is older than the first attested file is not held to it.
+    for entry in world.index.projects["demo"][:2]:
+        entry["upload-time"] = "2020-01-01T00:00:00Z"
+    world.index.commit()
+    world.installs(tool, world.host(), "demo==2.0", expected={"demo": "2.0"}, options=PIN)
+    # The online key signs a release of somebody else, and one of nobody.
+    release(world.index, wheel("demo", "4.0"), "evil/demo")
+    world.index.commit()
+    world.refuses(tool, world.host(), "demo", says=["it came from GitHub evil/demo"], options=PIN)
+    release(world.index, wheel("demo", "5.0"))
+    world.index.commit()
+    done = world.refuses(tool, world.host(), "demo", says=["it has no attestation"], options=PIN)
+    assert "GitHub team/demo" in done.stderr and "publishers.lock" in done.stderr
+    world.installs(tool, world.host(), "demo", expected={"demo": "5.0"}, options=["--attestations", "off"])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_attestations_can_be_required(attested, tool):
+    world, options = attested, ["--attestations", "require:demo,other"]
+    world.installs(tool, world.host(), "demo", expected={"demo": "3.0"}, options=options)
+    says = ["--attestations requires one"]
+    world.refuses(tool, world.host(), "other", says=says, options=options, state="another")
+    done = world.tidewaiter("run", world.host(), "--", "true", options=["--attestations", "perhaps"])
+    assert done.returncode == 2 and "require:PROJECT" in done.stderr
+
+
+def test_verify_asks_for_the_publisher_too(attested, tmp_path):
+    world = attested
+    good = tmp_path / world.new.filename
+    good.write_bytes(world.new.data)
+    done = world.tidewaiter("verify", world.host(), good, options=PIN)
+    assert done.returncode == 0, done.stderr
+    host = world.host()
+    dropped(host)
+    done = world.tidewaiter("verify", host, good, options=PIN, state="another")
+    assert done.returncode == 1 and "provenance of demo-3.0" in done.stderr

@@ -182,7 +182,7 @@ def test_every_way_to_send_a_token(server, scheme):
 def test_attestations_are_refused_with_a_sentence(server):
     server = server()
     answer = server.upload(wheel(), attestations='[{"version": 1}]')
-    assert answer.status == 400 and "Attestations are not supported" in answer.reason
+    assert answer.status == 400 and "Invalid attestations supplied during upload" in answer.reason
     assert server.page("demo") is None
 
 

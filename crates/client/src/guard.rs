@@ -112,6 +112,8 @@ mod tests {
             sha256: packaging::hash::Sha256::new([0; 32]),
             size: 1,
             core_metadata: None,
+            provenance: None,
+            uploaded: String::new(),
             is_yanked,
         };
         let files = [("demo-1.10.tar.gz", false), ("demo-1.9-py3-none-any.whl", false), ("demo-2.0.tar.gz", true)];

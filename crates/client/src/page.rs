@@ -20,6 +20,10 @@ pub struct PageFile {
     pub size: u64,
     /// The digest of its core metadata.
     pub core_metadata: Option<Sha256>,
+    /// The digest of its provenance (PEP 740).
+    pub provenance: Option<Sha256>,
+    /// When it was uploaded, as the page has it.
+    pub uploaded: String,
     /// Whether it is yanked.
     pub is_yanked: bool,
 }
@@ -64,6 +68,8 @@ impl Page {
                 sha256: entry.sha256,
                 size: entry.size,
                 core_metadata: entry.core_metadata,
+                provenance: entry.provenance_sha256,
+                uploaded: value["upload-time"].as_str().unwrap_or_default().to_owned(),
                 is_yanked: entry.yanked != Yanked::No,
             };
             files.insert(entry.filename.clone(), file);

@@ -290,6 +290,9 @@ impl Proxy {
             Ok(file) => file,
             Err(refusal) => return Some(refused(&refusal)),
         };
+        if let Err(refusal) = self.index.attested(&file).await {
+            return Some(refused(&refusal));
+        }
         let cache = self.index.cache().clone();
         let cached = tokio::task::spawn_blocking(move || cache.file(&sha256)).await.ok().and_then(Result::ok).flatten();
         Some(match cached {

@@ -51,6 +51,8 @@ const CAP: &str =
     "no signed file is that large: whoever answers at this --index sends endless data, use another --index";
 const LESS: &str = "ask the project or the index's operator whether this is meant; if it is, run once with \
     --on-regression warn";
+const PUBLISHER: &str = "ask the project whether it publishes from elsewhere now; if it does, remove its lines from \
+    publishers.lock in the --state folder";
 const LOG: &str = "the index shows different people different pasts, or its online key is in wrong hands: install nothing, \
     keep the --state folder as evidence, and tell its operator and other users; if its operator set the log back, say by \
     a restored backup, only they can say so: then delete the folder `log` beside the trusted roles";
@@ -79,6 +81,11 @@ impl Refusal {
     /// A page that is signed and offers much less than it did.
     pub fn regression(what: &str, cause: String) -> Self {
         Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: LESS }
+    }
+
+    /// A file that did not come from whom it should.
+    pub fn publisher(what: &str, cause: String) -> Self {
+        Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: PUBLISHER }
     }
 
     /// The log is not the one that was seen before, grown.

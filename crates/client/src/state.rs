@@ -80,6 +80,11 @@ impl State {
         Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the trusted roles"))
     }
 
+    /// Where what is remembered stands.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What is remembered of projects' pages: a store of its own, as a project may be called like a role.
     pub fn pages(&self) -> io::Result<Store> {
         Store::open(&self.folder.join("pages"))

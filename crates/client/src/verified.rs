@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use attest::{PROVENANCE_BYTES_MAX, Provenance};
 use bytes::Bytes;
 use packaging::hash::Sha256;
 use packaging::name::NormalizedName;
@@ -22,6 +23,7 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::guard::{OnRegression, Seen};
 use crate::log::{self, Bound, Place, Tiles};
 use crate::page::Page;
+use crate::publishers::{Attestations, Pins, Uploaded};
 use crate::refusal::{Kind, Refusal};
 use crate::session::{ClientError, Session, Source, below, folder};
 use crate::state::State;
@@ -81,6 +83,8 @@ pub struct Options {
     pub state: PathBuf,
     /// How old a state may be.
     pub policy: Policy,
+    /// What is asked of attestations.
+    pub attestations: Attestations,
     /// What fetches.
     pub fetcher: Fetcher,
     /// The clock.
@@ -119,6 +123,7 @@ pub struct Index {
     state: State,
     cache: Cache,
     policy: Policy,
+    attestations: Attestations,
     now: Now,
     sessions: tokio::sync::Mutex<Sessions>,
     pages: Mutex<BTreeMap<(String, Sha256), Arc<Page>>>,
@@ -141,7 +146,7 @@ pub fn base(index: &str) -> Result<Url, url::ParseError> {
 impl Index {
     /// Opens an index: the state on disk, and for the first time its first root.
     pub async fn open(options: Options) -> Result<Arc<Self>, Refusal> {
-        let Options { index, root, state, policy, fetcher, now } = options;
+        let Options { index, root, state, policy, attestations, fetcher, now } = options;
         let base = folder(index);
         let metadata = below(&base, "tuf/").map_err(|error| Refusal::new("index", &error))?;
         let source = Source::new(metadata, fetcher);
@@ -154,6 +159,7 @@ impl Index {
             state: opened.map_err(|error| Refusal::new("root", &error))?,
             cache,
             policy,
+            attestations,
             now,
             sessions: tokio::sync::Mutex::default(),
             pages: Mutex::default(),
@@ -486,8 +492,42 @@ impl Index {
         };
         let path = Target::Distribution { project: project.as_str(), filename }.path();
         let url = self.target_url(filename, &path, sha256)?;
-        let (size, core_metadata) = (file.size, file.core_metadata);
-        Ok(Wanted { filename: filename.to_owned(), sha256: *sha256, size, core_metadata, url })
+        let (size, core_metadata, provenance) = (file.size, file.core_metadata, file.provenance);
+        let (filename, uploaded) = (filename.to_owned(), file.uploaded.clone());
+        Ok(Wanted { filename, sha256: *sha256, size, core_metadata, provenance, uploaded, url })
+    }
+
+    /// Holds a file on a verified page against what is asked of attestations, before any of its bytes are given away.
+    pub async fn attested(&self, file: &Wanted) -> Result<(), Refusal> {
+        if self.attestations == Attestations::Off {
+            return Ok(());
+        }
+        let held = self.hold_attested(file).await;
+        self.note(&format!("provenance of {}", file.filename), held.as_ref().err());
+        held
+    }
+
+    async fn hold_attested(&self, file: &Wanted) -> Result<(), Refusal> {
+        let what = format!("provenance of {}", file.filename);
+        let unnamed = || Refusal::mismatch(&what, "refused: the file's name is none");
+        let name: packaging::filename::DistFilename = file.filename.parse().map_err(|_| unnamed())?;
+        let project = name.project();
+        let publisher = match &file.provenance {
+            None => None,
+            Some(sha256) => {
+                let path = format!("integrity/{project}/{}/{}/provenance", name.version(), file.filename);
+                let url = below(&self.base, &path).map_err(|error| Refusal::new(&what, &error))?;
+                let bytes = self.bytes(&what, &url, sha256, None, PROVENANCE_BYTES_MAX as u64).await?;
+                let read = Provenance::publisher(&bytes);
+                Some(read.map_err(|why| Refusal::mismatch(&what, format!("refused: it cannot be read: {why}")))?)
+            }
+        };
+        let io = |error: std::io::Error| Refusal::io(&what, &error);
+        let _held = self.state.hold().await.map_err(io)?;
+        let mut pins = Pins::read(self.state.folder()).map_err(io)?;
+        let uploaded = Uploaded { project: &project, at: &file.uploaded, publisher: publisher.as_ref() };
+        let judged = pins.judge(&self.attestations, uploaded).map_err(io)?;
+        judged.map_err(|cause| Refusal::publisher(&what, cause))
     }
 
     /// The bytes of a file, in pieces, of which the last ones come once all are verified. Ends early, with a refusal,
@@ -562,6 +602,8 @@ pub struct Wanted {
     pub size: u64,
     /// The digest of its core metadata.
     pub core_metadata: Option<Sha256>,
+    provenance: Option<Sha256>,
+    uploaded: String,
     url: Url,
 }
 

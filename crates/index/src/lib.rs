@@ -98,6 +98,8 @@ pub struct Settings {
     pub uploads: bool,
     /// Where the world reaches this server, for absolute links; never taken from a request.
     pub public_url: Option<String>,
+    /// Whose attestations are believed; `None`: none are taken.
+    pub trust_root: Option<Arc<attest::TrustRoot>>,
     /// How the repository of an index that is made from now on divides its targets.
     pub bins: Bins,
     /// How long superseded pages and roles stay for clients that work with an older snapshot, in seconds.
@@ -123,6 +125,7 @@ impl Default for Settings {
             allow_weak_sandbox: false,
             uploads: true,
             public_url: None,
+            trust_root: Some(Arc::new(attest::TrustRoot::public_good())),
             bins: Bins { shape: Shape::Succinct, bits: 10 },
             superseded_seconds: 3_600,
         }

@@ -91,8 +91,9 @@ pub fn representative(release: &[PublishedRow]) -> Option<&PublishedRow> {
     release.iter().min_by_key(|file| file.id)
 }
 
-/// A file's two stored entries: for the project page, and for the older JSON API.
-pub fn entries(index: &IndexName, file: &FileRow) -> (String, String) {
+/// A file's two stored entries: for the project page, and for the older JSON API. `public_url`: without one no page can
+/// name provenance, which PEP 740 wants absolute.
+pub fn entries(index: &IndexName, file: &FileRow, public_url: Option<&str>) -> (String, String) {
     let sha256 = file.sha256();
     let metadata = file.metadata_sha256();
     let yanked = Yanked::from_reason(file.yanked.as_deref());
@@ -104,7 +105,11 @@ pub fn entries(index: &IndexName, file: &FileRow) -> (String, String) {
         requires_python: file.requires_python.clone(),
         core_metadata: metadata,
         yanked: yanked.clone(),
-        provenance: None,
+        provenance: file.provenance_sha256().and(public_url).and_then(|root| {
+            let path = layout::provenance_path(&file.filename.parse().ok()?, &file.filename);
+            Some(format!("{root}{}/{path}", index.url_prefix()))
+        }),
+        provenance_sha256: file.provenance_sha256(),
     };
     let time = simple::time_text(file.uploaded_us);
     let legacy = json!({
@@ -327,18 +332,23 @@ pub fn project_urls(metadata: &CoreMetadata) -> Value {
     if urls.is_empty() { Value::Null } else { Value::Object(urls) }
 }
 
-/// Metadata text as the ledger keeps it: deflated.
-pub fn pack_metadata(text: &str) -> Vec<u8> {
+/// Bytes as the ledger keeps them: deflated.
+pub fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
-    encoder.write_all(text.as_bytes()).expect("writing to memory does not fail");
+    encoder.write_all(bytes).expect("writing to memory does not fail");
     encoder.finish().expect("writing to memory does not fail")
 }
 
-/// The text again.
+/// Metadata text as the ledger keeps it.
+pub fn pack_metadata(text: &str) -> Vec<u8> {
+    pack(text.as_bytes())
+}
+
+/// What was packed, again.
 pub fn unpack_metadata(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut decoder = flate2::write::DeflateDecoder::new(&mut out);
-    decoder.write_all(body).and_then(|()| decoder.try_finish()).expect("the ledger holds what `pack_metadata` made");
+    decoder.write_all(body).and_then(|()| decoder.try_finish()).expect("the ledger holds what `pack` made");
     drop(decoder);
     out
 }

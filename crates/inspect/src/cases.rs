@@ -3,7 +3,7 @@
 //!
 //! A case is a fenced block: `fires SHAPE` or `quiet SHAPE`, SHAPE one of `wheel`, `sdist`, `bare`. In it,
 //! `--- PATH` begins a member (`--- PATH (hex)`: its bytes in hexadecimal; `(repeat N)`: its text N times),
-//! `@name NAME` names the file, and at the end each `=== severity/confidence MEMBER:LINE` is a finding of this page's
+//! `@name NAME` names the file, `@publishing OWN STREAK LAST` says what the index knows (`-`: nobody), and at the end each `=== severity/confidence MEMBER:LINE` is a finding of this page's
 //! check that must be there; others of it must not. A quiet case allows findings that policy takes for nothing. A block
 //! `previous SHAPE` before a case is the release before it, a block `sibling SHAPE` the same release's other form.
 //! `{{` … `}}` around hexadecimal is a character that a page would not show.
@@ -15,7 +15,7 @@ use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 
 use crate::checks::{CHECKS, Check, Context};
-use crate::{Confidence, Finding, Inspection, Limits, Occasion, Profile, Severity, Subject};
+use crate::{Confidence, Finding, Inspection, Limits, Occasion, Profile, Publishing, Severity, Subject};
 
 #[derive(Debug, Default)]
 pub(crate) struct Case {
@@ -25,6 +25,7 @@ pub(crate) struct Case {
     /// The heading of the second order above it.
     pub(crate) title: String,
     name: Option<String>,
+    publishing: Option<Publishing>,
     members: Vec<(String, Vec<u8>)>,
     pub(crate) expected: Vec<String>,
 }
@@ -57,7 +58,7 @@ fn case(what: &str, shape: &str, line: usize, body: &[&str]) -> Case {
         }
         text.clear();
     };
-    let (mut expected, mut name) = (vec![], None);
+    let (mut expected, mut name, mut publishing) = (vec![], None, None);
     for line in body {
         if let Some(path) = line.strip_prefix("--- ") {
             close(&mut header, &mut text);
@@ -66,13 +67,19 @@ fn case(what: &str, shape: &str, line: usize, body: &[&str]) -> Case {
             expected.push(finding.to_owned());
         } else if let Some(given) = line.strip_prefix("@name ") {
             name = Some(given.to_owned());
+        } else if let Some(given) = line.strip_prefix("@publishing ") {
+            let mut words = given.splitn(3, ' ');
+            let mut next = || words.next().expect("three words").to_owned();
+            let (own, streak, last) = (next(), next().parse().expect("a number"), next());
+            let who = |text: String| Some(text).filter(|text| text != "-");
+            publishing = Some(Publishing { own: who(own), streak, last: who(last) });
         } else {
             text += line;
             text.push('\n');
         }
     }
     close(&mut header, &mut text);
-    (case.expected, case.name) = (expected, name);
+    (case.expected, case.name, case.publishing) = (expected, name, publishing);
     case
 }
 
@@ -156,8 +163,9 @@ impl Case {
 
     fn inspect(&self, others: &Others) -> Inspection {
         let (bytes, subject) = self.archive();
+        let occasion = Occasion { publishing: self.publishing.clone(), ..Occasion::default() };
         let (previous, sibling) = (others.previous.as_ref(), others.sibling.as_ref());
-        let context = Context { previous, sibling, occasion: Some(&Occasion::default()), ..Context::default() };
+        let context = Context { previous, sibling, occasion: Some(&occasion), ..Context::default() };
         crate::inspect(&file(&bytes), &subject, &Limits::default(), context, false).0
     }
 }

@@ -37,7 +37,7 @@ pub use archive::{Limits, Report, Subject};
 pub use finding::{
     Confidence, EXCERPT_CHARS_MAX, FINDINGS_MAX, Finding, Inspection, Location, Profile, Severity, WHY_CHARS_MAX,
 };
-pub use occasion::{Cause, Event, Occasion};
+pub use occasion::{Cause, Event, Occasion, Publishing};
 pub use sandbox::{Confinement, Failure, Sandbox, SandboxLimits};
 
 /// What the child is asked to do with the archive it is given.

@@ -83,6 +83,20 @@ pub struct Occasion {
     pub first_of_release: bool,
     /// The project's status now; absent where there is no index.
     pub status: Option<ProjectStatus>,
+    /// Who published it, and those before it; absent where there is no index.
+    #[serde(default)]
+    pub publishing: Option<Publishing>,
+}
+
+/// What the index knows of attestations (PEP 740): facts that no archive holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Publishing {
+    /// Who attested this file, in words.
+    pub own: Option<String>,
+    /// How many releases in an unbroken row up to this file had nothing but attested files.
+    pub streak: u32,
+    /// Who attested the latest file before this one that was attested.
+    pub last: Option<String>,
 }
 
 impl Occasion {

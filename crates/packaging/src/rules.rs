@@ -196,8 +196,17 @@ rules! {
         "The request must carry the file in `content`, with a content type that is no image."
         "Upload with twine or `uv publish`."
     FormAttestations "form.attestations" 400 Form:
-        "Attestations cannot be verified by this index yet, so none are taken."
-        "Upload without attestations (`twine upload` without `--attestations`, `uv publish --no-attestations`). An attestation that nobody has verified would only look like a proof."
+        "Attestations must be a JSON array of one or two attestation objects as PEP 740 describes them, one for each predicate."
+        "Make them with a current version of the publishing action, or upload without them (`twine upload` without `--attestations`, `uv publish --no-attestations`). See docs/attestations.md."
+    AttestationUnverified "attestation.unverified" 400 Safety:
+        "Each attestation must verify: the certificate's chain, its place in the logs, the time, the signature, and the SHA-256 of this file."
+        "Attest the very file that is uploaded, and upload the attestation unchanged. An index of its own Sigstore instance believes that instance alone: ask its operator which."
+    AttestationSubject "attestation.subject" 400 Safety:
+        "Each attestation must have this file as its one subject, by the name under which it is uploaded."
+        "A file that was renamed after it was attested must be attested anew."
+    AttestationPublisher "attestation.publisher" 400 Access:
+        "An attestation must come from a publisher that is bound to the project."
+        "The project's owner, or the index's operator, binds it: `tidewaiter project publisher PROJECT add --github OWNER/REPOSITORY --workflow FILE`. Until then upload without attestations."
     // Core metadata.
     MetadataUnreadable "metadata.unreadable" 400 Form:
         "The metadata file must be UTF-8 text in the header format, within its limits."

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use client::Attestations;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 mod tuf;
@@ -221,6 +223,10 @@ pub(crate) struct Trust {
     /// What to do if a project's newest release, or many at once, are yanked or gone since they were seen.
     #[arg(long, value_enum, default_value = "warn")]
     pub(crate) on_regression: Regression,
+    /// What to ask of attestations: off; pin (the publisher seen first stays the publisher); require:PROJECT,PROJECT (as
+    /// pin, and files of these projects must be attested).
+    #[arg(long, value_name = "POLICY", default_value = "off")]
+    pub(crate) attestations: Attestations,
     /// How long to wait for an answer or its next piece.
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) patience: u64,
@@ -458,6 +464,32 @@ pub(crate) enum ProjectCommand {
         status: String,
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Who outside publishes a project, so that its attestations are taken (PEP 740).
+    #[command(group = ArgGroup::new("who").args(["github", "gitlab", "google"]))]
+    Publisher {
+        project: String,
+        #[arg(value_parser = ["add", "remove", "list"])]
+        action: String,
+        /// A repository of GitHub whose workflow publishes.
+        #[arg(long, value_name = "OWNER/REPOSITORY", requires = "workflow")]
+        github: Option<String>,
+        /// A project of GitLab's public instance whose pipeline publishes.
+        #[arg(long, value_name = "NAMESPACE/PROJECT", requires = "workflow")]
+        gitlab: Option<String>,
+        /// A service account of Google Cloud.
+        #[arg(long, value_name = "EMAIL")]
+        google: Option<String>,
+        /// The workflow's file: a name for GitHub, a path for GitLab.
+        #[arg(long, value_name = "FILE")]
+        workflow: Option<String>,
+        /// The deployment environment that the certificate must name.
+        #[arg(long, value_name = "NAME", requires = "workflow")]
+        environment: Option<String>,
         #[command(flatten)]
         index: In,
         #[command(flatten)]

@@ -52,7 +52,7 @@ pub(crate) const ROWS: &[Row] = &[
         "server.public_url",
         Kind::Text,
         "",
-        "Where the world reaches this server, as `https://packages.example.org`. Used for what `serve` prints and for the commands on pages; the links in pages are relative.",
+        "Where the world reaches this server, as `https://packages.example.org`. Used for what `serve` prints, for the commands on pages, and for the addresses of provenance on pages, which without it are left out; all other links in pages are relative. After a change the pages that name it are published again.",
     ),
     row(
         "server.tls_certificate",
@@ -124,6 +124,12 @@ pub(crate) const ROWS: &[Row] = &[
         "The same object is sent there with POST, where a program is too much; an answer of 200: done.",
     ),
     row("purge.timeout", Kind::Time, "10s", "How long one call may take."),
+    row(
+        "attestations.trusted_root",
+        Kind::Text,
+        "public-good",
+        "Whose attestations are believed: `public-good` (the Sigstore instance that the large build services use; its root comes with this version), the `trusted_root.json` of another instance, or `off`: uploads with attestations are refused (docs/attestations.md).",
+    ),
     row("upload.enabled", Kind::Flag, "true", "Whether uploads are taken."),
     row(
         "upload.wait",

@@ -35,6 +35,7 @@ pub(crate) enum Request {
     Remove { index: String, which: Which },
     Status { index: String, project: String, status: String, reason: Option<String> },
     Role { index: String, project: String, user: String, role: Option<String> },
+    Publisher { index: String, project: String, change: Option<(attest::Publisher, bool)> },
     Scrub { index: Option<String> },
     Doctor,
     Inspection(Ask),

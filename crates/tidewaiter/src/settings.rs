@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use attest::TrustRoot;
+
 use anyhow::{Context, Result, bail};
 use inspect::{Limits, SandboxLimits};
 use web::WebSettings;
@@ -85,17 +87,9 @@ impl Settings {
                 file_bytes_max: values.bytes("upload.file_size"),
                 project_bytes_max: values.bytes("upload.project_size"),
                 release_open_seconds: values.time_ms("upload.release_open") / 1_000,
-                gate: match values.text("inspection.gate") {
-                    "before" => Gate::Before,
-                    "after" => Gate::After,
-                    other => bail!("'inspection.gate' = '{other}' is none of before, after"),
-                },
+                gate: gate(values)?,
                 inspection_budget_ms: values.time_ms("inspection.budget"),
-                backlog: match values.text("inspection.backlog") {
-                    "hold" => Backlog::Hold,
-                    "publish" => Backlog::Publish,
-                    other => bail!("'inspection.backlog' = '{other}' is none of hold, publish"),
-                },
+                backlog: backlog(values)?,
                 inspections_waiting_max: values.number("inspection.queue").max(1),
                 reinspect_every_seconds: values.time_ms("inspection.reinspect_every") / 1_000,
                 policy: Arc::new(match values.optional("inspection.policy") {
@@ -111,6 +105,7 @@ impl Settings {
                 allow_weak_sandbox: values.flag("sandbox.allow_weak"),
                 uploads: values.flag("upload.enabled"),
                 public_url,
+                trust_root: trust_root(values.text("attestations.trusted_root"))?,
                 bins: bins(values)?,
                 superseded_seconds: values.time_ms("tuf.superseded") / 1_000,
             },
@@ -124,6 +119,40 @@ impl Settings {
             purge: Purge::from_values(values)?,
         })
     }
+}
+
+fn gate(values: &Values) -> Result<Gate> {
+    Ok(match values.text("inspection.gate") {
+        "before" => Gate::Before,
+        "after" => Gate::After,
+        other => bail!("'inspection.gate' = '{other}' is none of before, after"),
+    })
+}
+
+fn backlog(values: &Values) -> Result<Backlog> {
+    Ok(match values.text("inspection.backlog") {
+        "hold" => Backlog::Hold,
+        "publish" => Backlog::Publish,
+        other => bail!("'inspection.backlog' = '{other}' is none of hold, publish"),
+    })
+}
+
+/// Longest trusted root, in bytes. The public-good one has 7 kB.
+const TRUST_ROOT_BYTES_MAX: u64 = 1 << 20;
+
+fn trust_root(text: &str) -> Result<Option<Arc<TrustRoot>>> {
+    let path = match text {
+        "off" => return Ok(None),
+        "public-good" => return Ok(Some(Arc::new(TrustRoot::public_good()))),
+        path => Path::new(path),
+    };
+    let read = || -> Result<TrustRoot> {
+        let mut text = String::new();
+        std::fs::File::open(path)?.take(TRUST_ROOT_BYTES_MAX).read_to_string(&mut text)?;
+        Ok(TrustRoot::from_json(&text)?)
+    };
+    let root = read().with_context(|| format!("'attestations.trusted_root' = '{}'", path.display()))?;
+    Ok(Some(Arc::new(root)))
 }
 
 fn log_json(values: &Values) -> Result<Option<bool>> {

@@ -119,12 +119,15 @@ fn durable(stage: &mut Stage, folder: &Path, full: &[Rows], bins: u32, time: Dur
     Ok(f64::from(commits) / started.elapsed().as_secs_f64())
 }
 
+/// What one core signed: its bins, their targets, their bytes.
+type Part = (Vec<(u32, Line)>, u64, u64);
+
 /// Signs and writes every bin, on every core; then snapshot and timestamp. Returns targets and bytes.
 fn import(stage: &mut Stage, folder: &Path, targets: u64) -> Result<(u64, u64), Failure> {
     let count = u64::from(stage.repository.bins().count());
     let cores = std::thread::available_parallelism()?.get() as u64;
     let (repository, online, issue) = (&stage.repository, &stage.online, &stage.issue);
-    let part = move |core: u64| -> Result<(Vec<(u32, Line)>, u64, u64), Failure> {
+    let part = move |core: u64| -> Result<Part, Failure> {
         let keys: &[&dyn Signer] = &[online];
         let signers = Online { timestamp: keys, snapshot: keys, bins: keys };
         let (mut lines, mut all, mut bytes) = (Vec::new(), 0, 0);

@@ -1,11 +1,13 @@
 //! `/api/v1/`: the verbs on a project and on tokens, as JSON. What the token's holder may do is asked in the domain.
 
+use attest::Publisher;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use index::model::{Actor, ProjectRole};
 use index::ops::{accounts, projects};
+use packaging::simple::time_text;
 use packaging::{NormalizedName, ProjectStatus, Version};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -200,6 +202,49 @@ pub(crate) async fn roles(State(app): State<App>, site: Site, request: Request<B
         let project = call.project()?;
         projects::set_role(call.app.installation(), &call.site.index, &project, user, *role, &actor).await?;
         Ok(json!({ "user": user, "role": role }))
+    };
+    let outcome = outcome.await;
+    call.answer(outcome)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewPublisher {
+    publisher: Publisher,
+    /// Whether it is bound from now on, or no longer.
+    bound: bool,
+}
+
+/// `POST /api/v1/projects/{project}/publishers` `{"publisher": {"kind", …}, "bound"}`
+pub(crate) async fn set_publisher(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    let call = match Call::<NewPublisher>::read(app, site, request).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let outcome = async {
+        let actor = Actor::Token(call.actor.clone());
+        let NewPublisher { publisher, bound } = &call.body;
+        let (installation, project) = (call.app.installation(), call.project()?);
+        projects::set_publisher(installation, &call.site.index, &project, publisher.clone(), *bound, &actor).await?;
+        Ok(json!({ "publisher": publisher, "bound": bound }))
+    };
+    let outcome = outcome.await;
+    call.answer(outcome)
+}
+
+/// `GET /api/v1/projects/{project}/publishers`
+pub(crate) async fn publishers(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    let call = match Call::<Nothing>::read(app, site, request).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let outcome = async {
+        let actor = Actor::Token(call.actor.clone());
+        let bound = projects::publishers(call.app.installation(), &call.site.index, &call.project()?, &actor).await?;
+        let rows = bound.into_iter().map(|row| {
+            json!({ "publisher": row.publisher, "bound_at": time_text(row.created_us), "bound_by": row.created_by })
+        });
+        Ok(json!({ "publishers": rows.collect::<Vec<_>>() }))
     };
     let outcome = outcome.await;
     call.answer(outcome)

@@ -70,11 +70,9 @@ struct Changed {
 
 /// By what name a shared cache is told to drop an object: what it changes with, and its index.
 pub(crate) fn surrogate(key: &Key) -> HeaderValue {
-    let named = key.as_str().split_once("/site/").and_then(|(index, path)| Some((index.parse().ok()?, path)));
-    let named =
-        named.map(|(index, path): (IndexName, &str)| format!("{index} {}", layout::surrogate_key(&index, path)));
     // File names of a site are header text, and where one is none there is nothing to be told.
-    named.and_then(|text| HeaderValue::try_from(text).ok()).unwrap_or(HeaderValue::from_static(""))
+    let named = layout::surrogate_keys(key).and_then(|text| HeaderValue::try_from(text).ok());
+    named.unwrap_or(HeaderValue::from_static(""))
 }
 
 impl SiteCache {

@@ -267,15 +267,13 @@ impl Fields {
             "md5_digest" => &mut form.md5,
             "sha256_digest" => &mut form.sha256,
             "blake2_256_digest" => &mut form.blake2,
-            "attestations" => {
-                form.attestations = true;
-                return;
-            }
+            "attestations" => &mut form.attestations,
             // Unknown fields are silently ignored, as clients of other indexes send them.
             _ => return,
         };
-        if text.len() > FIELD_BYTES_MAX {
-            let message = format!("'{name}' is too long: at most {FIELD_BYTES_MAX} bytes.");
+        let bytes_max = if name == "attestations" { attest::TEXT_BYTES_MAX } else { FIELD_BYTES_MAX };
+        if text.len() > bytes_max {
+            let message = format!("'{name}' is too long: at most {bytes_max} bytes.");
             form.problems.push(Rejection::new(Rule::FormRequest, message));
         } else if slot.is_some() {
             form.problems.push(Rejection::new(

@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod form;
 mod inspection;
+mod integrity;
 mod metrics;
 mod negotiate;
 mod pages;

@@ -55,6 +55,12 @@ pub(crate) fn form(headers: &HeaderMap) -> Form {
     best.0
 }
 
+/// The offer that the Accept header likes best, the first of equals; `None` when it likes none.
+pub(crate) fn best<'a>(headers: &HeaderMap, offers: &[&'a str]) -> Option<&'a str> {
+    let ranked = offers.iter().rev().map(|offer| (quality(headers, offer), *offer));
+    ranked.max_by_key(|(quality, _)| *quality).filter(|(quality, _)| *quality > 0).map(|(_, offer)| offer)
+}
+
 /// Whether the client takes gzip.
 pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
     let mut any = None;

@@ -13,7 +13,7 @@ use index::model::IndexName;
 
 use crate::app::App;
 use crate::error::Failure;
-use crate::{api, files, inspection, metrics, pages, simple, tlog, tuf, upload};
+use crate::{api, files, inspection, integrity, metrics, pages, simple, tlog, tuf, upload};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,7 @@ fn index_routes() -> Vec<Line> {
         ("/pypi/{project}/{version}/json", Anybody, get(simple::legacy_release)),
         ("/pypi/{project}/{version}/json/", Anybody, get(simple::legacy_release)),
         ("/files/{aa}/{sha256}/{filename}", Anybody, get(files::file)),
+        ("/integrity/{project}/{version}/{filename}/provenance", Anybody, get(integrity::provenance)),
         ("/tuf/{role}", Anybody, get(tuf::role)),
         ("/tuf/paths/{project}", Anybody, get(tuf::paths)),
         ("/tuf/targets/simple/{hh}/{project}/{page}", Anybody, get(tuf::page)),
@@ -62,6 +63,7 @@ fn index_routes() -> Vec<Line> {
         ("/api/v1/projects/{project}/remove", Token, post(api::remove)),
         ("/api/v1/projects/{project}/status", Token, post(api::status)),
         ("/api/v1/projects/{project}/roles", Token, post(api::roles)),
+        ("/api/v1/projects/{project}/publishers", Token, post(api::set_publisher).get(api::publishers)),
         ("/api/v1/tokens/{token}/revoke", Token, post(api::revoke)),
         ("/api/v1/uploads/{upload}", Token, get(inspection::upload)),
         ("/api/v1/notices", Token, get(inspection::notices)),

@@ -223,6 +223,9 @@ fn pytest() -> Result<Count> {
     }
     let python = tests_python()?;
     run::must(&mut run::cargo(&["build", "-p", "tidewaiter", "--locked"]))?;
+    // What signs attestations for the tests, and is no part of the program.
+    let authority = ["build", "-p", "attest", "--features", "testing", "--example", "authority", "--locked"];
+    run::must(&mut run::cargo(&authority))?;
     let mut command = run::program(python, &["-m", "pytest", "tests"]);
     command.env("TIDEWAITER_BIN", run::target().join("debug/tidewaiter")).env("PYTHONUNBUFFERED", "1");
     let mut found = None;

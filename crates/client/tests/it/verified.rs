@@ -42,6 +42,7 @@ impl World {
             root: None,
             state: self.folder.path().to_owned(),
             policy,
+            attestations: client::Attestations::Off,
             fetcher: Fetcher::new(None, Patience::default()).expect("a fetcher"),
             now: Arc::new(move || Time::from_seconds(clock.load(Ordering::SeqCst))),
         };

@@ -9,6 +9,7 @@
 //! <index>/site/simple/<project>/index.{json,html}[.gz]
 //! <index>/site/pypi/<project>/json[.gz]
 //! <index>/site/pypi/<project>/<version>/json[.gz]
+//! <index>/site/integrity/<project>/<version>/<filename>/provenance
 //! <index>/site/tuf/<version>.<role>.json[.gz]        a signed role
 //! <index>/site/tuf/timestamp.json                    names all of them, written after them
 //! <index>/site/tuf/targets/simple/<hh>/<project>/<sha256>.index.json[.gz]
@@ -21,7 +22,7 @@
 use std::fmt;
 
 use packaging::simple::file_path;
-use packaging::{NormalizedName, Sha256};
+use packaging::{DistFilename, NormalizedName, Sha256};
 use tuf::layout::Target;
 
 use crate::model::IndexName;
@@ -49,6 +50,12 @@ impl Key {
     /// Whether this object's name holds its hash and nothing takes it away in the same set: a page as a target.
     pub fn is_page_target(&self) -> bool {
         self.0.split_once('/').is_some_and(|(_, rest)| rest.starts_with("site/tuf/targets/"))
+    }
+
+    /// Whether this stands beside a file: it comes before whatever names it, and goes after.
+    pub fn is_beside_file(&self) -> bool {
+        let below = self.0.split_once("/site/").map_or("", |(_, path)| path);
+        below.starts_with("files/") && below.ends_with(".metadata") || below.starts_with("integrity/")
     }
 
     /// Whether this is a file or its metadata in the public zone, which never change.
@@ -97,6 +104,18 @@ pub fn site_file(index: &IndexName, sha256: &Sha256, filename: &str) -> Key {
 /// PEP 658: the metadata beside a file in the public zone.
 pub fn site_metadata(index: &IndexName, sha256: &Sha256, filename: &str) -> Key {
     Key(format!("{index}/site/{}.metadata", file_path(sha256, filename)))
+}
+
+/// PEP 740: below an index, where the provenance of a file is. The name says it all, so that clients find it without
+/// asking.
+pub fn provenance_path(file: &DistFilename, filename: &str) -> String {
+    format!("integrity/{}/{}/{filename}/provenance", file.project(), file.version())
+}
+
+/// PEP 740: the provenance of a file; `None` for what is no name of one.
+pub fn provenance(index: &IndexName, filename: &str) -> Option<Key> {
+    let file: DistFilename = filename.parse().ok()?;
+    Some(Key(format!("{index}/site/{}", provenance_path(&file, filename))))
 }
 
 /// A project page, `json` or `html`.
@@ -179,6 +198,13 @@ pub fn log_path(index: &IndexName, path: &str) -> Option<Key> {
 /// The head.
 pub fn head(index: &IndexName) -> Key {
     Key(format!("{index}/site/head.json"))
+}
+
+/// What a cache is told of an object of the site: what it changes with, and its index. `None` for any other object.
+pub fn surrogate_keys(key: &Key) -> Option<String> {
+    let (index, path) = key.as_str().split_once("/site/")?;
+    let index: IndexName = index.parse().ok()?;
+    Some(format!("{index} {}", surrogate_key(&index, path)))
 }
 
 /// What a cache is told to drop when a path below the site changes: one name for what changes together, and the index's

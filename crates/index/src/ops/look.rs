@@ -1,9 +1,9 @@
 //! One look at one stored file: its bytes, what its neighbours could do, a pass in the sandbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ::inspect::{Cause, Failure, Finding, Inspection, Occasion, Profile, Request, Response, Subject, yara};
+use ::inspect::{Cause, Failure, Finding, Inspection, Occasion, Profile, Publishing, Request, Response, Subject, yara};
 use packaging::Version;
 use packaging::metadata::CoreMetadata;
 use packaging::simple::time_text;
@@ -13,13 +13,16 @@ use crate::blobs::layout;
 use crate::model::{CheckState, FileKind, FileState, IndexName};
 use crate::store::files::FileRow;
 use crate::store::verdicts::ProfileRow;
-use crate::store::{Tx, files, projects, verdicts};
+use crate::store::{Tx, attestations, files, projects, verdicts};
 use crate::{Error, Installation, Result, external, render};
 
 /// Most bytes of one neighbour's profile in a request, as JSON; the request has to hold two of them and the rest.
 const PROFILE_BYTES_MAX: usize = 90 << 10;
 /// How many releases are asked for a predecessor's profile; more without one are no neighbours.
 const NEIGHBOURS_MAX: usize = 20;
+
+/// How many earlier files are asked who attested them: more than a release has, mostly.
+const PUBLISHED_MAX: i64 = 300;
 
 /// What came of a look.
 #[derive(Debug)]
@@ -138,7 +141,9 @@ struct Known {
 async fn known(tx: &mut Tx, file: &FileRow, cause: Cause) -> Result<Known> {
     let (first_of_project, first_of_release) = files::is_first(tx, file).await?;
     let project = projects::by_id(tx, file.project_id).await?;
-    let occasion = Occasion { cause, first_of_project, first_of_release, status: Some(project.status()) };
+    let publishing = Some(publishing(tx, file).await?);
+    let status = Some(project.status());
+    let occasion = Occasion { cause, first_of_project, first_of_release, status, publishing };
     let metadata = files::metadata(tx, file.id).await?.map(|body| render::parse_metadata(&body)).unwrap_or_default();
     Ok(Known { project: project.name().as_str().to_owned(), occasion, metadata })
 }
@@ -194,6 +199,20 @@ fn planted(filename: &str) -> Result<Option<Finding>, Failure> {
         let _ = filename;
         Ok(None)
     }
+}
+
+/// Who attested this file and the visible ones that came before it.
+async fn publishing(tx: &mut Tx, file: &FileRow) -> Result<Publishing> {
+    let own = attestations::publisher(tx, file.id).await?.map(|publisher| publisher.to_string());
+    let before = attestations::before(tx, file.project_id, file.id, PUBLISHED_MAX).await?;
+    let last = before.iter().find_map(|(_, publisher)| publisher.as_ref()).map(ToString::to_string);
+    let mut streak = 0;
+    let mut seen = BTreeSet::new();
+    let broken = before.iter().find(|(_, publisher)| publisher.is_none()).map(|(release, _)| *release);
+    for (release, _) in before.iter().take_while(|(release, _)| Some(*release) != broken) {
+        streak += u32::from(seen.insert(*release));
+    }
+    Ok(Publishing { own, streak, last })
 }
 
 /// The predecessor's profile, and that of the release's other form.

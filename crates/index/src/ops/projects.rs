@@ -1,6 +1,7 @@
 //! What people do to a project: yank, remove, status, roles. Each is one transaction with its audit row and a
 //! publish job; the publisher makes it visible.
 
+use attest::Publisher;
 use packaging::{NormalizedName, ProjectStatus, Version};
 use serde_json::json;
 
@@ -8,6 +9,7 @@ use super::catalogue;
 use crate::model::lifecycle::step;
 use crate::model::{Actor, FileInput, FileState, IndexName, ProjectRole, SiteRole};
 use crate::policy::authz::{ProjectAct, may};
+use crate::store::attestations::{self, Bound};
 use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
 use crate::store::jobs::JobKind;
@@ -17,6 +19,9 @@ use crate::{Error, Installation, News, Result};
 
 /// Longest reason, in characters.
 pub const REASON_CHARS_MAX: usize = 512;
+
+/// Most publishers of a project.
+pub const PUBLISHERS_MAX: usize = 20;
 
 /// Which files of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +67,9 @@ async fn open(
             }
             let act = act(project.status());
             // What a leaked upload token could give away would outlive its revocation.
-            if act == ProjectAct::Roles && token.projects.is_some() {
+            if matches!(act, ProjectAct::Roles | ProjectAct::Publishers) && token.projects.is_some() {
                 return Err(Error::Forbidden(
-                    "A token that is restricted to projects cannot give or take roles.".into(),
+                    "A token that is restricted to projects cannot give or take roles, nor bind publishers.".into(),
                 ));
             }
             if !may(act, role, site) {
@@ -266,6 +271,54 @@ pub async fn set_status(
         installation.again_wake.notify_one();
     }
     Ok(())
+}
+
+/// Binds a publisher to a project (`on`), or takes the binding back: whose attestations are taken from now on. Files that
+/// were published keep their provenance.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Invalid`], [`Error::Conflict`] when the project has [`PUBLISHERS_MAX`].
+pub async fn set_publisher(
+    installation: &Installation,
+    index: &IndexName,
+    project: &NormalizedName,
+    publisher: Publisher,
+    on: bool,
+    actor: &Actor,
+) -> Result<()> {
+    let publisher = publisher.checked().map_err(Error::Invalid)?;
+    let mut open = open(installation, index, project, actor, |_| ProjectAct::Publishers).await?;
+    let (tx, ids) = (&mut open.tx, (open.index.id, open.project.id));
+    if on {
+        if attestations::publishers(tx, open.project.id).await?.len() >= PUBLISHERS_MAX {
+            return Err(Error::Conflict(format!("'{project}' has {PUBLISHERS_MAX} publishers, which is the most.")));
+        }
+        if !attestations::bind(tx, ids, &publisher, open.now_us, &open.actor).await? {
+            // As it was asked for.
+            return Ok(());
+        }
+    } else if !attestations::unbind(tx, open.project.id, &publisher).await? {
+        return Err(Error::NotFound(format!("{publisher} is not bound to '{project}'.")));
+    }
+    let action = if on { "project.publisher.bind" } else { "project.publisher.unbind" };
+    let detail = serde_json::json!({ "publisher": publisher });
+    // Nothing that is rendered changes.
+    audit::note(&mut open.tx, Some(open.index.id), open.now_us, &open.actor, action, project.as_str(), detail);
+    open.tx.commit().await
+}
+
+/// The publishers that are bound to a project, oldest first.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`].
+pub async fn publishers(
+    installation: &Installation,
+    index: &IndexName,
+    project: &NormalizedName,
+    actor: &Actor,
+) -> Result<Vec<Bound>> {
+    let mut open = open(installation, index, project, actor, |_| ProjectAct::Upload).await?;
+    attestations::publishers(&mut open.tx, open.project.id).await
 }
 
 /// Gives (`Some`) or takes (`None`) a role on a project.

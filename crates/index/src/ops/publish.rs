@@ -29,7 +29,7 @@ use super::signing::{InForce, Roles, SignedSet, Signing, TargetChange};
 use super::site::{Move, Writing, put_all, write_site};
 use crate::blobs::layout;
 use crate::failpoint;
-use crate::model::{FileKind, IndexName, is_visible};
+use crate::model::{IndexName, is_visible};
 use crate::render::{self, Object, ProjectView};
 use crate::store::files::FileRow;
 use crate::store::jobs::JobKind;
@@ -38,7 +38,10 @@ use crate::store::publishing::{self, PublishedProject, PublishedRow};
 use crate::store::{Tx, files, indexes, jobs, projects};
 use crate::{Error, Installation, News, Publication, Result};
 
+mod beside;
 mod roles;
+
+use beside::beside;
 
 /// Most projects in one set of changes.
 const SET_PROJECTS_MAX: usize = 256;
@@ -293,7 +296,7 @@ impl Publisher {
         let mut standing = Vec::new();
         for one in moves {
             let file = files::by_id(&mut tx, one.file).await?;
-            objects.extend(metadata_object(&mut tx, &self.index, &file, file.published).await?);
+            objects.extend(beside(&mut tx, &self.index, &file, file.published).await?);
             standing.push(Move { into_site: file.published, ..one });
         }
         let mut roles = Roles::default();
@@ -342,7 +345,8 @@ impl Publisher {
         let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
         let mut changes = Vec::with_capacity(last_job.len());
         for project_id in last_job.keys() {
-            changes.push(change_of(&mut tx, &self.index, *project_id, serial).await?);
+            let public_url = self.installation.settings.public_url.as_deref();
+            changes.push(change_of(&mut tx, &self.index, *project_id, serial, public_url).await?);
         }
         failpoint::reach("publish.rendered");
         let logged: Vec<log::Change> = changes.iter_mut().filter_map(|change| change.logged.take()).collect();
@@ -569,6 +573,8 @@ struct FileChange {
     yanked: Option<String>,
     entry: String,
     legacy_entry: String,
+    /// The address of this server that the entry names.
+    root: Option<String>,
 }
 
 impl ProjectChange {
@@ -576,9 +582,9 @@ impl ProjectChange {
     fn publish(&self, tx: &mut Tx, serial: i64) {
         publishing::publish_project(tx, &self.project, serial);
         for file in &self.files {
-            let FileChange { id, visible, yanked, entry, legacy_entry } = file;
-            let (entry, legacy) = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
-            publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entry, legacy);
+            let FileChange { id, visible, yanked, entry, legacy_entry, root } = file;
+            let entries = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
+            publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entries, root.as_deref());
         }
         for version in &self.rendered.releases {
             publishing::publish_release(tx, self.project.id, version, serial);
@@ -598,7 +604,13 @@ impl ProjectChange {
 }
 
 /// Published state with the wanted changes on top, rendered under the next serial.
-async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64) -> Result<ProjectChange> {
+async fn change_of(
+    tx: &mut Tx,
+    index: &IndexName,
+    project_id: i64,
+    serial: i64,
+    public_url: Option<&str>,
+) -> Result<ProjectChange> {
     let row = projects::by_id(tx, project_id).await?;
     let status = row.status();
     let roles = roles_json(tx, project_id).await?;
@@ -608,7 +620,7 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
     let (mut changed_files, mut moves, mut objects) = (Vec::new(), Vec::new(), Vec::new());
     let mut targets = Vec::new();
     let mut happened = log::of_project(tx, &row, &roles).await?;
-    let mut changed = files::changed(tx, project_id, status != ProjectStatus::Quarantined).await?;
+    let mut changed = files::changed(tx, project_id, status != ProjectStatus::Quarantined, public_url).await?;
     // The log has them in an order that does not depend on the engine.
     changed.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
     for file in changed {
@@ -617,20 +629,21 @@ async fn change_of(tx: &mut Tx, index: &IndexName, project_id: i64, serial: i64)
         releases.insert(file.version.clone());
         happened.extend(log::of_file(&row, &file, now_visible));
         if now_visible != file.published {
-            objects.extend(metadata_object(tx, index, &file, now_visible).await?);
+            objects.extend(beside(tx, index, &file, now_visible).await?);
             let (sha256, filename) = (file.sha256(), file.filename.clone());
             let content = now_visible.then_some((&sha256, file.size_bytes));
-            targets.push(TargetChange::file(&row.name(), &filename, content));
+            targets.push(TargetChange::file(&row.name(), &filename, content, file.provenance_sha256()));
             moves.push(Move { file: id, sha256, filename, into_site: now_visible });
         }
-        let (entry, legacy_entry) = render::entries(index, &file);
+        let (entry, legacy_entry) = render::entries(index, &file, public_url);
         if now_visible {
             visible.insert(id, shown(&file, &entry, &legacy_entry, serial));
         } else {
             visible.remove(&id);
         }
         let yanked = file.yanked.clone().filter(|_| now_visible);
-        changed_files.push(FileChange { id, visible: now_visible, yanked, entry, legacy_entry });
+        let root = file.provenance_sha256().and(public_url).filter(|_| now_visible).map(str::to_owned);
+        changed_files.push(FileChange { id, visible: now_visible, yanked, entry, legacy_entry, root });
     }
     let mut shown: Vec<PublishedRow> = visible.into_values().collect();
     render::sort_files(&mut shown);
@@ -704,21 +717,12 @@ fn shown(file: &FileRow, entry: &str, legacy_entry: &str, serial: i64) -> Publis
         filename: file.filename.clone(),
         size_bytes: file.size_bytes,
         sha256: file.sha256().to_string(),
+        provenance_sha256: file.provenance_sha256().map(|sha256| sha256.to_string()),
         entry: entry.to_owned(),
         legacy_entry: legacy_entry.to_owned(),
         yanked: file.yanked.is_some(),
         release_serial: serial,
     }
-}
-
-/// The metadata beside a file that changes zones, to be written or taken away; none for an sdist.
-async fn metadata_object(tx: &mut Tx, index: &IndexName, file: &FileRow, visible: bool) -> Result<Option<Object>> {
-    if file.kind() != FileKind::Wheel {
-        return Ok(None);
-    }
-    let body = if visible { files::metadata(tx, file.id).await? } else { None };
-    let key = layout::site_metadata(index, &file.sha256(), &file.filename);
-    Ok(Some((key, body.map(|body| render::unpack_metadata(&body)))))
 }
 
 /// A project as published state has it.

@@ -15,7 +15,7 @@ use crate::model::IndexName;
 use crate::render::{self, Object};
 use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
-use crate::store::{self, Tx, files, projects, publishing};
+use crate::store::{self, Tx, attestations, files, projects, publishing};
 use crate::{Error, Installation, Result};
 
 /// Files walked at once.
@@ -65,6 +65,12 @@ pub async fn rebuild(
                 let body = files::metadata(&mut tx, file.id).await?.map(|body| render::unpack_metadata(&body));
                 let body = body.ok_or_else(|| Error::Internal(format!("no metadata {want} of {}", file.filename)))?;
                 let key = layout::site_metadata(&name, &file.sha256(), &file.filename);
+                compare(blobs, &(key, Some(body)), &mut report, &mut expected)?;
+            }
+            let key = layout::provenance(&name, &file.filename);
+            if let Some(key) = key.filter(|_| file.published && file.provenance_sha256().is_some()) {
+                let body = attestations::body(&mut tx, file.id).await?.map(|body| render::unpack_metadata(&body));
+                let body = body.ok_or_else(|| Error::Internal(format!("no provenance of {}", file.filename)))?;
                 compare(blobs, &(key, Some(body)), &mut report, &mut expected)?;
             }
             done += 1;

@@ -101,6 +101,12 @@ async fn examine(installation: &Arc<Installation>, name: &IndexName, file: &File
             return Ok(Some(format!("{}: its metadata in the site is missing or has changed", file.filename)));
         }
     }
+    let provenance = layout::provenance(name, &file.filename).zip(file.provenance_sha256());
+    if let Some((key, want)) = provenance.filter(|_| file.published)
+        && digest(&installation.blobs, &key)? != Some(want)
+    {
+        return Ok(Some(format!("{}: its provenance in the site is missing or has changed", file.filename)));
+    }
     Ok(match right {
         None => Some(format!("{}: missing from the {zone}", file.filename)),
         Some(found) if found != sha256 => {

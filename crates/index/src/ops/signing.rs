@@ -317,12 +317,26 @@ pub(super) enum TargetChange {
     Drop(String),
 }
 
+/// What is signed of a file besides its own digest.
+fn custom_of(provenance_sha256: &impl std::fmt::Display) -> String {
+    format!(r#"{{"provenance":{{"sha256":"{provenance_sha256}"}}}}"#)
+}
+
 impl TargetChange {
-    /// A distribution file that enters the site or leaves it.
-    pub(super) fn file(project: &NormalizedName, filename: &str, content: Option<(&Sha256, i64)>) -> Self {
+    /// A distribution file that enters the site or leaves it. Its provenance is signed with it, so that nobody between
+    /// can swap it or leave it away.
+    pub(super) fn file(
+        project: &NormalizedName,
+        filename: &str,
+        content: Option<(&Sha256, i64)>,
+        provenance: Option<Sha256>,
+    ) -> Self {
         let path = Target::Distribution { project: project.as_str(), filename }.path();
         match content {
-            Some((sha256, length)) => Self::Put(TargetRow { path, length, sha256: sha256.to_string(), custom: None }),
+            Some((sha256, length)) => {
+                let custom = provenance.map(|sha256| custom_of(&sha256));
+                Self::Put(TargetRow { path, length, sha256: sha256.to_string(), custom })
+            }
             None => Self::Drop(path),
         }
     }

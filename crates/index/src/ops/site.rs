@@ -42,7 +42,7 @@ pub(super) fn write_site(blobs: &Blobs, index: &IndexName, writing: &Writing) ->
     failpoint::reach("publish.moved");
     // Objects whose name holds a hash or a version come before whatever names them.
     let (write_once, pages): (Vec<&Object>, Vec<&Object>) =
-        objects.iter().partition(|(key, _)| key.as_str().ends_with(".metadata") || key.is_page_target());
+        objects.iter().partition(|(key, _)| key.is_beside_file() || key.is_page_target());
     for (key, body) in &write_once {
         if let Some(body) = body {
             blobs.put(key, body)?;

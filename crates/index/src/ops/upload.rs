@@ -23,11 +23,13 @@ use crate::blobs::{Incoming, layout};
 use crate::failpoint;
 use crate::model::lifecycle::step;
 use crate::model::{FileInput, FileKind, FileState, ProjectRole, TokenActor};
+use crate::policy::attestations::{self, About, Attested};
 use crate::policy::upload::{self as rules, Candidate, Facts, Form, KnownProject, KnownRelease, Received, Uploader};
 use crate::render;
+use crate::store::attestations::NewProvenance;
 use crate::store::indexes::IndexRow;
 use crate::store::jobs::JobKind;
-use crate::store::{Tx, audit, files, jobs, notices, projects, uploads};
+use crate::store::{self, Tx, audit, files, jobs, notices, projects, uploads};
 use crate::{Error, Gate, Installation, News, Result};
 
 /// A body on its way in: written to the vault and hashed in one pass. Memory does not grow with it.
@@ -234,7 +236,7 @@ async fn judge(
 ) -> Result<(Candidate, Option<Kept>, Vec<Rejection>)> {
     let Upload { form, filename, content_type, body } = upload;
     let mut rejections = Vec::new();
-    let mut candidate = Candidate { form, filename, content_type, received: None, metadata: None };
+    let mut candidate = Candidate { form, filename, content_type, received: None, metadata: None, attested: None };
     let mut incoming = None;
     let mut metadata_text = None;
     if let Some(body) = body {
@@ -276,6 +278,10 @@ async fn judge(
         Some(actor) => Some(uploader(&facts, &candidate, actor)?),
     };
     drop(tx);
+    match attested(installation, &candidate, &facts).await? {
+        Ok(found) => candidate.attested = found,
+        Err(found) => rejections.extend(found),
+    }
     let now = installation.clock.now_us();
     let ledger = rules::ledger_rules(&candidate, &facts, uploader.as_ref(), &installation.settings, now);
     let identical = candidate.is_already_here(&facts)
@@ -289,6 +295,28 @@ async fn judge(
         _ => None,
     };
     Ok((candidate, kept, rules::in_order(rejections)))
+}
+
+/// What the upload's attestations are; `None` without any, and where there is no file that they could be of.
+async fn attested(
+    installation: &Installation,
+    candidate: &Candidate,
+    facts: &Facts,
+) -> Result<std::result::Result<Option<Attested>, Vec<Rejection>>> {
+    let (Some(text), Some(dist), Some(received)) =
+        (candidate.form.attestations.clone(), candidate.dist(), &candidate.received)
+    else {
+        return Ok(Ok(None));
+    };
+    let project = candidate.project().unwrap_or_else(|| dist.project());
+    let (root, sha256, publishers) =
+        (installation.settings.trust_root.clone(), received.sha256, facts.publishers.clone());
+    // Several signatures are verified; a worker of the server has other things to do meanwhile.
+    let work = move || {
+        let about = About { project: &project, dist: &dist, sha256: &sha256, publishers: &publishers };
+        attestations::judge(root.as_deref(), &text, &about).map(Some)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))
 }
 
 fn uploader(facts: &Facts, candidate: &Candidate, actor: &TokenActor) -> Result<Uploader> {
@@ -315,6 +343,10 @@ async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Opti
     }
     let state: Option<FileState> = word(row.registered_state)?;
     let registered = row.registered_name.zip(word(row.registered_sha256)?);
+    let publishers = match row.project_id.filter(|_| candidate.form.attestations.is_some()) {
+        Some(project_id) => store::attestations::publishers(tx, project_id).await?,
+        None => Vec::new(),
+    };
     Ok(Facts {
         account: row.account,
         site_role: row.site_role.and_then(|role| role.parse().ok()),
@@ -330,6 +362,7 @@ async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Opti
         look_alike: row.look_alike,
         other_sdist: row.other_sdist,
         same_content: row.same_content,
+        publishers: publishers.into_iter().map(|bound| bound.publisher).collect(),
     })
 }
 
@@ -383,7 +416,8 @@ async fn commit(
         }
     };
     let subject = files::subject(&claim.project, &candidate.filename);
-    let detail = json!({ "sha256": claim.received.sha256, "token": actor.token_id });
+    let publisher = candidate.attested.as_ref().map(|attested| &attested.publisher);
+    let detail = json!({ "sha256": claim.received.sha256, "token": actor.token_id, "publisher": publisher });
     let bytes = claim.received.size as i64;
     let new = claim.into_file(candidate, metadata_text, (index.id, project_id, release_id), now, actor.account_id);
     let file_id = files::insert(&mut tx, new).await?;
@@ -457,6 +491,11 @@ impl Claim {
             metadata_body: render::pack_metadata(metadata_text),
             uploaded_us: now_us,
             uploaded_by: Some(account_id),
+            provenance: candidate.attested.as_ref().map(|Attested { publisher, provenance }| NewProvenance {
+                publisher: publisher.clone(),
+                sha256: Sha256::new(sha2::Sha256::digest(provenance).into()),
+                body: render::pack(provenance),
+            }),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::publish::Publisher;
 use super::verdicts;
 use crate::Installation;
 use crate::blobs::layout;
+use crate::store::attestations;
 use crate::store::jobs::{self, JobKind};
 
 /// How often a loop looks although nobody woke it.
@@ -92,8 +93,24 @@ pub async fn recover(installation: &Arc<Installation>) -> crate::Result<()> {
     for row in rows {
         let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());
         publisher.repair().await?;
+        name_address(installation, row.id).await?;
     }
     Ok(())
+}
+
+/// Has the pages that name this server's address published again where it is another now.
+async fn name_address(installation: &Installation, index_id: i64) -> crate::Result<()> {
+    let public_url = installation.settings.public_url.as_deref();
+    let stale = attestations::stale(&mut installation.store.read().await?, index_id, public_url).await?;
+    if stale.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(projects = stale.len(), "server.public_url has changed: pages that name it are published again");
+    let mut tx = installation.store.write().await?;
+    for project_id in stale {
+        jobs::enqueue(&mut tx, JobKind::Publish, index_id, project_id, None, installation.clock.now_us());
+    }
+    tx.commit().await
 }
 
 /// Writes committed publications to their end and publishes what is ready: before a rebuild.

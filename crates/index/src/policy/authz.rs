@@ -17,6 +17,8 @@ pub enum ProjectAct {
     Quarantine,
     /// Give and take roles.
     Roles,
+    /// Bind publishers, and take bindings back.
+    Publishers,
 }
 
 /// Whether somebody with these roles may do it. The operator at the command line is not asked here.
@@ -26,7 +28,9 @@ pub fn may(act: ProjectAct, project: Option<ProjectRole>, site: Option<SiteRole>
     }
     match act {
         ProjectAct::Upload | ProjectAct::Yank => project.is_some(),
-        ProjectAct::Remove | ProjectAct::Status | ProjectAct::Roles => project == Some(ProjectRole::Owner),
+        ProjectAct::Remove | ProjectAct::Status | ProjectAct::Roles | ProjectAct::Publishers => {
+            project == Some(ProjectRole::Owner)
+        }
         ProjectAct::Quarantine => site == Some(SiteRole::Moderator),
     }
 }
@@ -77,8 +81,9 @@ mod tests {
         assert_eq!(allowed(Remove), [false, false, true]);
         assert_eq!(allowed(Status), [false, false, true]);
         assert_eq!(allowed(Roles), [false, false, true]);
+        assert_eq!(allowed(Publishers), [false, false, true]);
         assert_eq!(allowed(Quarantine), [false, false, false]);
-        for act in [Upload, Yank, Remove, Status, Quarantine, Roles] {
+        for act in [Upload, Yank, Remove, Status, Quarantine, Roles, Publishers] {
             assert!(may(act, None, Some(SiteRole::Admin)));
             assert!(!may(act, None, Some(SiteRole::Support)));
             assert!(!may(act, None, Some(SiteRole::Auditor)));

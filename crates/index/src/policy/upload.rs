@@ -7,9 +7,12 @@ use packaging::{
 };
 use subtle::ConstantTimeEq;
 
+use attest::Publisher;
+
 use crate::Settings;
 use crate::model::{FileKind, ProjectRole, SiteRole};
 
+use super::attestations::{Attested, INVALID};
 use super::authz::{ProjectAct, may};
 use super::stdlib::STDLIB;
 
@@ -30,8 +33,8 @@ pub struct Form {
     pub sha256: Option<String>,
     /// `blake2_256_digest`.
     pub blake2: Option<String>,
-    /// Whether `attestations` came along.
-    pub attestations: bool,
+    /// `attestations`: JSON (PEP 740).
+    pub attestations: Option<String>,
     /// The metadata fields.
     pub metadata: CoreMetadata,
     /// What was wrong with the form itself.
@@ -64,6 +67,8 @@ pub struct Candidate {
     pub received: Option<Received>,
     /// The archive's own metadata, when it could be read.
     pub metadata: Option<CoreMetadata>,
+    /// What its attestations were verified to be.
+    pub attested: Option<Attested>,
 }
 
 /// A project that exists.
@@ -111,6 +116,8 @@ pub struct Facts {
     pub release: Option<KnownRelease>,
     /// Another sdist of that release.
     pub other_sdist: Option<String>,
+    /// The publishers bound to the project; only asked for where there are attestations.
+    pub publishers: Vec<Publisher>,
 }
 
 impl Candidate {
@@ -188,12 +195,6 @@ fn protocol_rules(candidate: &Candidate, found: &mut Vec<Rejection>) {
                 _ => {}
             }
         }
-    }
-    if form.attestations {
-        reject(
-            Rule::FormAttestations,
-            "Attestations are not supported by this index: they cannot be verified here yet, so none are taken.".into(),
-        );
     }
     if candidate.content_type.as_deref().is_some_and(|kind| kind.starts_with("image/")) {
         reject(Rule::FormContent, "Invalid distribution file.".into());
@@ -334,6 +335,13 @@ pub fn ledger_rules(
         registry_rules(candidate, facts, &mut reject);
     }
     release_rules(candidate, facts, settings, now_us, &mut reject);
+    // Verified before the write began; the binding may have been taken back since.
+    if let Some(attested) = candidate.attested.as_ref().filter(|one| !facts.publishers.contains(&one.publisher)) {
+        reject(
+            Rule::AttestationPublisher,
+            format!("{INVALID}{} is no longer a publisher of project '{project}'.", attested.publisher),
+        );
+    }
     found
 }
 

@@ -2,6 +2,7 @@
 
 use packaging::{NormalizedName, Sha256};
 
+use super::attestations::{self, NewProvenance};
 use super::db::{Tx, args, statements};
 use crate::Result;
 use crate::model::{FileKind, FileState};
@@ -9,29 +10,31 @@ use crate::model::{FileKind, FileState};
 statements! {
     REGISTER = "INSERT INTO filenames (index_id, meaning, filename, sha256, claimed_us) VALUES ($1, $2, $3, $4, $5)";
     BY_NAME = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+               f.md5, f.requires_python, f.metadata_sha256, f.provenance_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                WHERE f.index_id = $1 AND f.filename = $2";
     BY_ID = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-             f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+             f.md5, f.requires_python, f.metadata_sha256, f.provenance_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
              f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
              WHERE f.id = $1";
     OF_PROJECT = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-                  f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+                  f.md5, f.requires_python, f.metadata_sha256, f.provenance_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                   f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                   WHERE f.project_id = $1 ORDER BY f.id";
     OF_INDEX = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-                f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+                f.md5, f.requires_python, f.metadata_sha256, f.provenance_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                 f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id \
                 WHERE f.index_id = $1 AND f.id > $2 ORDER BY f.id LIMIT $3";
     CHANGED = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
-               f.md5, f.requires_python, f.metadata_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+               f.md5, f.requires_python, f.metadata_sha256, f.provenance_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
                f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 \
                AND (f.published <> (f.state = 'visible' AND $2) \
-               OR (f.published AND COALESCE(f.yanked, r.yanked) IS DISTINCT FROM f.published_yanked))";
+               OR (f.published AND COALESCE(f.yanked, r.yanked) IS DISTINCT FROM f.published_yanked) \
+               OR (f.published AND f.provenance_sha256 IS NOT NULL AND f.published_root IS DISTINCT FROM $3))";
     INSERT = "INSERT INTO files (index_id, project_id, release_id, filename, kind, python_tag, comment, size_bytes, sha256, blake2, \
-              md5, requires_python, metadata_sha256, origin, uploaded_us, uploaded_by, state, published) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'uploaded', $14, $15, 'staged', FALSE) RETURNING id";
+              md5, requires_python, metadata_sha256, origin, uploaded_us, uploaded_by, provenance_sha256, state, published) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'uploaded', $14, $15, $16, 'staged', FALSE) \
+              RETURNING id";
     INSERT_METADATA = "INSERT INTO file_metadata (file_id, body) VALUES ($1, $2)";
     METADATA = "SELECT body FROM file_metadata WHERE file_id = $1";
     SET_STATE = "UPDATE files SET state = $2 WHERE id = $1";
@@ -68,6 +71,7 @@ pub struct FileRow {
     /// Requires-Python of its metadata.
     pub requires_python: Option<String>,
     metadata_sha256: Option<String>,
+    provenance_sha256: Option<String>,
     /// When it was accepted.
     pub uploaded_us: i64,
     /// By which account; absent for what nobody uploaded.
@@ -97,6 +101,11 @@ impl FileRow {
     /// Digest of its `.metadata`; absent for sdists.
     pub fn metadata_sha256(&self) -> Option<Sha256> {
         self.metadata_sha256.as_ref().map(|text| text.parse().expect("the ledger holds only valid digests"))
+    }
+
+    /// Digest of its provenance object, where its attestations were verified.
+    pub fn provenance_sha256(&self) -> Option<Sha256> {
+        self.provenance_sha256.as_ref().map(|text| text.parse().expect("the ledger holds only valid digests"))
     }
 
     /// Wanted state.
@@ -142,6 +151,8 @@ pub struct NewFile {
     pub uploaded_us: i64,
     /// By whom.
     pub uploaded_by: Option<i64>,
+    /// What was verified of it.
+    pub provenance: Option<NewProvenance>,
 }
 
 /// The file of this name.
@@ -160,9 +171,9 @@ pub async fn of_project(tx: &mut Tx, project_id: i64) -> Result<Vec<FileRow>> {
 }
 
 /// Files of a project whose wanted state differs from the published one. `open`: the project's status lets files be
-/// seen.
-pub async fn changed(tx: &mut Tx, project_id: i64, open: bool) -> Result<Vec<FileRow>> {
-    tx.all(CHANGED, args![project_id, open]).await
+/// seen. `public_url`: the address that pages name now.
+pub async fn changed(tx: &mut Tx, project_id: i64, open: bool, public_url: Option<&str>) -> Result<Vec<FileRow>> {
+    tx.all(CHANGED, args![project_id, open, public_url]).await
 }
 
 /// Files of an index with an id above `after`, for walks over everything.
@@ -191,11 +202,15 @@ pub async fn insert(tx: &mut Tx, new: NewFile) -> Result<i64> {
                 new.requires_python,
                 new.metadata_sha256.map(|hash| hash.to_string()),
                 new.uploaded_us,
-                new.uploaded_by
+                new.uploaded_by,
+                new.provenance.as_ref().map(|provenance| provenance.sha256.to_string())
             ],
         )
         .await?;
     tx.later(INSERT_METADATA, args![id, new.metadata_body]);
+    if let Some(provenance) = &new.provenance {
+        attestations::insert(tx, id, provenance);
+    }
     Ok(id)
 }
 

@@ -2,6 +2,7 @@
 //! transaction that the verb in `ops` opened. No rule is decided here.
 
 pub mod accounts;
+pub mod attestations;
 pub mod audit;
 pub mod db;
 pub mod files;

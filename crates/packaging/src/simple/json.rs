@@ -10,13 +10,25 @@ use crate::hash::Sha256;
 /// One file's entry as JSON text, keys sorted, without a newline.
 pub fn entry_json(entry: &FileEntry) -> String {
     // Destructured without `..`: a field added to the model stops the compiler here and in `html`.
-    let FileEntry { filename, sha256, size, upload_time_us, requires_python, core_metadata, yanked, provenance } =
-        entry;
+    let FileEntry {
+        filename,
+        sha256,
+        size,
+        upload_time_us,
+        requires_python,
+        core_metadata,
+        yanked,
+        provenance,
+        provenance_sha256,
+    } = entry;
     let metadata = match core_metadata {
         None => json!(false),
         Some(hash) => json!({ "sha256": hash }),
     };
     let mut object = Map::new();
+    if let Some(hash) = provenance_sha256 {
+        object.insert("_provenance".into(), json!({ "sha256": hash }));
+    }
     object.insert("core-metadata".into(), metadata.clone());
     object.insert("data-dist-info-metadata".into(), metadata);
     object.insert("filename".into(), json!(filename));
@@ -47,6 +59,8 @@ struct RawEntry {
     core_metadata: RawMetadata,
     yanked: RawYanked,
     provenance: Option<String>,
+    #[serde(default, rename = "_provenance")]
+    own_provenance: Option<RawHashes>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +104,7 @@ pub fn parse_entry(text: &str) -> Result<FileEntry, serde_json::Error> {
             RawYanked::Reason(reason) => Yanked::Because(reason),
         },
         provenance: raw.provenance,
+        provenance_sha256: raw.own_provenance.map(|hashes| hashes.sha256),
     })
 }
 
@@ -200,6 +215,7 @@ mod tests {
             core_metadata: Some(Sha256::new([1; 32])),
             yanked: Yanked::Because("bröken \"x\" \"_last-serial\":9".into()),
             provenance: None,
+            provenance_sha256: None,
         }
     }
 
@@ -221,6 +237,16 @@ mod tests {
         assert_eq!(last_serial(&page), Some(12));
         let back = parse_entry(&text).expect("own entry");
         assert_eq!(FileEntry { upload_time_us: 0, ..entry() }, back);
+        assert!(text.contains(r#""provenance":null"#) && !text.contains("_provenance"), "{text}");
+    }
+
+    #[test]
+    fn provenance_is_named_and_pinned() {
+        let provenance = Some("https://index.example.org/integrity/foo/1.0/foo/provenance".to_owned());
+        let attested = FileEntry { provenance, provenance_sha256: Some(Sha256::new([2; 32])), ..entry() };
+        let text = entry_json(&attested);
+        assert!(text.starts_with(r#"{"_provenance":{"sha256":"0202"#), "{text}");
+        assert_eq!(parse_entry(&text).expect("own entry"), FileEntry { upload_time_us: 0, ..attested });
     }
 
     #[test]

@@ -65,8 +65,12 @@ pub struct FileEntry {
     pub core_metadata: Option<Sha256>,
     /// PEP 592: `yanked`.
     pub yanked: Yanked,
-    /// PEP 740: `provenance`, the URL of the provenance object.
+    /// PEP 740: `provenance`, the absolute URL of the provenance object; absent also where the index does not know its
+    /// own address.
     pub provenance: Option<String>,
+    /// Our own `_provenance`, which PEP 691 leaves to each index: the hash of the provenance object, for whoever
+    /// verifies the page. Without provenance the key is not there.
+    pub provenance_sha256: Option<Sha256>,
 }
 
 impl FileEntry {

@@ -29,6 +29,7 @@ fn entry() -> impl Strategy<Value = FileEntry> {
             size: size.into(),
             upload_time_us,
             provenance: requires_python.as_ref().map(|text| format!("https://h/{text}")),
+            provenance_sha256: wheel.then_some(Sha256::new([8; 32])),
             requires_python,
             core_metadata: wheel.then_some(Sha256::new([7; 32])),
             yanked,

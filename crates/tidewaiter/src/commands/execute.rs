@@ -73,6 +73,18 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
             projects::set_role(installation, &index(&name)?, &project(&of)?, &user, role, &Actor::Operator).await?;
             done(String::new())
         }
+        Request::Publisher { index: name, project: of, change: Some((publisher, on)) } => {
+            let (index, project) = (index(&name)?, project(&of)?);
+            projects::set_publisher(installation, &index, &project, publisher, on, &Actor::Operator).await?;
+            done(String::new())
+        }
+        Request::Publisher { index: name, project: of, change: None } => {
+            let bound = projects::publishers(installation, &index(&name)?, &project(&of)?, &Actor::Operator).await?;
+            let line = |row: &index::store::attestations::Bound| {
+                format!("{}\tbound {} by {}\n", row.publisher, time_text(row.created_us), row.created_by)
+            };
+            done(bound.iter().map(line).collect())
+        }
         Request::LogName { index: name, project: of, user, erase: false } => {
             let (index, project) = (index(&name)?, project(&of)?);
             let log::Mapping { pseudonym, commitment, salt } =

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use ::index::Installation;
 use ::inspect::Sandbox;
 use anyhow::{Context, Result, bail};
+use attest::Publisher;
 
 use crate::cli::{Cli, Command, In, IndexCommand, LogCommand, Place, ProjectCommand, TokenCommand, UserCommand, Which};
 use crate::config;
@@ -220,6 +221,36 @@ async fn project(command: ProjectCommand) -> Result<ExitCode> {
         }
         ProjectCommand::Status { project, status, reason, index: In { index }, place } => {
             send(&place, Request::Status { index, project, status, reason }).await
+        }
+        ProjectCommand::Publisher {
+            project,
+            action,
+            github,
+            gitlab,
+            google,
+            workflow,
+            environment,
+            index: In { index },
+            place,
+        } => {
+            let workflow = || workflow.context("--workflow FILE says which one");
+            let publisher = match (github, gitlab, google) {
+                (Some(repository), None, None) => {
+                    Some(Publisher::GitHub { repository, workflow: workflow()?, environment })
+                }
+                (None, Some(repository), None) => {
+                    Some(Publisher::GitLab { repository, workflow_filepath: workflow()?, environment })
+                }
+                (None, None, Some(email)) => Some(Publisher::Google { email }),
+                _ => None,
+            };
+            let change = match (publisher, action.as_str()) {
+                (None, "list") => None,
+                (Some(publisher), "add" | "remove") => Some((publisher, action == "add")),
+                (None, _) => bail!("say who: --github, --gitlab or --google"),
+                (Some(_), _) => bail!("'list' takes no publisher"),
+            };
+            send(&place, Request::Publisher { index, project, change }).await
         }
         ProjectCommand::Role { project, action, user, role, index: In { index }, place } => {
             let role = role.filter(|_| action == "add");

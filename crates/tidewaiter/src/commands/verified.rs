@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ::index::clock::Clock;
 use anyhow::{Context, Result, bail};
 use client::verified::base;
-use client::{Fetcher, Index, Kind, OnRegression, Options, Patience, Policy, Proxy, Refusal};
+use client::{Attestations, Fetcher, Index, Kind, OnRegression, Options, Patience, Policy, Proxy, Refusal};
 use packaging::hash::Sha256;
 use tokio::net::TcpListener;
 use tuf::hash::Hasher;
@@ -98,6 +98,7 @@ pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
         root,
         state,
         policy,
+        attestations: trust.attestations.clone(),
         fetcher: Fetcher::new(trust.certificates.as_deref(), patience)?,
         now: Arc::new(move || Time::from_seconds(clock.now_us().div_euclid(1_000_000))),
     };
@@ -236,7 +237,14 @@ pub(super) async fn verify(options: VerifyOptions) -> Result<ExitCode> {
     for path in &files {
         let name = path.file_name().and_then(|name| name.to_str()).context("a file without a name")?;
         let (sha256, length) = digest(path).with_context(|| format!("cannot read {}", path.display()))?;
-        match index.verify(name, &sha256, length).await {
+        let verified = match index.verify(name, &sha256, length).await {
+            Ok(()) if trust.attestations != Attestations::Off => match index.wanted(&sha256, name).await {
+                Ok(file) => index.attested(&file).await,
+                Err(refusal) => Err(refusal),
+            },
+            other => other,
+        };
+        match verified {
             Ok(()) => super::print(&format!("{}: signed\n", path.display())).map(drop)?,
             Err(refusal) => {
                 is_good = false;

@@ -163,6 +163,7 @@ pub(super) fn site_writers(tree: &Tree) -> Result<Vec<Found>> {
     const MAY: &[&str] = &[
         "crates/index/src/ops/publish.rs",
         "crates/index/src/ops/site.rs",
+        "crates/index/src/ops/log.rs",
         "crates/index/src/ops/signing.rs",
         "crates/index/src/ops/signing/founding.rs",
         "crates/index/src/ops/rebuild.rs",

@@ -21,6 +21,14 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "crates/index/src/store/migrations/0003_signing.sql",
         "226fd3e90bd6e70e05e15dd0b5e7b5e69bd8dc21f3b15a7914c42bef55dd605a",
     ),
+    (
+        "crates/index/src/store/migrations/0007_keys.sql",
+        "4d98183b596e9144e0e8a79cf810d8c0d7c59e98f97da1045a147cb300e4b3e2",
+    ),
+    (
+        "crates/index/src/store/migrations/0008_log.sql",
+        "d1fdc7da81ecc1397963373f306ad9164410f24bc63899a4d04b26baaba851fa",
+    ),
 ];
 
 pub(super) fn migrations(tree: &Tree) -> Result<Vec<Found>> {

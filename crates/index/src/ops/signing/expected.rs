@@ -7,7 +7,7 @@ use tuf::layout::Target;
 use tuf::write::Bins;
 
 use super::super::publish::{published_view, render_project};
-use super::TargetChange;
+use super::{TargetChange, custom_of};
 use crate::Result;
 use crate::model::IndexName;
 use crate::render::Object;
@@ -37,7 +37,7 @@ pub(in super::super) async fn expected_of(tx: &mut Tx, index: &IndexName, projec
             path: file(&one.filename),
             length: one.size_bytes,
             sha256: one.sha256.clone(),
-            custom: None,
+            custom: one.provenance_sha256.as_ref().map(custom_of),
         })
         .collect();
     let objects = render_project(tx, view, &BTreeSet::new()).await?;

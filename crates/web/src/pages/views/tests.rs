@@ -36,6 +36,7 @@ fn sample(status: ProjectStatus) -> ProjectPage {
         core_metadata: None,
         yanked: Yanked::Because(HOSTILE.into()),
         provenance: None,
+        provenance_sha256: None,
     };
     ProjectPage {
         name: "pkg".parse().expect("a name"),
