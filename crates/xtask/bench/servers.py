@@ -143,12 +143,12 @@ class Pypiserver:
 
 
 class Devpi:
-    """devpi-server with devpi-web on SQLite, one index without upstream. Uploads carry a login token: with basic
-    authentication each would pay for a password hash."""
+    """devpi-server with devpi-web on SQLite, one index without upstream. Uploads carry a login token, as its own client
+    does it, or user and password, as twine and uv do it: each of those pays for a password hash."""
 
     name = "devpi"
 
-    def __init__(self, cache, folder):
+    def __init__(self, cache, folder, password=False):
         self.home = pathlib.Path(cache) / "devpi"
         venv(self.home, ["devpi-server==6.20.3", "devpi-web==5.1.1"])
         template = pathlib.Path(cache) / "devpi-template"
@@ -157,6 +157,9 @@ class Devpi:
         folder = pathlib.Path(folder)
         shutil.copytree(template / "server", folder)
         self.run(folder, template / ".secret")
+        if password:
+            self.headers = basic("bench", "benchpw")
+            return
         answer = self.ask("POST", "/+login", {"user": "bench", "password": "benchpw"})
         token = base64.b64encode(f"bench:{answer['result']['password']}".encode()).decode()
         self.headers = {"X-Devpi-Auth": token}

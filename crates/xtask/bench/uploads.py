@@ -21,7 +21,8 @@ def run(options, folder):
         if not options.without_nora:
             makers["nora"] = lambda: Nora(options.cache, folder / "nora")
         makers["pypiserver"] = lambda: Pypiserver(options.cache, folder / "pypiserver")
-        makers["devpi"] = lambda: Devpi(options.cache, folder / "devpi")
+        makers["devpi, token"] = lambda: Devpi(options.cache, folder / "devpi-token")
+        makers["devpi, password"] = lambda: Devpi(options.cache, folder / "devpi-password", password=True)
     rates = {}
     print(f"\n{'files a second; p99 in ms':26}{'500 tiny, 1 conn.':>22}{'500 tiny, 4 conn.':>22}{f'{len(real)} real, 1 conn.':>22}"
           f"   resident MB: idle, after (children: together, largest)")
@@ -29,7 +30,7 @@ def run(options, folder):
         server = make()
         time.sleep(2)
         idle, *_ = server.process.memory()
-        limit = DEVPI_SECONDS_MAX / (4 if options.short else 1) if name == "devpi" else None
+        limit = DEVPI_SECONDS_MAX / (4 if options.short else 1) if name.startswith("devpi") else None
         cells, notes = [], ""
         for files, connections in ((tiny, 1), (more, 4), (real, 1)):
             result = upload(server.upload_url, server.headers, files, connections, limit)
@@ -49,4 +50,4 @@ def run(options, folder):
         if name.startswith("tidewaiter"):
             for peer in (peer for peer in makers if not peer.startswith("tidewaiter")):
                 ratios = [ours / theirs if theirs else float("nan") for ours, theirs in zip(rates[name], rates[peer])]
-                print(f"{name} / {peer:12}" + "".join(f"{ratio:22.2f}" for ratio in ratios))
+                print(f"{name} / {peer:15}" + "".join(f"{ratio:22.2f}" for ratio in ratios))

@@ -271,6 +271,13 @@ pub(super) fn is_builtin(name: &str) -> bool {
     TABLE.get_or_init(|| BUILTINS.split_whitespace().collect()).contains(name)
 }
 
+/// See [`super::prepare`]: the first look-up in a table makes it.
+pub(super) fn prepare() {
+    named("");
+    method("");
+    is_builtin("");
+}
+
 /// Whether a call passes none of its arguments' content on.
 pub(super) fn forgets(name: &str) -> bool {
     matches!(

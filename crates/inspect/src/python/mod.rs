@@ -141,6 +141,12 @@ impl Default for Limits {
     }
 }
 
+/// Makes the tables; the zygote does it once, so that no child has to.
+pub fn prepare() {
+    api::prepare();
+    signs::prepare();
+}
+
 /// Reads one module. Never fails: what cannot be read is a fact.
 pub fn read(bytes: &[u8], limits: &Limits) -> Module {
     let decoded = source::decode(bytes);

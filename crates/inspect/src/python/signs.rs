@@ -251,6 +251,11 @@ fn automaton() -> &'static Automaton {
     })
 }
 
+/// See [`super::prepare`].
+pub(super) fn prepare() {
+    automaton();
+}
+
 /// Whether a text is the address of a program, or of a script that is one.
 pub(super) fn is_program_url(text: &str) -> bool {
     const PROGRAMS: [&str; 10] = [".exe", ".scr", ".bat", ".cmd", ".vbs", ".ps1", ".pyw", ".msi", ".dll", ".hta"];

@@ -32,6 +32,7 @@ pub fn zygote_main() -> i32 {
     let Ok(control) = std::io::stdin().as_fd().try_clone_to_owned() else { return 2 };
     // Made once here, shared with every child by the fork.
     crate::formats::text::prepare();
+    crate::python::prepare();
     // Compiled before the walls go up: nothing here needs more than memory, but nothing may fail later.
     let Ok(filter) = child_filter() else { return 3 };
     if confine_zygote().is_err() {
