@@ -19,29 +19,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packaging::simple::{self, ListEntry};
-use packaging::{NormalizedName, ProjectStatus};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::log::{self, Appended, Book};
-use super::signing::{InForce, Roles, SignedSet, Signing, TargetChange};
+use super::signing::{InForce, Roles, SignedSet, Signing};
 use super::site::{Move, Writing, put_all, write_site};
 use crate::blobs::layout;
 use crate::failpoint;
-use crate::model::{IndexName, is_visible};
+use crate::model::IndexName;
 use crate::render::{self, Object, ProjectView};
-use crate::store::files::FileRow;
 use crate::store::jobs::JobKind;
 use crate::store::projects::ProjectRow;
-use crate::store::publishing::{self, PublishedProject, PublishedRow};
+use crate::store::publishing;
 use crate::store::{Tx, files, indexes, jobs, projects};
 use crate::{Error, Installation, News, Publication, Result};
 
 mod beside;
+mod change;
 mod roles;
 
 use beside::beside;
+use change::{ProjectChange, change_of};
 
 /// Most projects in one set of changes.
 const SET_PROJECTS_MAX: usize = 256;
@@ -260,19 +259,7 @@ impl Publisher {
         let index = indexes::by_id(&mut tx, self.index_id).await?;
         let from = index.written_serial.min(index.serial - HEAD_SERIALS as i64);
         let records = publishing::commits_after(&mut tx, self.index_id, from.max(0)).await?;
-        self.recent.clear();
-        self.list = None;
-        let mut owed = Vec::new();
-        for (serial, text) in records {
-            let record: Record = serde_json::from_str(&text).map_err(|e| Error::Internal(e.to_string()))?;
-            self.recent.push_back((serial, record.paths.clone()));
-            if serial > index.written_serial {
-                owed.push(record);
-            }
-        }
-        while self.recent.len() > HEAD_SERIALS {
-            self.recent.pop_front();
-        }
+        let owed = self.take_records(records, index.written_serial)?;
         let (mut moves, mut paths, mut bins) = (Vec::new(), Vec::new(), BTreeSet::new());
         let log_from = owed.iter().filter_map(|record| record.log_from).min();
         let mut rendered: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
@@ -324,6 +311,24 @@ impl Publisher {
         self.write(news, standing, objects, roles, index.serial > index.written_serial).await
     }
 
+    /// Remembers what the head names of recent commits; returns those that may not have been written.
+    fn take_records(&mut self, records: Vec<(i64, String)>, written_serial: i64) -> Result<Vec<Record>> {
+        self.recent.clear();
+        self.list = None;
+        let mut owed = Vec::new();
+        for (serial, text) in records {
+            let record: Record = serde_json::from_str(&text).map_err(|e| Error::Internal(e.to_string()))?;
+            self.recent.push_back((serial, record.paths.clone()));
+            if serial > written_serial {
+                owed.push(record);
+            }
+        }
+        while self.recent.len() > HEAD_SERIALS {
+            self.recent.pop_front();
+        }
+        Ok(owed)
+    }
+
     async fn publish_set(&mut self, under_lock: bool) -> Result<Set> {
         if !self.hold_lease().await? {
             return Ok(Set::Nothing);
@@ -343,10 +348,10 @@ impl Publisher {
         // Without the key that founds it there is no log yet, and nothing may be published past it.
         let book = self.log.as_mut().ok_or_else(|| Error::Unavailable("the log was not founded".into()))?;
         let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
+        let public_url = self.installation.settings.public_url.as_deref();
         let mut changes = Vec::with_capacity(last_job.len());
-        for project_id in last_job.keys() {
-            let public_url = self.installation.settings.public_url.as_deref();
-            changes.push(change_of(&mut tx, &self.index, *project_id, serial, public_url).await?);
+        for id in last_job.keys() {
+            changes.push(change_of(&mut tx, &self.index, *id, serial, public_url).await?);
         }
         failpoint::reach("publish.rendered");
         let logged: Vec<log::Change> = changes.iter_mut().filter_map(|change| change.logged.take()).collect();
@@ -367,9 +372,7 @@ impl Publisher {
         let now = self.installation.clock.now_us();
         publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
         let record = self.commit_2(&mut tx, serial, now, &changes, &signed, appended.as_ref())?;
-        for (project_id, job_id) in &last_job {
-            jobs::done_up_to(&mut tx, JobKind::Publish, self.index_id, *project_id, *job_id);
-        }
+        last_job.iter().for_each(|(id, job)| jobs::done_up_to(&mut tx, JobKind::Publish, self.index_id, *id, *job));
         match tx.commit().await {
             Ok(()) => {}
             // The fence, the serial or a project moved. The lease is asked for anew, as it may have been the fence.
@@ -552,177 +555,6 @@ enum Set {
     Nothing,
     Published,
     Overtaken,
-}
-
-/// What one project contributes to a set.
-struct ProjectChange {
-    name: NormalizedName,
-    project: PublishedProject,
-    files: Vec<FileChange>,
-    moves: Vec<Move>,
-    rendered: Rendered,
-    objects: Vec<Object>,
-    targets: Vec<TargetChange>,
-    /// What the log says of it; nothing of a project that has no page.
-    logged: Option<log::Change>,
-}
-
-struct FileChange {
-    id: i64,
-    visible: bool,
-    yanked: Option<String>,
-    entry: String,
-    legacy_entry: String,
-    /// The address of this server that the entry names.
-    root: Option<String>,
-}
-
-impl ProjectChange {
-    /// Turns wanted into published state; [`Error::Overtaken`] at the commit when the project changed since it was read.
-    fn publish(&self, tx: &mut Tx, serial: i64) {
-        publishing::publish_project(tx, &self.project, serial);
-        for file in &self.files {
-            let FileChange { id, visible, yanked, entry, legacy_entry, root } = file;
-            let entries = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
-            publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entries, root.as_deref());
-        }
-        for version in &self.rendered.releases {
-            publishing::publish_release(tx, self.project.id, version, serial);
-        }
-    }
-
-    fn paths(&self, index: &IndexName) -> Vec<String> {
-        // Nothing that is write-once changes under anybody's name for it.
-        let pages = self.objects.iter().filter(|(key, _)| !key.is_page_target());
-        let pages = pages.map(|(key, _)| site_path(index, key.as_str()));
-        let bytes = self.moves.iter().flat_map(|one| {
-            let path = simple::file_path(&one.sha256, &one.filename);
-            [format!("{path}.metadata"), path]
-        });
-        pages.chain(bytes).collect()
-    }
-}
-
-/// Published state with the wanted changes on top, rendered under the next serial.
-async fn change_of(
-    tx: &mut Tx,
-    index: &IndexName,
-    project_id: i64,
-    serial: i64,
-    public_url: Option<&str>,
-) -> Result<ProjectChange> {
-    let row = projects::by_id(tx, project_id).await?;
-    let status = row.status();
-    let roles = roles_json(tx, project_id).await?;
-    let mut visible: BTreeMap<i64, PublishedRow> =
-        publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
-    let mut releases: BTreeSet<String> = BTreeSet::new();
-    let (mut changed_files, mut moves, mut objects) = (Vec::new(), Vec::new(), Vec::new());
-    let mut targets = Vec::new();
-    let mut happened = log::of_project(tx, &row, &roles).await?;
-    let mut changed = files::changed(tx, project_id, status != ProjectStatus::Quarantined, public_url).await?;
-    // The log has them in an order that does not depend on the engine.
-    changed.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
-    for file in changed {
-        let id = file.id;
-        let now_visible = is_visible(file.state(), status);
-        releases.insert(file.version.clone());
-        happened.extend(log::of_file(&row, &file, now_visible));
-        if now_visible != file.published {
-            objects.extend(beside(tx, index, &file, now_visible).await?);
-            let (sha256, filename) = (file.sha256(), file.filename.clone());
-            let content = now_visible.then_some((&sha256, file.size_bytes));
-            targets.push(TargetChange::file(&row.name(), &filename, content, file.provenance_sha256()));
-            moves.push(Move { file: id, sha256, filename, into_site: now_visible });
-        }
-        let (entry, legacy_entry) = render::entries(index, &file, public_url);
-        if now_visible {
-            visible.insert(id, shown(&file, &entry, &legacy_entry, serial));
-        } else {
-            visible.remove(&id);
-        }
-        let yanked = file.yanked.clone().filter(|_| now_visible);
-        let root = file.provenance_sha256().and(public_url).filter(|_| now_visible).map(str::to_owned);
-        changed_files.push(FileChange { id, visible: now_visible, yanked, entry, legacy_entry, root });
-    }
-    let mut shown: Vec<PublishedRow> = visible.into_values().collect();
-    render::sort_files(&mut shown);
-    let mut view = ProjectView {
-        index: index.clone(),
-        name: row.name(),
-        status,
-        reason: row.status_reason.clone(),
-        roles: roles.clone(),
-        serial,
-        files: shown,
-    };
-    if is_changed_whole(&row, &roles) {
-        releases.extend(view.versions().map(str::to_owned));
-    }
-    for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
-        file.release_serial = serial;
-    }
-    // On the list, and on any page, from its first visible file on; also when the last one goes.
-    let published = row.published || !view.files.is_empty();
-    if published {
-        objects.extend(render_project(tx, view, &releases).await?);
-    }
-    targets.extend(TargetChange::page(index, &row.name(), &objects));
-    let page = targets.last().and_then(TargetChange::page_hash);
-    let logged = published.then(|| log::Change { project_id, project: row.name(), page, happened });
-    Ok(ProjectChange {
-        name: row.name(),
-        project: PublishedProject {
-            id: project_id,
-            changes: row.changes,
-            published,
-            name: row.display_name.clone(),
-            status,
-            reason: row.status_reason.clone(),
-            roles,
-        },
-        files: changed_files,
-        moves,
-        rendered: Rendered { project: project_id, releases },
-        objects,
-        targets,
-        logged,
-    })
-}
-
-/// Whether every page of the project changes, not only those of some releases.
-fn is_changed_whole(row: &ProjectRow, roles: &str) -> bool {
-    !row.published
-        || row.status() != row.published_status()
-        || row.status_reason != row.published_reason
-        || row.display_name != row.published_name
-        || roles != row.published_roles
-}
-
-/// Roles as the older JSON API shows them.
-async fn roles_json(tx: &mut Tx, project_id: i64) -> Result<String> {
-    let roles = projects::roles(tx, project_id).await?.into_iter();
-    let shown: Vec<_> = roles
-        .map(|(role, user)| json!({ "role": if role == "owner" { "Owner" } else { "Maintainer" }, "user": user }))
-        .collect();
-    Ok(json!(shown).to_string())
-}
-
-/// A file as it will be published.
-fn shown(file: &FileRow, entry: &str, legacy_entry: &str, serial: i64) -> PublishedRow {
-    PublishedRow {
-        id: file.id,
-        release_id: file.release_id,
-        version: file.version.clone(),
-        filename: file.filename.clone(),
-        size_bytes: file.size_bytes,
-        sha256: file.sha256().to_string(),
-        provenance_sha256: file.provenance_sha256().map(|sha256| sha256.to_string()),
-        entry: entry.to_owned(),
-        legacy_entry: legacy_entry.to_owned(),
-        yanked: file.yanked.is_some(),
-        release_serial: serial,
-    }
 }
 
 /// A project as published state has it.

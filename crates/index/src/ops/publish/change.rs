@@ -1,0 +1,208 @@
+//! What one project contributes to a set of changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use packaging::simple;
+use packaging::{NormalizedName, ProjectStatus};
+use serde_json::json;
+
+use super::super::log;
+use super::super::signing::TargetChange;
+use super::super::site::Move;
+use super::beside::beside;
+use super::{Rendered, render_project, site_path};
+use crate::Result;
+use crate::model::{IndexName, is_visible};
+use crate::render::{self, Object, ProjectView};
+use crate::store::files::FileRow;
+use crate::store::projects::ProjectRow;
+use crate::store::publishing::{self, PublishedProject, PublishedRow};
+use crate::store::{Tx, files, projects};
+
+/// What one project contributes to a set.
+pub(super) struct ProjectChange {
+    pub(super) name: NormalizedName,
+    pub(super) project: PublishedProject,
+    files: Vec<FileChange>,
+    pub(super) moves: Vec<Move>,
+    pub(super) rendered: Rendered,
+    pub(super) objects: Vec<Object>,
+    pub(super) targets: Vec<TargetChange>,
+    /// What the log says of it; nothing of a project that has no page.
+    pub(super) logged: Option<log::Change>,
+}
+
+struct FileChange {
+    id: i64,
+    visible: bool,
+    yanked: Option<String>,
+    entry: String,
+    legacy_entry: String,
+    /// The address of this server that the entry names.
+    root: Option<String>,
+}
+
+impl FileChange {
+    /// What becomes of a file; `public_url` is where provenance says that this server is.
+    fn of(index: &IndexName, file: &FileRow, visible: bool, public_url: Option<&str>) -> Self {
+        let (entry, legacy_entry) = render::entries(index, file, public_url);
+        let yanked = file.yanked.clone().filter(|_| visible);
+        let root = file.provenance_sha256().and(public_url).filter(|_| visible).map(str::to_owned);
+        Self { id: file.id, visible, yanked, entry, legacy_entry, root }
+    }
+}
+
+impl ProjectChange {
+    /// Turns wanted into published state; [`Error::Overtaken`] at the commit when the project changed since it was read.
+    pub(super) fn publish(&self, tx: &mut Tx, serial: i64) {
+        publishing::publish_project(tx, &self.project, serial);
+        for file in &self.files {
+            let FileChange { id, visible, yanked, entry, legacy_entry, root } = file;
+            let entries = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
+            publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entries, root.as_deref());
+        }
+        for version in &self.rendered.releases {
+            publishing::publish_release(tx, self.project.id, version, serial);
+        }
+    }
+
+    pub(super) fn paths(&self, index: &IndexName) -> Vec<String> {
+        // Nothing that is write-once changes under anybody's name for it.
+        let pages = self.objects.iter().filter(|(key, _)| !key.is_page_target());
+        let pages = pages.map(|(key, _)| site_path(index, key.as_str()));
+        let bytes = self.moves.iter().flat_map(|one| {
+            let path = simple::file_path(&one.sha256, &one.filename);
+            [format!("{path}.metadata"), path]
+        });
+        pages.chain(bytes).collect()
+    }
+}
+
+/// Published state with the wanted changes on top, rendered under the next serial.
+pub(super) async fn change_of(
+    tx: &mut Tx,
+    index: &IndexName,
+    project_id: i64,
+    serial: i64,
+    public_url: Option<&str>,
+) -> Result<ProjectChange> {
+    let row = projects::by_id(tx, project_id).await?;
+    let status = row.status();
+    let roles = roles_json(tx, project_id).await?;
+    let mut visible: BTreeMap<i64, PublishedRow> =
+        publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
+    let mut changed = files::changed(tx, project_id, status != ProjectStatus::Quarantined, public_url).await?;
+    // The log has them in an order that does not depend on the engine.
+    changed.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
+    let (mut files, mut moves, mut objects, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut happened = log::of_project(tx, &row, &roles).await?;
+    let mut releases: BTreeSet<String> = changed.iter().map(|file| file.version.clone()).collect();
+    for file in changed {
+        let now_visible = is_visible(file.state(), status);
+        happened.extend(log::of_file(&row, &file, now_visible));
+        if now_visible != file.published {
+            objects.extend(beside(tx, index, &file, now_visible).await?);
+            let (sha256, filename) = (file.sha256(), file.filename.clone());
+            let content = now_visible.then_some((&sha256, file.size_bytes));
+            targets.push(TargetChange::file(&row.name(), &filename, content, file.provenance_sha256()));
+            moves.push(Move { file: file.id, sha256, filename, into_site: now_visible });
+        }
+        let change = FileChange::of(index, &file, now_visible, public_url);
+        match now_visible {
+            true => _ = visible.insert(file.id, shown(&file, &change.entry, &change.legacy_entry, serial)),
+            false => _ = visible.remove(&file.id),
+        }
+        files.push(change);
+    }
+    let view = view_of(index, &row, &roles, serial, visible, &mut releases);
+    // On the list, and on any page, from its first visible file on; also when the last one goes.
+    let published = row.published || !view.files.is_empty();
+    if published {
+        objects.extend(render_project(tx, view, &releases).await?);
+    }
+    targets.extend(TargetChange::page(index, &row.name(), &objects));
+    let page = targets.last().and_then(TargetChange::page_hash);
+    let logged = published.then(|| log::Change { project_id, project: row.name(), page, happened });
+    Ok(ProjectChange {
+        name: row.name(),
+        project: PublishedProject {
+            id: project_id,
+            changes: row.changes,
+            published,
+            name: row.display_name.clone(),
+            status,
+            reason: row.status_reason.clone(),
+            roles,
+        },
+        files,
+        moves,
+        rendered: Rendered { project: project_id, releases },
+        objects,
+        targets,
+        logged,
+    })
+}
+
+/// The project as it will be published; every release goes into `releases` where all its pages change.
+fn view_of(
+    index: &IndexName,
+    row: &ProjectRow,
+    roles: &str,
+    serial: i64,
+    visible: BTreeMap<i64, PublishedRow>,
+    releases: &mut BTreeSet<String>,
+) -> ProjectView {
+    let mut shown: Vec<PublishedRow> = visible.into_values().collect();
+    render::sort_files(&mut shown);
+    let mut view = ProjectView {
+        index: index.clone(),
+        name: row.name(),
+        status: row.status(),
+        reason: row.status_reason.clone(),
+        roles: roles.to_owned(),
+        serial,
+        files: shown,
+    };
+    if is_changed_whole(row, roles) {
+        releases.extend(view.versions().map(str::to_owned));
+    }
+    for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
+        file.release_serial = serial;
+    }
+    view
+}
+
+/// Whether every page of the project changes, not only those of some releases.
+fn is_changed_whole(row: &ProjectRow, roles: &str) -> bool {
+    !row.published
+        || row.status() != row.published_status()
+        || row.status_reason != row.published_reason
+        || row.display_name != row.published_name
+        || roles != row.published_roles
+}
+
+/// Roles as the older JSON API shows them.
+async fn roles_json(tx: &mut Tx, project_id: i64) -> Result<String> {
+    let roles = projects::roles(tx, project_id).await?.into_iter();
+    let shown: Vec<_> = roles
+        .map(|(role, user)| json!({ "role": if role == "owner" { "Owner" } else { "Maintainer" }, "user": user }))
+        .collect();
+    Ok(json!(shown).to_string())
+}
+
+/// A file as it will be published.
+fn shown(file: &FileRow, entry: &str, legacy_entry: &str, serial: i64) -> PublishedRow {
+    PublishedRow {
+        id: file.id,
+        release_id: file.release_id,
+        version: file.version.clone(),
+        filename: file.filename.clone(),
+        size_bytes: file.size_bytes,
+        sha256: file.sha256().to_string(),
+        provenance_sha256: file.provenance_sha256().map(|sha256| sha256.to_string()),
+        entry: entry.to_owned(),
+        legacy_entry: legacy_entry.to_owned(),
+        yanked: file.yanked.is_some(),
+        release_serial: serial,
+    }
+}
