@@ -1,8 +1,8 @@
 //! The transparency log of an index: what a publication does becomes entries in the same commit, and the timestamp role
 //! names the tree that they make (`x-log`).
 //!
-//! The ledger keeps the entries and the signed checkpoint; tiles and bundles follow from them ([`walk`]), so replay,
-//! rebuild and scrub need no key. The publisher keeps the tree's right edge ([`Book`]). `tlog` knows the formats.
+//! The ledger keeps the entries and the signed checkpoint; tiles and bundles follow from them (`walk`), so replay,
+//! rebuild and scrub need no key. The publisher keeps the tree's right edge (`Book`). `tlog` knows the formats.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

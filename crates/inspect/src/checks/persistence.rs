@@ -31,7 +31,9 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
 /// Whether what will start comes from the network, or out of a literal.
 fn brings(seen: &Seen<'_>) -> bool {
     let writes = seen.effect.kind == EffectKind::Write;
-    let program = |layer: &Layer| layer.place == seen.effect.place && !matches!(layer.kind, LayerKind::Text);
+    // A script of a few lines starts what is there already; one that fetches or hides has a sign of its own.
+    let plain = |kind| matches!(kind, LayerKind::Text | LayerKind::Shell | LayerKind::Media);
+    let program = |layer: &Layer| layer.place == seen.effect.place && !plain(layer.kind);
     let command = |sign: &Sign| sign.sign.starts_with("shell:") && sign.place.line == seen.effect.place.line;
     // What comes from other functions may come from anybody's.
     let fetched = seen.effect.taint.labels.any(Labels::NETWORK) || code::has_bare_address(seen.module);

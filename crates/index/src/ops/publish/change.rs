@@ -53,7 +53,7 @@ impl FileChange {
 }
 
 impl ProjectChange {
-    /// Turns wanted into published state; [`Error::Overtaken`] at the commit when the project changed since it was read.
+    /// Turns wanted into published state; [`crate::Error::Overtaken`] at the commit when the project changed since it was read.
     pub(super) fn publish(&self, tx: &mut Tx, serial: i64) {
         publishing::publish_project(tx, &self.project, serial);
         for file in &self.files {
