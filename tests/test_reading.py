@@ -279,3 +279,25 @@ def test_path_tricks(demo):
     for path in ("/static/x/..%2f..%2fsecret", "/static/../../../etc/passwd", "/static/%2e%2e/secret", "//etc/passwd"):
         answer = demo.get(path)
         assert answer.status < 500 and token not in answer.body and b"root:" not in answer.body
+
+
+def test_scripts_in_browsers_may_ask_first(demo):
+    for path in ("/simple/", "/simple/demo-pkg/", "/pypi/demo-pkg/json", "/pypi/demo-pkg/1.0/json"):
+        answer = demo.request("OPTIONS", path, headers={"Origin": "https://example.invalid", "Access-Control-Request-Method": "GET"})
+        assert (answer.status, answer.body) == (204, b""), path
+        said = {name: answer.headers[f"access-control-{name}"] for name in ("allow-origin", "allow-methods", "max-age", "allow-headers")}
+        assert (said["allow-origin"], said["allow-methods"], said["max-age"]) == ("*", "GET", "86400")
+        assert "If-None-Match" in said["allow-headers"]
+    assert demo.request("OPTIONS", "/legacy/").status == 405, "nothing else is open to scripts of other sites"
+
+
+def test_pages_for_people_are_packed_and_not_sent_twice(demo):
+    for path in ("/", "/projects/", "/project/demo-pkg/", "/rules/", "/legacy/"):
+        plain, packed = demo.get(path), demo.get(path, Accept_Encoding="gzip")
+        assert (plain.status, plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (200, None, "gzip"), path
+        assert gzip.decompress(packed.body) == plain.body
+        assert plain.headers["vary"] == "Host, Accept-Encoding"
+        for answer, ask in ((plain, {}), (packed, {"Accept_Encoding": "gzip"})):
+            unchanged = demo.get(path, If_None_Match=answer.headers["etag"], **ask)
+            assert (unchanged.status, unchanged.body) == (304, b""), path
+        assert demo.get(path, If_None_Match='"other"').status == 200

@@ -154,6 +154,26 @@ pub(crate) fn moved(to: &str) -> Response {
     response
 }
 
+/// `OPTIONS` of what scripts in browsers may read: the fetch standard's preflight, as the public index answers it.
+pub(crate) async fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Unmodified-Since",
+        ),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "X-PyPI-Last-Serial"),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        (header::ALLOW, "GET, HEAD, OPTIONS"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
 pub(crate) fn not_found(headers: &HeaderMap) -> Response {
     let mut response = Failure::not_found("Not Found").answer(headers);
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);

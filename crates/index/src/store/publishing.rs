@@ -26,6 +26,7 @@ statements! {
     PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
                        published_roles = $7, serial = $8, acted_by = NULL WHERE id = $1 AND changes = $2";
     PUBLISH_RELEASE = "UPDATE releases SET serial = $3 WHERE project_id = $1 AND version = $2";
+    PUBLISH_RELEASES = "UPDATE releases SET serial = $2 WHERE project_id = $1";
     INSERT_COMMIT = "INSERT INTO commits (index_id, serial, committed_us, record) VALUES ($1, $2, $3, $4)";
     COMMITS_AFTER = "SELECT serial, record FROM commits WHERE index_id = $1 AND serial > $2 ORDER BY serial";
     DROP_COMMITS = "DELETE FROM commits WHERE index_id = $1 AND serial <= $2";
@@ -181,6 +182,11 @@ pub fn publish_project(tx: &mut Tx, project: &PublishedProject, serial: i64) {
 /// Notes that a release's own page is written under this serial.
 pub fn publish_release(tx: &mut Tx, project_id: i64, version: &str, serial: i64) {
     tx.later(PUBLISH_RELEASE, args![project_id, version, serial]);
+}
+
+/// Notes that the pages of all of a project's releases are: one statement, whatever their number.
+pub fn publish_releases(tx: &mut Tx, project_id: i64, serial: i64) {
+    tx.later(PUBLISH_RELEASES, args![project_id, serial]);
 }
 
 /// Keeps a redo record.

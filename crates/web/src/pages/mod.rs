@@ -10,18 +10,21 @@ mod views;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use index::Error;
 use index::ops::browse;
+use index::render::GZIP_OVER_BYTES;
 use packaging::{NormalizedName, ProjectName, Version};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::app::App;
 use crate::error::Failure;
+use crate::negotiate;
 use crate::routes::Site;
 use crate::server::Encrypted;
-use crate::simple::moved;
+use crate::simple::{matches, moved};
 use address::Commands;
 pub(crate) use assets::asset;
 use views::{Frame, Home, List, Missing, Project, Rules, Upload};
@@ -49,8 +52,9 @@ impl Asked {
     }
 }
 
-/// The one place that makes the answer of a page. `images`: whether the reader asked for pictures of other hosts.
-fn page(status: StatusCode, template: &impl Template, images: bool) -> Response {
+/// The one place that makes the answer of a page. `images`: whether the reader asked for pictures of other hosts. A page
+/// that the reader has already is not sent again.
+fn page(status: StatusCode, template: &impl Template, images: bool, asked: &HeaderMap) -> Response {
     let body = match template.render() {
         Ok(body) => body,
         Err(error) => {
@@ -63,12 +67,24 @@ fn page(status: StatusCode, template: &impl Template, images: bool) -> Response 
     } else {
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     };
-    let mut response = (status, body).into_response();
+    let tag = packaging::hash::hex(&Sha256::digest(body.as_bytes())[..16]);
+    let packed = negotiate::takes_gzip(asked) && body.len() > GZIP_OVER_BYTES;
+    let tag = HeaderValue::try_from(format!("\"{tag}{}\"", if packed { "-gzip" } else { "" }));
+    let tag = tag.expect("hex is header text");
+    let known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| matches(known, &tag));
+    let mut response = match (status == StatusCode::OK && known, packed) {
+        (true, _) => StatusCode::NOT_MODIFIED.into_response(),
+        (false, true) => ([(header::CONTENT_ENCODING, "gzip")], index::render::gzip(body.as_bytes())).into_response(),
+        (false, false) => body.into_response(),
+    };
+    if response.status() != StatusCode::NOT_MODIFIED {
+        *response.status_mut() = status;
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-cache"),
-        (header::VARY, "Host"),
+        (header::VARY, "Host, Accept-Encoding"),
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -80,6 +96,7 @@ fn page(status: StatusCode, template: &impl Template, images: bool) -> Response 
         "permissions-policy",
         HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=(), interest-cohort=()"),
     );
+    headers.insert(header::ETAG, tag);
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
     response
 }
@@ -94,7 +111,7 @@ fn failed(error: Error, site: &Site, request: &Parts) -> Response {
 
 fn missing(site: &Site, message: &str) -> Response {
     let frame = Frame { search: false, ..Frame::new(&site.index) };
-    page(StatusCode::NOT_FOUND, &Missing { frame, message: message.to_owned() }, false)
+    page(StatusCode::NOT_FOUND, &Missing { frame, message: message.to_owned() }, false, &HeaderMap::new())
 }
 
 fn commands(app: &App, site: &Site, request: &Parts) -> Commands {
@@ -120,7 +137,7 @@ pub(crate) async fn home(State(app): State<App>, site: Site, request: Parts) -> 
         closed: app.installation().uploads_refused(),
         commands: commands(&app, &site, &request),
     };
-    page(StatusCode::OK, &view, false)
+    page(StatusCode::OK, &view, false, &request.headers)
 }
 
 /// `GET /projects/`
@@ -129,7 +146,9 @@ pub(crate) async fn list(State(app): State<App>, site: Site, request: Parts) -> 
     let Asked { q, from, images: _ } = Asked::of(&request);
     let from = from.parse::<NormalizedName>().map(String::from).unwrap_or_default();
     match browse::list(app.installation(), &index, &q, &from).await {
-        Ok(listing) => page(StatusCode::OK, &List::new(&site.index, q, !from.is_empty(), listing), false),
+        Ok(listing) => {
+            page(StatusCode::OK, &List::new(&site.index, q, !from.is_empty(), listing), false, &request.headers)
+        }
         Err(error) => failed(error, &site, &request),
     }
 }
@@ -173,7 +192,7 @@ async fn shown(app: &App, site: &Site, request: &Parts, version: Option<&Version
     };
     let commands = commands(app, site, request);
     let view = Project::new(&site.index, &found, version.is_some(), description.as_deref(), images, &commands);
-    page(StatusCode::OK, &view, images)
+    page(StatusCode::OK, &view, images, &request.headers)
 }
 
 /// `GET /legacy/`
@@ -186,10 +205,10 @@ pub(crate) async fn upload_help(State(app): State<App>, site: Site, request: Par
         closed: app.installation().uploads_refused(),
         commands: commands(&app, &site, &request),
     };
-    page(StatusCode::OK, &view, false)
+    page(StatusCode::OK, &view, false, &request.headers)
 }
 
 /// `GET /rules/`
-pub(crate) async fn rules() -> Response {
-    page(StatusCode::OK, &Rules::new(), false)
+pub(crate) async fn rules(headers: HeaderMap) -> Response {
+    page(StatusCode::OK, &Rules::new(), false, &headers)
 }

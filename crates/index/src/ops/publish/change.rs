@@ -24,6 +24,8 @@ pub(super) struct ProjectChange {
     pub(super) name: NormalizedName,
     pub(super) project: PublishedProject,
     files: Vec<FileChange>,
+    /// Whether all its releases' pages are rendered.
+    is_whole: bool,
     pub(super) moves: Vec<Move>,
     pub(super) rendered: Rendered,
     pub(super) objects: Vec<Object>,
@@ -61,8 +63,11 @@ impl ProjectChange {
             let entries = (visible.then_some(entry.as_str()), visible.then_some(legacy_entry.as_str()));
             publishing::publish_file(tx, *id, *visible, yanked.as_deref(), entries, root.as_deref());
         }
-        for version in &self.rendered.releases {
-            publishing::publish_release(tx, self.project.id, version, serial);
+        if self.is_whole {
+            publishing::publish_releases(tx, self.project.id, serial);
+        } else {
+            let releases = self.rendered.releases.iter();
+            releases.for_each(|version| publishing::publish_release(tx, self.project.id, version, serial));
         }
     }
 
@@ -108,13 +113,18 @@ pub(super) async fn change_of(
             moves.push(Move { file: file.id, sha256, filename, into_site: now_visible });
         }
         let change = FileChange::of(index, &file, now_visible, public_url);
-        match now_visible {
-            true => _ = visible.insert(file.id, shown(&file, &change.entry, &change.legacy_entry, serial)),
-            false => _ = visible.remove(&file.id),
-        }
+        visible.remove(&file.id);
+        visible.extend(now_visible.then(|| (file.id, shown(&file, &change.entry, &change.legacy_entry, serial))));
         files.push(change);
     }
-    let view = view_of(index, &row, &roles, serial, visible, &mut releases);
+    let is_whole = is_changed_whole(&row, &roles);
+    let mut view = view_of(index, &row, &roles, serial, visible);
+    if is_whole {
+        releases.extend(view.versions().map(str::to_owned));
+    }
+    for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
+        file.release_serial = serial;
+    }
     // On the list, and on any page, from its first visible file on; also when the last one goes.
     let published = row.published || !view.files.is_empty();
     if published {
@@ -135,6 +145,7 @@ pub(super) async fn change_of(
             roles,
         },
         files,
+        is_whole,
         moves,
         rendered: Rendered { project: project_id, releases },
         objects,
@@ -143,33 +154,18 @@ pub(super) async fn change_of(
     })
 }
 
-/// The project as it will be published; every release goes into `releases` where all its pages change.
+/// The project as it will be published.
 fn view_of(
     index: &IndexName,
     row: &ProjectRow,
     roles: &str,
     serial: i64,
     visible: BTreeMap<i64, PublishedRow>,
-    releases: &mut BTreeSet<String>,
 ) -> ProjectView {
-    let mut shown: Vec<PublishedRow> = visible.into_values().collect();
-    render::sort_files(&mut shown);
-    let mut view = ProjectView {
-        index: index.clone(),
-        name: row.name(),
-        status: row.status(),
-        reason: row.status_reason.clone(),
-        roles: roles.to_owned(),
-        serial,
-        files: shown,
-    };
-    if is_changed_whole(row, roles) {
-        releases.extend(view.versions().map(str::to_owned));
-    }
-    for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
-        file.release_serial = serial;
-    }
-    view
+    let mut files: Vec<PublishedRow> = visible.into_values().collect();
+    render::sort_files(&mut files);
+    let (name, reason) = (row.name(), row.status_reason.clone());
+    ProjectView { index: index.clone(), name, status: row.status(), reason, roles: roles.to_owned(), serial, files }
 }
 
 /// Whether every page of the project changes, not only those of some releases.
