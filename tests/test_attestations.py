@@ -113,7 +113,10 @@ def test_representations(server, root, tmp_path):
     package = wheel("demo", "1.0")
     server.publish(package, attestations=attestations(tmp_path, package))
     for accept, kind in [("*/*", INTEGRITY), ("application/json", "application/json"), (INTEGRITY, INTEGRITY)]:
-        assert server.get(place(package), Accept=accept).headers["content-type"] == kind
+        answer = server.get(place(package), Accept=accept)
+        assert answer.headers["content-type"] == kind
+        told = answer.headers["cache-control"], answer.headers["surrogate-key"]
+        assert told == ("no-cache", "main main/project/demo"), "provenance goes with its project's pages"
     refused = server.get(place(package), Accept="text/html")
     assert refused.status == 406 and "message" in refused.json()
     assert server.get(place(package).replace("demo/1.0/", "Demo/1.0.0/")).status == 200

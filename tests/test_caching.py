@@ -58,6 +58,8 @@ def table(server):
 OTHERS = {"/", "/projects/", "/project/{project}/", "/project/{project}/{version}/", "/rules/", "/legacy/", "/healthz"}
 OTHERS |= {"/readyz", "/metrics", "/static/{hash}/{name}", "/project/{project}", "/project/{project}/{version}", "/simple"}
 OTHERS |= {"/simple/{project}", "/legacy"}
+# Only there where a file has attestations: test_attestations.py.
+OTHERS |= {"/integrity/{project}/{version}/{filename}/provenance"}
 
 
 def test_every_route_tells_caches_what_it_is(make_server):

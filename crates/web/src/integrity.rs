@@ -54,6 +54,7 @@ fn said(status: StatusCode, message: &str) -> Response {
     let headers: HeaderMap = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::VARY, HeaderValue::from_static("Accept")),
     ]
     .into_iter()

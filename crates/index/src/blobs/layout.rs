@@ -213,7 +213,7 @@ pub fn surrogate_key(index: &IndexName, path: &str) -> String {
     let parts: Vec<&str> = path.split('/').collect();
     match parts[..] {
         ["simple", page] if page.starts_with("index.") => format!("{index}/list"),
-        ["simple" | "pypi", project, ..] | ["tuf", "targets", "simple", _, project, _] => {
+        ["simple" | "pypi" | "integrity", project, ..] | ["tuf", "targets", "simple", _, project, _] => {
             format!("{index}/project/{project}")
         }
         ["tuf", "paths", file] => format!("{index}/project/{}", file.strip_suffix(".json").unwrap_or(file)),
