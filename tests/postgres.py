@@ -18,7 +18,7 @@ class Cluster:
     def __init__(self):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
         programs = Path(found[-1]).parent if found else Path(shutil.which("initdb")).parent
-        self.folder = Path(tempfile.mkdtemp(prefix="tidewaiter-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="tidewaiter-outside-pg-"))
         self.user = None
         if os.geteuid() == 0:
             # PostgreSQL refuses to run as root.
