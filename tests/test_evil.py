@@ -318,15 +318,14 @@ def test_layers_below_layers(tmp_path, packer):
     """What stands a few layers down is read; what stands below the limit costs no more than it."""
     name, pack = PACKERS[packer]
     module = name.split(".")[0]
-    for depth, found in ((6 if packer == "lzma" else 20, True), (300, None)):
+    for depth, found in ((10 if packer == "lzma" else 20, True), (300, None)):
         text = MARK
         for _ in range(depth):
             text = f"import base64, {module}\nexec({name}(base64.b64decode({base64.b64encode(pack(text.encode())).decode()!r})))\n"
             if len(text) > 3 << 20:
                 break
         answer = inspect(tmp_path, source(text))
-        # Where the limit of time comes first on a loaded machine, that alone holds.
-        assert answer["verdict"] in (("malicious",) if found else ("malicious", "hold")), answer["verdict"]
+        assert answer["verdict"] == "malicious", answer["verdict"]
         if found:
             layers = max(len(f["location"]["layer"]) for f in answer["findings"] if f["location"])
             assert layers >= depth, answer

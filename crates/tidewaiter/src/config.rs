@@ -121,7 +121,7 @@ pub(crate) const ROWS: &[Row] = &[
         "purge.url",
         Kind::Text,
         "",
-        "The same object is sent there with POST, where a program is too much; an answer of 200: done.",
+        "The same object is sent there with POST, where a program is too much; an answer of 2xx: done.",
     ),
     row("purge.timeout", Kind::Time, "10s", "How long one call may take."),
     row(
