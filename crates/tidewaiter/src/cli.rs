@@ -470,26 +470,12 @@ pub(crate) enum ProjectCommand {
         place: Place,
     },
     /// Who outside publishes a project, so that its attestations are taken (PEP 740).
-    #[command(group = ArgGroup::new("who").args(["github", "gitlab", "google"]))]
     Publisher {
         project: String,
         #[arg(value_parser = ["add", "remove", "list"])]
         action: String,
-        /// A repository of GitHub whose workflow publishes.
-        #[arg(long, value_name = "OWNER/REPOSITORY", requires = "workflow")]
-        github: Option<String>,
-        /// A project of GitLab's public instance whose pipeline publishes.
-        #[arg(long, value_name = "NAMESPACE/PROJECT", requires = "workflow")]
-        gitlab: Option<String>,
-        /// A service account of Google Cloud.
-        #[arg(long, value_name = "EMAIL")]
-        google: Option<String>,
-        /// The workflow's file: a name for GitHub, a path for GitLab.
-        #[arg(long, value_name = "FILE")]
-        workflow: Option<String>,
-        /// The deployment environment that the certificate must name.
-        #[arg(long, value_name = "NAME", requires = "workflow")]
-        environment: Option<String>,
+        #[command(flatten)]
+        who: PublisherOptions,
         #[command(flatten)]
         index: In,
         #[command(flatten)]
@@ -508,6 +494,37 @@ pub(crate) enum ProjectCommand {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// Who publishes from outside, if anybody is named.
+#[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("who").args(["github", "gitlab", "google"]))]
+pub(crate) struct PublisherOptions {
+    /// A repository of GitHub whose workflow publishes.
+    #[arg(long, value_name = "OWNER/REPOSITORY", requires = "workflow")]
+    pub(crate) github: Option<String>,
+    /// A project of GitLab's public instance whose pipeline publishes.
+    #[arg(long, value_name = "NAMESPACE/PROJECT", requires = "workflow")]
+    pub(crate) gitlab: Option<String>,
+    /// A service account of Google Cloud.
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) google: Option<String>,
+    /// The workflow's file: a name for GitHub, a path for GitLab.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) workflow: Option<String>,
+    /// The deployment environment that the certificate must name.
+    #[arg(long, value_name = "NAME", requires = "workflow")]
+    pub(crate) environment: Option<String>,
+}
+
+/// Of whom a project's entries speak.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WhomOptions {
+    /// An account; without it, a publisher by the options below.
+    #[arg(required_unless_present = "who", conflicts_with = "who")]
+    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) publisher: PublisherOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -630,10 +647,11 @@ pub(crate) enum JobsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Print what shows that a project's entries speak of an account: for that account's owner alone.
+    /// Print what shows that a project's entries speak of an account, or of a publisher: for those who own it alone.
     Show {
         project: String,
-        user: String,
+        #[command(flatten)]
+        whom: WhomOptions,
         #[command(flatten)]
         index: In,
         #[command(flatten)]
@@ -642,7 +660,8 @@ pub(crate) enum LogCommand {
     /// Make it unknowable, for good, whom a project's entries so far speak of. Later acts get another id.
     Erase {
         project: String,
-        user: String,
+        #[command(flatten)]
+        whom: WhomOptions,
         #[command(flatten)]
         index: In,
         #[command(flatten)]

@@ -27,7 +27,7 @@ mod tests;
 
 pub(super) use events::{Change, drafts, of_file, of_project};
 pub(super) use founding::{begin, sign_first};
-pub use names::{Mapping, erase, mapping};
+pub use names::{Mapping, Whom, erase, mapping};
 
 /// Entries read from the ledger at once.
 const WALK_ENTRIES: i64 = 16 << 10;

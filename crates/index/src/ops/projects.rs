@@ -302,9 +302,8 @@ pub async fn set_publisher(
     }
     let action = if on { "project.publisher.bind" } else { "project.publisher.unbind" };
     let detail = serde_json::json!({ "publisher": publisher });
-    // Nothing that is rendered changes.
-    audit::note(&mut open.tx, Some(open.index.id), open.now_us, &open.actor, action, project.as_str(), detail);
-    open.tx.commit().await
+    // Published for the log's sake.
+    open.finish(installation, action, project.as_str(), detail).await
 }
 
 /// The publishers that are bound to a project, oldest first.

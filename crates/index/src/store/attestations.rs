@@ -72,6 +72,13 @@ pub async fn publishers(tx: &mut Tx, project_id: i64) -> Result<Vec<Bound>> {
     rows.into_iter().map(bound).collect()
 }
 
+/// A project's publishers as one text, in one order: JSON.
+pub async fn publishers_json(tx: &mut Tx, project_id: i64) -> Result<String> {
+    let mut bound: Vec<Publisher> = publishers(tx, project_id).await?.into_iter().map(|row| row.publisher).collect();
+    bound.sort_unstable();
+    serde_json::to_string(&bound).map_err(|error| Error::Internal(error.to_string()))
+}
+
 /// Keeps a file's provenance.
 pub fn insert(tx: &mut Tx, file_id: i64, new: &NewProvenance) {
     tx.later(INSERT, args![file_id, new.publisher.to_json(), new.body.clone()]);

@@ -77,14 +77,14 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
         Request::Publisher { index: name, project: of, change } => {
             publishers(installation, &index(&name)?, &project(&of)?, change).await.and_then(done)
         }
-        Request::LogName { index: name, project: of, user, erase: false } => {
+        Request::LogName { index: name, project: of, whom, erase: false } => {
             let (index, project) = (index(&name)?, project(&of)?);
-            let log::Mapping { pseudonym, commitment, salt } =
-                log::mapping(installation, &index, &project, &user).await?;
-            done(format!("account {pseudonym} {commitment}\nsalt {salt}\n"))
+            let log::Mapping { pseudonym, commitment, salt, identity } =
+                log::mapping(installation, &index, &project, &whom).await?;
+            done(format!("account {pseudonym} {commitment}\nsalt {salt}\nidentity {identity}\n"))
         }
-        Request::LogName { index: name, project: of, user, erase: true } => {
-            log::erase(installation, &index(&name)?, &project(&of)?, &user, OPERATOR).await?;
+        Request::LogName { index: name, project: of, whom, erase: true } => {
+            log::erase(installation, &index(&name)?, &project(&of)?, &whom, OPERATOR).await?;
             done(String::new())
         }
         Request::Scrub { index: only } => run_scrub(installation, only.as_deref()).await,
