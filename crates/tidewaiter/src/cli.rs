@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use client::Attestations;
+use client::{Attestations, Witnesses};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -227,6 +227,10 @@ pub(crate) struct Trust {
     /// pin, and files of these projects must be attested).
     #[arg(long, value_name = "POLICY", default_value = "off")]
     pub(crate) attestations: Attestations,
+    /// Who else must have seen the index's log, within the last half hour: off; NUMBER:KEY,KEY (so many of the witnesses with
+    /// these keys).
+    #[arg(long, value_name = "POLICY", default_value = "off")]
+    pub(crate) witnesses: Witnesses,
     /// How long to wait for an answer or its next piece.
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) patience: u64,
@@ -647,6 +651,13 @@ pub(crate) enum JobsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
+    /// Print the verifier key of the index's log, and the one by which it witnesses the logs of others.
+    Keys {
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Print what shows that a project's entries speak of an account, or of a publisher: for those who own it alone.
     Show {
         project: String,

@@ -40,6 +40,7 @@ pub(crate) enum Request {
     Doctor,
     Inspection(Ask),
     Tuf(TufAsk),
+    LogKeys { index: String },
     LogName { index: String, project: String, whom: index::ops::log::Whom, erase: bool },
 }
 

@@ -184,7 +184,8 @@ impl InForce {
         let record = self.record(Top::Timestamp.name())?;
         let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &self.extra());
         let bytes = record.rebuild(&body).map_err(write_error)?;
-        let log = self.log.as_ref().and_then(|row| row.checkpoint(index)).into_iter().collect();
+        let log =
+            self.log.iter().flat_map(|row| row.cosigned(index).into_iter().chain(row.checkpoint(index))).collect();
         Ok(Roles { log, files, timestamp: Some((layout::role(index, &record.role, record.version), bytes)) })
     }
 

@@ -77,6 +77,10 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
         Request::Publisher { index: name, project: of, change } => {
             publishers(installation, &index(&name)?, &project(&of)?, change).await.and_then(done)
         }
+        Request::LogKeys { index: name } => {
+            let (log, witness) = log::witness::keys(installation, &index(&name)?).await?;
+            done(format!("log {log}\nwitness {witness}\n"))
+        }
         Request::LogName { index: name, project: of, whom, erase: false } => {
             let (index, project) = (index(&name)?, project(&of)?);
             let log::Mapping { pseudonym, commitment, salt, identity } =

@@ -199,6 +199,7 @@ async fn token(command: TokenCommand) -> Result<ExitCode> {
 
 async fn log(command: LogCommand) -> Result<ExitCode> {
     let (place, index, project, whom, erase) = match command {
+        LogCommand::Keys { index: In { index }, place } => return send(&place, Request::LogKeys { index }).await,
         LogCommand::Show { project, whom, index: In { index }, place } => (place, index, project, whom, false),
         LogCommand::Erase { project, whom, index: In { index }, place } => (place, index, project, whom, true),
     };
