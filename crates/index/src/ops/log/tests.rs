@@ -185,11 +185,10 @@ async fn whoever_publishes_from_outside_is_in_the_log_and_is_not_named() {
         }
         let entries = stage.entries().await;
         let by: Vec<_> = entries.iter().map(|entry| entry.by.is_some()).collect();
-        let turn = |entry: &Entry| match &entry.act {
-            Act::Publisher(turn, whom) => Some((*turn, *whom)),
-            _ => None,
-        };
-        let turns: Vec<_> = entries.iter().filter_map(turn).collect();
+        let turns: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| if let Act::Publisher(turn, whom) = &entry.act { Some((*turn, *whom)) } else { None })
+            .collect();
         assert_eq!(turns.iter().map(|(turn, _)| *turn).collect::<Vec<_>>(), [Turn::Add, Turn::Remove, Turn::Add]);
         assert_eq!(by, [true, true, true, false, true], "by the account, then by the operator: {entries:?}");
         assert!(turns.iter().all(|(_, whom)| *whom == turns[0].1), "one publisher under one id");
