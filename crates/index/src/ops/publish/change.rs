@@ -93,8 +93,7 @@ pub(super) async fn change_of(
 ) -> Result<ProjectChange> {
     let row = projects::by_id(tx, project_id).await?;
     let status = row.status();
-    let roles = roles_json(tx, project_id).await?;
-    let publishers = attestations::publishers_json(tx, project_id).await?;
+    let (roles, publishers) = people(tx, project_id).await?;
     let mut visible: BTreeMap<i64, PublishedRow> =
         publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
     let mut changed = files::changed(tx, project_id, status != ProjectStatus::Quarantined, public_url).await?;
@@ -177,6 +176,11 @@ fn is_changed_whole(row: &ProjectRow, roles: &str) -> bool {
         || row.status_reason != row.published_reason
         || row.display_name != row.published_name
         || roles != row.published_roles
+}
+
+/// Who has which role, and who publishes from outside, as the ledger keeps them published.
+async fn people(tx: &mut Tx, project_id: i64) -> Result<(String, String)> {
+    Ok((roles_json(tx, project_id).await?, attestations::publishers_json(tx, project_id).await?))
 }
 
 /// Roles as the older JSON API shows them.
