@@ -23,7 +23,7 @@ PARTS = ["engine", "import", "client", "overhead", "upload"]
 # What people install: twenty packages that need one another.
 SET = """requests==2.32.3 urllib3==2.2.3 idna==3.10 certifi==2024.8.30 charset-normalizer==3.4.0 flask==3.0.3 werkzeug==3.0.4
 jinja2==3.1.4 markupsafe==3.0.2 click==8.1.7 itsdangerous==2.2.0 blinker==1.8.2 rich==13.9.2 markdown-it-py==3.0.0
-mdurl==0.1.2 pygments==2.18.0 httpx==0.27.2 httpcore==1.0.6 h11==0.14.0 anyio==4.6.0 sniffio==1.3.1""".split()
+mdurl==0.1.2 pygments==2.18.0 httpx==0.28.1 httpcore==1.0.9 h11==0.16.0 anyio==4.6.0 sniffio==1.3.1""".split()
 ENGINE, BULK = (os.environ.pop(name, None) for name in ("TIDEWAITER_TUF_BENCH", "TIDEWAITER_TUF_BULK"))
 
 # One upload as a repository of python-tuf makes it: the role is loaded, changed, signed, serialised. Processor time.
@@ -211,7 +211,7 @@ def client(options, scratch):
 
 
 def wheels(cache):
-    folder = pathlib.Path(cache) / "set-of-20"
+    folder = pathlib.Path(cache) / f"set-{hashlib.sha256(repr(SET).encode()).hexdigest()[:12]}"
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)
         pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", folder, *SET]
