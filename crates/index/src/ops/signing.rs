@@ -12,7 +12,8 @@ use tuf::json::Value;
 use tuf::layout::Target;
 use tuf::role::{RoleKeys, Top};
 use tuf::write::{
-    BINS, Commit, Custom, Issue, Lifetimes, Line, Offline, Online, Record, Repository, Row, Standing, Written, body,
+    BINS, Commit, Custom, Issue, Lifetimes, Line, Offline, Online, Record, Repository, Row, SignedBin, Standing,
+    Written, body,
 };
 use tuf::{Signer, Time};
 
@@ -28,6 +29,9 @@ use crate::{Error, Installation, Result};
 
 /// Role files over this many bytes have a gzip form.
 const GZIP_OVER_BYTES: usize = 4 << 10;
+/// Bytes of signed bins that a set holds until they are written. The work of one set may touch every bin: a project of 15,000 files
+/// that is quarantined.
+pub(super) const HELD_BYTES_MAX: usize = if cfg!(test) { 2 << 10 } else { 32 << 20 };
 /// How often bins are looked at for those to be signed again, in seconds.
 const WALK_EVERY: i64 = 3_600;
 /// After this long without a change the timestamp is issued anew, alone, in seconds: the index's word that nothing
@@ -197,6 +201,22 @@ impl InForce {
         let body = Listed::of(&held)?.body(record.version, record.expires)?;
         let bytes = record.rebuild(&body).map_err(write_error)?;
         Ok((layout::role(&self.index, &record.role, record.version), bytes))
+    }
+
+    /// Writes the files of these bins, one at a time. Nothing names them before the timestamp of their snapshot.
+    pub(super) async fn write_bins(
+        &self,
+        tx: &mut Tx,
+        bins: impl IntoIterator<Item = u32>,
+        blobs: &Arc<Blobs>,
+    ) -> Result<()> {
+        for bin in bins {
+            let (key, bytes) = self.bin(tx, bin).await?;
+            let blobs = Arc::clone(blobs);
+            let work = move || put(&blobs, &key, &bytes);
+            tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        }
+        Ok(())
     }
 
     /// Every role with its version, expiry and keys, and whether people sign it; the bins as one, by the highest
@@ -371,6 +391,16 @@ impl TargetChange {
         }
     }
 
+    /// Changes a bin's rows. Returns the page that nothing names after it.
+    fn apply(&self, bin: &mut BTreeMap<String, TargetRow>) -> Option<String> {
+        let (old, new) = match self {
+            Self::Put(row) => (bin.insert(row.path.clone(), row.clone()), Some(&row.sha256)),
+            Self::Drop(path) => (bin.remove(path), None),
+        };
+        let gone = old.filter(|old| old.path.starts_with("simple/") && Some(&old.sha256) != new);
+        gone.map(|old| layout::superseded_page(&old.path, &old.sha256))
+    }
+
     fn path(&self) -> &str {
         match self {
             Self::Put(row) => &row.path,
@@ -404,6 +434,8 @@ pub(super) struct SignedSet {
     superseded: Vec<String>,
     /// The bins that it signed, for the redo record.
     pub(super) bins: Vec<u32>,
+    /// Those of them whose bytes are not held: they are made again from the ledger once it has them ([`InForce::write_bins`]).
+    pub(super) late: Vec<u32>,
 }
 
 impl SignedSet {
@@ -428,7 +460,8 @@ impl SignedSet {
         };
         match &self.signed {
             Signed::Commit(commit) => {
-                let bins = commit.bins.iter().map(|bin| file(&bin.written));
+                let bins = commit.bins.iter().filter(|bin| !bin.written.bytes.is_empty());
+                let bins = bins.map(|bin| file(&bin.written));
                 Roles {
                     log: Vec::new(),
                     files: bins.chain([file(&commit.snapshot)]).collect(),
@@ -573,28 +606,41 @@ impl Signing {
             Some(Due::Timestamp) | None => Vec::new(),
         };
         let shape = self.repository.bins();
-        let mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
-        let touched: BTreeSet<u32> =
-            changes.iter().map(|change| shape.of(change.path())).chain(renew.iter().copied()).collect();
-        for bin in touched {
-            let held = targets_of(tx, self.index_id, shape.bits(), bin).await?;
-            bins.insert(bin, held.into_iter().map(|row| (row.path.clone(), row)).collect());
-        }
-        let mut superseded = self.superseded(bins.keys().copied());
+        let mut by_bin: BTreeMap<u32, Vec<&TargetChange>> = renew.iter().map(|bin| (*bin, Vec::new())).collect();
         for change in &changes {
-            let Some(bin) = bins.get_mut(&shape.of(change.path())) else { continue };
-            let (old, new) = match change {
-                TargetChange::Put(row) => (bin.insert(row.path.clone(), row.clone()), Some(&row.sha256)),
-                TargetChange::Drop(path) => (bin.remove(path), None),
-            };
-            let gone = old.filter(|old| old.path.starts_with("simple/") && Some(&old.sha256) != new);
-            superseded.extend(gone.map(|old| layout::superseded_page(&old.path, &old.sha256)));
+            by_bin.entry(shape.of(change.path())).or_default().push(change);
+        }
+        let numbers: Vec<u32> = by_bin.keys().copied().collect();
+        let mut superseded = self.superseded(numbers.iter().copied());
+        let (mut bins, mut lines, mut late, mut held_bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for (bin, changes) in by_bin {
+            let held = targets_of(tx, self.index_id, shape.bits(), bin).await?;
+            let mut held: BTreeMap<_, _> = held.into_iter().map(|row| (row.path.clone(), row)).collect();
+            superseded.extend(changes.iter().filter_map(|change| change.apply(&mut held)));
+            let mut signed = self.sign_bin(bin, held, &issue).await?;
+            lines.push((bin, Line { version: signed.written.record.version, expires: signed.written.record.expires }));
+            held_bytes += signed.written.bytes.len();
+            if held_bytes > HELD_BYTES_MAX {
+                signed.written.bytes = Vec::new();
+                late.push(bin);
+            }
+            bins.push(signed);
         }
         let (repository, keys) = (Arc::clone(&self.repository), Arc::clone(&self.keys));
-        let numbers = bins.keys().copied().collect();
-        let commit = tokio::task::spawn_blocking(move || commit(&repository, &keys, &bins, &issue));
-        let commit = commit.await.map_err(|e| Error::Internal(e.to_string()))??;
-        Ok(SignedSet { signed: Signed::Commit(Box::new(commit)), changes, superseded, bins: numbers })
+        let commit = move || with_online(&repository, &keys, |online| repository.commit_signed(&lines, &issue, online));
+        let mut commit = tokio::task::spawn_blocking(commit).await.map_err(|e| Error::Internal(e.to_string()))??;
+        commit.bins = bins;
+        Ok(SignedSet { signed: Signed::Commit(Box::new(commit)), changes, superseded, bins: numbers, late })
+    }
+
+    /// Signs one bin with these rows.
+    async fn sign_bin(&self, bin: u32, held: BTreeMap<String, TargetRow>, issue: &Issue) -> Result<SignedBin> {
+        let (repository, keys, issue) = (Arc::clone(&self.repository), Arc::clone(&self.keys), issue.clone());
+        let work = move || {
+            let listed = Listed::of(&held)?;
+            with_online(&repository, &keys, |online| repository.sign_bin(bin, &listed.rows(), &issue, online))
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
     }
 
     async fn stamp(&self, issue: Issue) -> Result<SignedSet> {
@@ -603,7 +649,7 @@ impl Signing {
         let stamp = move || with_online(&repository, &keys, |online| repository.restamp(&snapshot, &issue, online));
         let stamped = tokio::task::spawn_blocking(stamp).await.map_err(|e| Error::Internal(e.to_string()))??;
         let signed = Signed::Timestamp(stamped);
-        Ok(SignedSet { signed, changes: Vec::new(), superseded: Vec::new(), bins: Vec::new() })
+        Ok(SignedSet { signed, changes: Vec::new(), superseded: Vec::new(), bins: Vec::new(), late: Vec::new() })
     }
 
     /// The files of these bins and of the snapshot, which a commit supersedes.
