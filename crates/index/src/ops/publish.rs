@@ -131,15 +131,15 @@ impl Publisher {
         }
         let mut overtaken = 0;
         loop {
+            // Before a set, so that whoever hears that the first release of a new index is published finds its list.
+            self.write_list_if_due().await?;
             match self.publish_set(overtaken >= OVERTAKEN_MAX).await? {
                 Set::Nothing => break,
                 Set::Published => overtaken = 0,
                 Set::Overtaken => overtaken += 1,
             }
-            self.write_list_if_due().await?;
             self.checkpoint_if_due(false).await?;
         }
-        self.write_list_if_due().await?;
         self.checkpoint_if_due(false).await?;
         self.sweep_if_due().await?;
         Ok(true)
