@@ -131,15 +131,15 @@ impl Publisher {
         }
         let mut overtaken = 0;
         loop {
+            // Before a set, so that whoever hears that the first release of a new index is published finds its list.
+            self.write_list_if_due().await?;
             match self.publish_set(overtaken >= OVERTAKEN_MAX).await? {
                 Set::Nothing => break,
                 Set::Published => overtaken = 0,
                 Set::Overtaken => overtaken += 1,
             }
-            self.write_list_if_due().await?;
             self.checkpoint_if_due(false).await?;
         }
-        self.write_list_if_due().await?;
         self.checkpoint_if_due(false).await?;
         self.sweep_if_due().await?;
         Ok(true)
@@ -471,7 +471,8 @@ impl Publisher {
     ) -> Result<()> {
         let serial = news.serial;
         let files: Vec<i64> = moves.iter().map(|one| one.file).collect();
-        let moves = self.still_published(moves).await?;
+        // What commit 2 has just published nobody can have taken back.
+        let moves = if announce { moves } else { self.still_published(moves).await? };
         let head = render::head_json(serial, self.recent.make_contiguous());
         let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
         let writing = Writing { moves, objects, roles, head };
@@ -484,8 +485,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Leaves out bytes that must not enter the site any more. Published state changes in commit 2 alone, so today none
-    /// are; a withdrawal for safety, which takes effect before its publication, will be asked for here.
+    /// Leaves out, in a replay, bytes that must not enter the site any more.
     async fn still_published(&self, moves: Vec<Move>) -> Result<Vec<Move>> {
         let mut tx = self.installation.store.read().await?;
         let mut out = Vec::with_capacity(moves.len());

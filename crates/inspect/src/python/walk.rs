@@ -63,6 +63,8 @@ pub(super) struct Shared {
     pub(super) effect_at: Map<(LayerId, u32, EffectKind), usize>,
     pub(super) call_at: Map<(LayerId, u32, u8), usize>,
     pub(super) layer_at: Map<(LayerId, u32, usize), LayerId>,
+    /// Digests of what was read as a layer because it is run, written or unpacked.
+    pub(super) layers_read: std::collections::HashSet<u64>,
     pub(super) sign_at: Map<(&'static str, u32), ()>,
     pub(super) layer_depth: u32,
     /// Tokens of the texts whose trees are held now.
@@ -78,6 +80,15 @@ pub(super) struct Def<'a> {
     pub(super) inlined: u32,
 }
 
+/// A long literal, and where it stands: it is taken apart when the rest of its layer was read.
+pub(super) struct LongLiteral {
+    pub(super) data: Vec<u8>,
+    pub(super) range: TextRange,
+    pub(super) function: FunctionId,
+    pub(super) swallowed: bool,
+    pub(super) main_only: bool,
+}
+
 /// Walks one layer.
 pub(super) struct Walker<'a, 's> {
     pub(super) shared: &'s mut Shared,
@@ -87,6 +98,8 @@ pub(super) struct Walker<'a, 's> {
     pub(super) scopes: Vec<Scope>,
     pub(super) defs: Map<FunctionId, Def<'a>>,
     pub(super) lambdas: Vec<&'a ast::ExprLambda>,
+    /// By where they begin, so that a loop does not add one twice.
+    pub(super) literals: std::collections::BTreeMap<u32, LongLiteral>,
     pub(super) stars: Vec<Rc<str>>,
     pub(super) function: FunctionId,
     pub(super) depth: u32,
@@ -111,6 +124,7 @@ impl<'a> Walker<'a, '_> {
     pub(super) fn module(&mut self, body: &'a [Stmt]) {
         self.block(body);
         self.pending();
+        self.long_literals();
         for (name, value) in &self.scopes[0].names {
             let known = match &value.known {
                 Known::Function(_) | Known::Class(_) | Known::Object(_) | Known::Lambda(_) => continue,
