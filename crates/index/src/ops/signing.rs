@@ -436,6 +436,7 @@ pub(super) struct SignedSet {
     pub(super) bins: Vec<u32>,
     /// Those of them whose bytes are not held: they are made again from the ledger once it has them ([`InForce::write_bins`]).
     pub(super) late: Vec<u32>,
+    left: Left,
 }
 
 impl SignedSet {
@@ -478,7 +479,7 @@ fn role_path(role: &str, version: u64) -> String {
     format!("tuf/{}", tuf::layout::role_file(role, Some(version)))
 }
 
-/// The publisher's memory of one repository: versions and expiries, no targets.
+/// The publisher's memory of one repository: versions and expiries, and the targets of the bins that it signed last.
 #[derive(Debug)]
 pub(super) struct Signing {
     index_id: i64,
@@ -494,6 +495,7 @@ pub(super) struct Signing {
     walked: Option<Time>,
     complained: Option<Time>,
     keys: Arc<KeysAtHand>,
+    held: Held,
 }
 
 /// Keys, and nothing that prints them.
@@ -538,7 +540,8 @@ impl Signing {
         let snapshot = in_force.record(Top::Snapshot.name())?.clone();
         let InForce { index_id, index, profile, repository, retired, .. } = in_force;
         let (repository, keys, walked, complained) = (Arc::new(repository), Arc::default(), None, None);
-        Ok(Self { index_id, index, repository, profile, snapshot, stamped, retired, walked, complained, keys })
+        let held = Held::default();
+        Ok(Self { index_id, index, repository, profile, snapshot, stamped, retired, walked, complained, keys, held })
     }
 
     /// What is due although nothing changed. A snapshot is renewed when half of its life is over; bins when theirs is,
@@ -613,11 +616,21 @@ impl Signing {
         let numbers: Vec<u32> = by_bin.keys().copied().collect();
         let mut superseded = self.superseded(numbers.iter().copied());
         let (mut bins, mut lines, mut late, mut held_bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut left = Left::default();
         for (bin, changes) in by_bin {
-            let held = targets_of(tx, self.index_id, shape.bits(), bin).await?;
-            let mut held: BTreeMap<_, _> = held.into_iter().map(|row| (row.path.clone(), row)).collect();
-            superseded.extend(changes.iter().filter_map(|change| change.apply(&mut held)));
-            let mut signed = self.sign_bin(bin, held, &issue).await?;
+            let mut rows = match self.held.get(bin) {
+                Some(rows) => rows,
+                None => {
+                    let read = targets_of(tx, self.index_id, shape.bits(), bin).await?;
+                    Arc::new(read.into_iter().map(|row| (row.path.clone(), row)).collect())
+                }
+            };
+            if !changes.is_empty() {
+                let rows = Arc::make_mut(&mut rows);
+                superseded.extend(changes.iter().filter_map(|change| change.apply(rows)));
+            }
+            let mut signed = self.sign_bin(bin, Arc::clone(&rows), &issue).await?;
+            left.add(bin, rows);
             lines.push((bin, Line { version: signed.written.record.version, expires: signed.written.record.expires }));
             held_bytes += signed.written.bytes.len();
             if held_bytes > HELD_BYTES_MAX {
@@ -630,14 +643,14 @@ impl Signing {
         let commit = move || with_online(&repository, &keys, |online| repository.commit_signed(&lines, &issue, online));
         let mut commit = tokio::task::spawn_blocking(commit).await.map_err(|e| Error::Internal(e.to_string()))??;
         commit.bins = bins;
-        Ok(SignedSet { signed: Signed::Commit(Box::new(commit)), changes, superseded, bins: numbers, late })
+        Ok(SignedSet { signed: Signed::Commit(Box::new(commit)), changes, superseded, bins: numbers, late, left })
     }
 
     /// Signs one bin with these rows.
-    async fn sign_bin(&self, bin: u32, held: BTreeMap<String, TargetRow>, issue: &Issue) -> Result<SignedBin> {
+    async fn sign_bin(&self, bin: u32, rows: Arc<Rows>, issue: &Issue) -> Result<SignedBin> {
         let (repository, keys, issue) = (Arc::clone(&self.repository), Arc::clone(&self.keys), issue.clone());
         let work = move || {
-            let listed = Listed::of(&held)?;
+            let listed = Listed::of(&rows)?;
             with_online(&repository, &keys, |online| repository.sign_bin(bin, &listed.rows(), &issue, online))
         };
         tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
@@ -649,7 +662,8 @@ impl Signing {
         let stamp = move || with_online(&repository, &keys, |online| repository.restamp(&snapshot, &issue, online));
         let stamped = tokio::task::spawn_blocking(stamp).await.map_err(|e| Error::Internal(e.to_string()))??;
         let signed = Signed::Timestamp(stamped);
-        Ok(SignedSet { signed, changes: Vec::new(), superseded: Vec::new(), bins: Vec::new(), late: Vec::new() })
+        let (bins, late, left) = (Vec::new(), Vec::new(), Left::default());
+        Ok(SignedSet { signed, changes: Vec::new(), superseded: Vec::new(), bins, late, left })
     }
 
     /// The files of these bins and of the snapshot, which a commit supersedes.
@@ -671,6 +685,7 @@ impl Signing {
             Signed::Timestamp(written) => (written.record.issued, repository.apply_timestamp(&written)),
         };
         self.stamped = stamped;
+        set.left.settle(&mut self.held);
         applied.map_err(write_error)
     }
 }
@@ -732,6 +747,8 @@ fn sign_all(
 mod adopting;
 mod expected;
 mod founding;
+mod held;
 pub(super) use adopting::{Pending, adopt};
 pub(super) use expected::{expected, expected_of};
 pub(super) use founding::found;
+use held::{Held, Left, Rows};
