@@ -19,7 +19,7 @@ pub mod store;
 mod testing;
 pub mod token;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -228,6 +228,8 @@ pub struct Installation {
     news: broadcast::Sender<News>,
     head_hooks: RwLock<Vec<HeadHook>>,
     keys: KeyLocks,
+    /// The keys by which indexes witness the logs of others, once they were asked for.
+    witnesses: tokio::sync::Mutex<BTreeMap<IndexName, Arc<ops::log::NoteSigner>>>,
 }
 
 impl std::fmt::Debug for Installation {
@@ -296,6 +298,7 @@ impl Installation {
             news: broadcast::Sender::new(1024),
             head_hooks: RwLock::default(),
             keys: KeyLocks::default(),
+            witnesses: tokio::sync::Mutex::default(),
         });
         ops::indexes::ensure_main(&installation).await?;
         installation.refresh_revocations().await?;

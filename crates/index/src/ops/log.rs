@@ -78,7 +78,7 @@ pub(super) async fn in_force(tx: &mut Tx, index_id: i64) -> Result<Option<LogRow
 }
 
 /// A key as `tlog` wants a signer. The name of a log's is the log's origin.
-struct NoteSigner {
+pub(crate) struct NoteSigner {
     key: VerifierKey,
     signer: Arc<dyn Signer>,
 }

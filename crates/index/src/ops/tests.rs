@@ -415,7 +415,7 @@ async fn every_surface_agrees_on_what_is_visible() {
 async fn a_set_that_touches_every_bin_holds_few_of_them() {
     use super::signing::{HELD_BYTES_MAX, InForce, Signing, TargetChange};
     for stage in stages().await {
-        for version in 0..24 {
+        for version in 0..12 {
             stage.upload("foo", &format!("1.{version}"), "x = 1").await.expect("taken");
         }
         stage.settle().await;

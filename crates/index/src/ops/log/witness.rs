@@ -3,15 +3,18 @@
 //!
 //! What is cosigned is in the ledger first: a signature that outlives its record would let a log show two pasts.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use tlog::note::{KeyKind, Note};
 pub use tlog::witness::{ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Refusal, Watched};
-use tlog::witness::{AddCheckpoint, consider, take_cosignatures};
+use tlog::witness::{AddCheckpoint, Consistent, consider, take_cosignatures};
 use tlog::{Hash, Origin, TreeHead, VerifierKey, proof};
 
 use super::{NoteSigner, SiteTiles, broken, in_force, put, rows};
 use crate::blobs::layout;
 use crate::model::IndexName;
-use crate::store::indexes;
+use crate::store::{Tx, indexes};
 use crate::{Error, Installation, Result, failpoint};
 
 /// The name of the witness's key among an index's keys. It signs nothing else.
@@ -51,7 +54,8 @@ fn signer(installation: &Installation, index: &IndexName) -> Result<NoteSigner> 
     NoteSigner::new(&name, KeyKind::Cosigner, signer)
 }
 
-/// Answers a request to `add-checkpoint`: the line to be sent, or why not.
+/// Answers a request to `add-checkpoint`: the line to be sent, or why not. What anybody can repeat, as checkpoints are public, costs
+/// no transaction that writes.
 ///
 /// # Errors
 /// When the ledger cannot be written, or the key is not at hand.
@@ -61,31 +65,27 @@ pub async fn add_checkpoint(
     request: &[u8],
 ) -> Result<std::result::Result<String, Refusal>> {
     let logs = &installation.settings.watched;
-    if logs.is_empty() {
-        return Ok(Err(Refusal::UnknownLog));
-    }
     let request = match AddCheckpoint::parse(request) {
-        Ok(request) => request,
+        Ok(request) if !logs.is_empty() => request,
+        Ok(_) => return Ok(Err(Refusal::UnknownLog)),
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let signer = signer(installation, index)?;
-    // Whoever has no key of a watched log costs no transaction.
+    // Strangers do not reach the ledger.
     if let Err(refusal @ (Refusal::UnknownLog | Refusal::NotTheLog | Refusal::Malformed)) =
         consider(&request, logs, |_| None)
     {
         return Ok(Err(refusal));
     }
-    let mut tx = installation.store.write().await?;
-    let index = indexes::named(&mut tx, index).await?;
-    let now_us = installation.clock.now_us();
-    let mut seen = std::collections::BTreeMap::new();
-    for log in logs.iter() {
-        if let Some((size, root)) = rows::seen(&mut tx, index.id, log.origin.as_str()).await? {
-            let root = Hash::from_hex(&root).ok_or_else(|| broken("a witnessed root cannot be read"))?;
-            seen.insert(log.origin.clone(), TreeHead { size: size.cast_unsigned(), root });
-        }
-    }
+    let mut tx = installation.store.read().await?;
+    let index_id = indexes::named(&mut tx, index).await?.id;
+    let seen = seen(&mut tx, index_id, logs).await?;
+    drop(tx);
     let consistent = match consider(&request, logs, |origin| seen.get(origin).copied()) {
+        Ok(consistent) if seen.get(consistent.origin()) == Some(&consistent.head()) => Ok(consistent),
+        Ok(_) => remember(installation, index_id, &request).await?,
+        Err(refusal) => Err(refusal),
+    };
+    let consistent = match consistent {
         Ok(consistent) => consistent,
         Err(refusal) => {
             if let Refusal::Conflict { forked: true, size } = refusal {
@@ -94,14 +94,54 @@ pub async fn add_checkpoint(
             return Ok(Err(refusal));
         }
     };
-    let head = consistent.head();
-    let origin = consistent.origin().as_str();
-    rows::saw(&mut tx, index.id, origin, head.size.cast_signed(), &head.root.to_hex(), now_us);
+    let signer = kept_signer(installation, index).await?;
+    let seconds = installation.clock.now_us().div_euclid(1_000_000).cast_unsigned();
+    let line = consistent.cosign(seconds, &*signer).map_err(|error| Error::Unavailable(error.to_string()))?;
+    Ok(Ok(format!("{line}\n")))
+}
+
+/// Commits a tree that only grew, before it is cosigned. Nobody gets in between this look and that write.
+async fn remember(
+    installation: &Installation,
+    index_id: i64,
+    request: &AddCheckpoint,
+) -> Result<std::result::Result<Consistent, Refusal>> {
+    let logs = &installation.settings.watched;
+    let mut tx = installation.store.write().await?;
+    let seen = seen(&mut tx, index_id, logs).await?;
+    let consistent = match consider(request, logs, |origin| seen.get(origin).copied()) {
+        Ok(consistent) => consistent,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let (head, origin) = (consistent.head(), consistent.origin().as_str());
+    let now_us = installation.clock.now_us();
+    rows::saw(&mut tx, index_id, origin, head.size.cast_signed(), &head.root.to_hex(), now_us);
     tx.commit().await?;
     failpoint::reach("log.witnessed");
-    let seconds = now_us.div_euclid(1_000_000).cast_unsigned();
-    let line = consistent.cosign(seconds, &signer).map_err(|error| Error::Unavailable(error.to_string()))?;
-    Ok(Ok(format!("{line}\n")))
+    Ok(Ok(consistent))
+}
+
+/// The trees of the watched logs that were cosigned last.
+async fn seen(tx: &mut Tx, index_id: i64, logs: &[Watched]) -> Result<BTreeMap<Origin, TreeHead>> {
+    let mut seen = BTreeMap::new();
+    for log in logs {
+        if let Some((size, root)) = rows::seen(tx, index_id, log.origin.as_str()).await? {
+            let root = Hash::from_hex(&root).ok_or_else(|| broken("a witnessed root cannot be read"))?;
+            seen.insert(log.origin.clone(), TreeHead { size: size.cast_unsigned(), root });
+        }
+    }
+    Ok(seen)
+}
+
+/// The witness's key, opened once: a sealed one takes memory and time.
+async fn kept_signer(installation: &Installation, index: &IndexName) -> Result<Arc<NoteSigner>> {
+    let mut kept = installation.witnesses.lock().await;
+    if let Some(signer) = kept.get(index) {
+        return Ok(Arc::clone(signer));
+    }
+    let signer = Arc::new(signer(installation, index)?);
+    kept.insert(index.clone(), Arc::clone(&signer));
+    Ok(signer)
 }
 
 /// The checkpoint in force of an index's log, to be shown to witnesses.
@@ -147,7 +187,7 @@ pub async fn shown(installation: &Installation, index: &IndexName) -> Result<Opt
 /// # Errors
 /// When the tiles are not there: the log has grown since, or they are being written.
 pub async fn request(installation: &Installation, index: &IndexName, shown: &Shown, old: u64) -> Result<String> {
-    let (blobs, index, shown) = (std::sync::Arc::clone(&installation.blobs), index.clone(), shown.clone());
+    let (blobs, index, shown) = (Arc::clone(&installation.blobs), index.clone(), shown.clone());
     let work = move || -> Result<String> {
         let tiles = SiteTiles { blobs: &blobs, index: &index };
         let proof = match old {
