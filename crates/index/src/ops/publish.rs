@@ -291,9 +291,8 @@ impl Publisher {
         if let Some(in_force) = &in_force {
             roles = in_force.top()?;
             // Bins that were divided anew since have been signed since.
-            for bin in bins.into_iter().filter(|bin| *bin < in_force.count()) {
-                roles.files.push(in_force.bin(&mut tx, bin).await?);
-            }
+            let bins = bins.into_iter().filter(|bin| *bin < in_force.count());
+            in_force.write_bins(&mut tx, bins, &self.installation.blobs).await?;
         }
         self.signing = in_force.map(Signing::new).transpose()?;
         let book = Book::open(&self.installation, &mut tx, self.index_id, &self.index, log_from).await?;
@@ -385,6 +384,7 @@ impl Publisher {
         self.lease_until_us = now + LEASE_US;
         failpoint::reach("publish.committed");
         self.remember(serial, &changes, record.paths.clone());
+        self.write_late(&signed.late).await?;
         let mut roles = signed.roles(&self.index);
         if let (Some(book), Some(mut appended)) = (&mut self.log, appended) {
             roles.log = std::mem::take(&mut appended.files);
