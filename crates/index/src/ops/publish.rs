@@ -360,13 +360,7 @@ impl Publisher {
         let extra = book.extra(appended.as_ref());
         let signed = signing.sign(&mut tx, targets, due, now, extra).await?;
         failpoint::reach("publish.signed");
-        // Under the lock the snapshot's own transaction commits, so nothing can have moved.
-        let mut tx = if under_lock {
-            tx
-        } else {
-            drop(tx);
-            store.write().await?
-        };
+        let mut tx = self.writing(tx, under_lock).await?;
         // Rendering and the wait for the writer may have taken long: the lease is extended from now.
         let now = self.installation.clock.now_us();
         publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
@@ -398,6 +392,15 @@ impl Publisher {
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
         self.write(news, record.moves, objects, roles, true).await?;
         Ok(Set::Published)
+    }
+
+    /// The transaction that commits a set. Under the lock it is the snapshot's own, so nothing can have moved.
+    async fn writing(&self, snapshot: Tx, under_lock: bool) -> Result<Tx> {
+        if under_lock {
+            return Ok(snapshot);
+        }
+        drop(snapshot);
+        self.installation.store.write().await
     }
 
     /// The projects of the next set, each with the last job that it does.

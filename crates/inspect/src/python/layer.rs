@@ -5,16 +5,25 @@ use std::rc::Rc;
 
 use ruff_text_size::TextRange;
 
-use super::facts::{Layer, LayerKind, OddityKind};
+use super::facts::{FunctionId, Layer, LayerKind, OddityKind, Place};
 use super::lexical;
 use super::peel;
 use super::value::{Known, Value};
-use super::walk::{LongLiteral, Scope, Walker, line_starts};
+use super::walk::{Scope, Walker, line_starts};
 
 /// Literals of at least this many bytes are looked into, whoever decodes them.
 const LONG_LITERAL: usize = 200;
 /// Literals of at least this many bytes that read as an encoding are an oddity of their own.
 const ENCODED_LITERAL: usize = 1_000;
+
+/// A long literal, and where it stands: it is taken apart when the rest of its layer was read.
+pub(super) struct LongLiteral {
+    pub(super) data: Vec<u8>,
+    pub(super) range: TextRange,
+    pub(super) function: FunctionId,
+    pub(super) swallowed: bool,
+    pub(super) main_only: bool,
+}
 
 impl<'a> Walker<'a, '_> {
     /// Reads a value that something runs, writes or unpacks. Gives what its last expression is worth.
@@ -113,8 +122,7 @@ impl<'a> Walker<'a, '_> {
             self.shared
                 .notes
                 .insert("a layer that nests deeper than Python reads, or is denser, was only searched as text");
-            let place = super::facts::Place { layer, line: 1, column: 1 };
-            lexical::note(&mut self.shared.module, super::facts::OddityKind::Nesting, place, 1, "");
+            lexical::note(&mut self.shared.module, OddityKind::Nesting, Place { layer, line: 1, column: 1 }, 1, "");
             self.signs_of(text, TextRange::default());
             return None;
         };

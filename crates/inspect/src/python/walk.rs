@@ -5,7 +5,7 @@
 //! and never takes any away. A loop over known data is walked element by element while the budget lasts (that
 //! is how decoders are folded); any other loop is walked once, and again if the first time brought new taint.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::rc::Rc;
 
@@ -17,6 +17,7 @@ use super::api;
 use super::facts::{
     Call, EffectKind, Export, Function, FunctionId, Handed, Import, Labels, LayerId, Module, Place, Taint, Target,
 };
+use super::layer::LongLiteral;
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
 
@@ -80,15 +81,6 @@ pub(super) struct Def<'a> {
     pub(super) inlined: u32,
 }
 
-/// A long literal, and where it stands: it is taken apart when the rest of its layer was read.
-pub(super) struct LongLiteral {
-    pub(super) data: Vec<u8>,
-    pub(super) range: TextRange,
-    pub(super) function: FunctionId,
-    pub(super) swallowed: bool,
-    pub(super) main_only: bool,
-}
-
 /// Walks one layer.
 pub(super) struct Walker<'a, 's> {
     pub(super) shared: &'s mut Shared,
@@ -99,7 +91,7 @@ pub(super) struct Walker<'a, 's> {
     pub(super) defs: Map<FunctionId, Def<'a>>,
     pub(super) lambdas: Vec<&'a ast::ExprLambda>,
     /// By where they begin, so that a loop does not add one twice.
-    pub(super) literals: std::collections::BTreeMap<u32, LongLiteral>,
+    pub(super) literals: BTreeMap<u32, LongLiteral>,
     pub(super) stars: Vec<Rc<str>>,
     pub(super) function: FunctionId,
     pub(super) depth: u32,
