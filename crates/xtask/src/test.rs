@@ -227,7 +227,8 @@ fn pytest() -> Result<Count> {
     let authority = ["build", "-p", "attest", "--features", "testing", "--example", "authority", "--locked"];
     run::must(&mut run::cargo(&authority))?;
     // A stock TUF client in a workspace of its own: the daily build does without it.
-    run::must(&mut run::cargo(&["build", "--manifest-path", "tests/second-client/Cargo.toml", "--locked"]))?;
+    let mut second = run::cargo(&["build", "--manifest-path", "tests/second-client/Cargo.toml", "--locked"]);
+    run::must(second.env("CARGO_TARGET_DIR", run::target()))?;
     let mut command = run::program(python, &["-m", "pytest", "tests"]);
     command.env("TIDEWAITER_BIN", run::target().join("debug/tidewaiter")).env("PYTHONUNBUFFERED", "1");
     let mut found = None;
