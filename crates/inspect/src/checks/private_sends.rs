@@ -9,12 +9,20 @@ use crate::findings::Findings;
 use crate::formats::text::{self, Group};
 use crate::python::{self, EffectKind, Labels, Seen};
 
-check!(PrivateSends, "private-sends", 2, run);
+check!(PrivateSends, "private-sends", 3, run);
 
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     for seen in code::effects(distribution, EffectKind::Network) {
         let standing = code::of(distribution, &seen);
         let Some(weight) = weigh(&seen, standing, code::is_first(distribution, &seen)) else { continue };
+        // Who is asked first knows of it.
+        let asks = || distribution.member(seen.path).is_some_and(|member| member.text().contains("input("));
+        let dropped = code::has_drop(seen.module) || code::is_first(distribution, &seen);
+        let weight = if standing == Standing::Imported && !dropped && asks() {
+            if weight.0 == High { (Medium, Likely) } else { weight }
+        } else {
+            weight
+        };
         // The release before named no such address; now something private goes there.
         let hosts = python::hosts(&seen.effect.text());
         let new = |host: &String| context.is_new(&format!("host:{host}")) == Some(true);
@@ -38,11 +46,13 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
     }
     let keyed = is_sink(&seen.effect.text());
     let sink = keyed || code::has_drop(seen.module);
-    let constant = !code::mentions(&seen.effect.text(), &["{}://"]) && seen.effect.text().contains("://");
+    let constant = code::names_host(&seen.effect.text());
+    let beyond = seen.labels.any(Labels(code::LOOT.0 & !Labels::ENV_SECRET.0));
     Some(match standing {
         Standing::Aside => (Low, Likely),
         Standing::Installed if first || sink => (High, Sure),
-        Standing::Installed if loot || who || output => (Medium, Likely),
+        // A token opens whatever address is asked for; it is told on nobody.
+        Standing::Installed if beyond || who || output || loot && constant => (Medium, Likely),
         Standing::Installed => (Low, Likely),
         Standing::Imported if sink => (High, Sure),
         Standing::Imported if (loot || who || output) && constant => (High, Likely),
@@ -51,6 +61,8 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
         // The library of a service holds its address, never the key in it.
         Standing::Called if keyed && (loot || who) || sink && loot => (High, Likely),
         Standing::Called if keyed && param => (Medium, Likely),
+        // What lies in a store of secrets goes to an address that nobody gave.
+        Standing::Called if seen.labels.any(Labels::STORE) && constant => (Medium, Likely),
         Standing::Called => (Low, Unsure),
     })
 }

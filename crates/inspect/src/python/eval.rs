@@ -337,7 +337,8 @@ impl<'a> Walker<'a, '_> {
             | (Operator::Add, _, Known::Str(_) | Known::Partial(_)) => {
                 let pieces: Vec<Piece> = left.pieces().into_iter().chain(right.pieces()).collect();
                 // Copying is cheap next to what is done with the result.
-                budget.bytes(left.as_str().map_or(0, str::len) / 32)?;
+                let copied: usize = pieces.iter().map(|piece| 32 + piece.text().map_or(0, str::len)).sum();
+                budget.bytes(copied / 32)?;
                 Some(Value::from_pieces(pieces, budget.value_bytes_max))
             }
             (Operator::Add, Known::Bytes(a), Known::Bytes(b)) => {
