@@ -185,16 +185,20 @@ pub(super) fn may_start_written(seen: &Seen<'_>) -> bool {
     let text = seen.effect.args.first().map(|arg| arg.shown()).unwrap_or_default();
     let first = text.split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']);
     let bare = first.to_ascii_lowercase();
-    let bare = bare.trim_end_matches(".exe");
-    let named = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let brought = [".exe", ".bat", ".scr", ".vbs"].iter().any(|ending| bare.ends_with(ending));
+    let named = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     // A shell's line may hold further commands.
     let further = text.contains(['&', ';', '|']) || text.contains("./");
     let runner = RUNNERS.iter().any(|runner| bare.trim_end_matches(|c: char| c.is_ascii_digit()) == *runner);
-    let writes = |effect: &Effect| {
-        let path = effect.args.iter().map(|arg| arg.shown().to_ascii_lowercase()).collect::<Vec<_>>().join("\n");
-        matches!(effect.kind, EffectKind::Write | EffectKind::Download) && path.contains(bare)
+    let is_it = |path: String| {
+        let file = path.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
+        file == bare || file.strip_prefix(&bare).is_some_and(|rest| rest.starts_with('.'))
     };
-    !named || runner || further || seen.module.effects().iter().any(writes)
+    let writes = |effect: &Effect| {
+        let wrote = matches!(effect.kind, EffectKind::Write | EffectKind::Download);
+        wrote && effect.args.iter().any(|arg| is_it(arg.shown()))
+    };
+    !named || brought || runner || further || seen.module.effects().iter().any(writes)
 }
 
 /// Whether a text holds any of these words, whatever their case.

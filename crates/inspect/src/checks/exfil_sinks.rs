@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::code::{self, Standing};
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, Found, Member};
 use crate::finding::{Confidence, Severity};
 use crate::findings::Findings;
 use crate::formats::text::{self, Group};
@@ -80,7 +80,9 @@ fn assembled(distribution: &Distribution, out: &mut Findings) {
 fn built(distribution: &Distribution, out: &mut Findings) {
     for (path, module) in distribution.program.modules() {
         let member = distribution.member(path);
-        let builds = member.is_some_and(|member| distribution.is_startup(member) && !member.is_aside());
+        let keyed = |found: &Found| found.rule.group == Group::Sink;
+        let told = |member: &Member| member.is_aside() || member.found.iter().any(keyed);
+        let builds = member.is_some_and(|member| distribution.is_startup(member) && !told(member));
         let loot = |sign: &&Sign| matches!(sign.sign, "drop:oast" | "drop:discord-webhook" | "drop:telegram-bot");
         let Some(sign) = module.signs().iter().find(loot).filter(|_| builds) else { continue };
         let why = "What builds or starts by itself names a place where anybody can collect what is sent there.";

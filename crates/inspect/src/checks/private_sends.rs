@@ -18,15 +18,13 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
         // Who is asked first knows of it.
         let asks = || distribution.member(seen.path).is_some_and(|member| member.text().contains("input("));
         let dropped = code::has_drop(seen.module) || code::is_first(distribution, &seen);
-        let weight = if standing == Standing::Imported && !dropped && asks() {
-            if weight.0 == High { (Medium, Likely) } else { weight }
-        } else {
-            weight
-        };
+        let asked = standing == Standing::Imported && !dropped && weight.0 == High && asks();
+        let weight = if asked { (Low, Likely) } else { weight };
         // The release before named no such address; now something private goes there.
         let hosts = python::hosts(&seen.effect.text());
         let new = |host: &String| context.is_new(&format!("host:{host}")) == Some(true);
         let newly = standing > Standing::Aside && !hosts.is_empty() && hosts.iter().all(new);
+        let newly = newly && !hosts.iter().all(|host| is_own_service(&seen, host));
         let weight = if newly { (High, Sure) } else { weight };
         let told = Labels::PRIVATE.with(Labels::OUTPUT);
         let sources: Vec<&str> = seen.labels.among(told).names().collect();
@@ -52,7 +50,7 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
         Standing::Aside => (Low, Likely),
         Standing::Installed if first || sink => (High, Sure),
         // A token opens whatever address is asked for; it is told on nobody.
-        Standing::Installed if beyond || who || output || loot && constant => (Medium, Likely),
+        Standing::Installed if beyond || who || output => (Medium, Likely),
         Standing::Installed => (Low, Likely),
         Standing::Imported if sink => (High, Sure),
         Standing::Imported if (loot || who || output) && constant => (High, Likely),
@@ -65,6 +63,14 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
         Standing::Called if seen.labels.any(Labels::STORE) && constant => (Medium, Likely),
         Standing::Called => (Low, Unsure),
     })
+}
+
+/// Whether no more than a key goes to the service after which the module is named: a new client of it.
+fn is_own_service(seen: &Seen<'_>, host: &str) -> bool {
+    const KEYS: Labels = Labels(Labels::ENV_SECRET.0 | Labels::SECRET_PARAM.0);
+    let private = seen.labels.among(Labels::PRIVATE);
+    let domain = host.rsplit('.').nth(1).unwrap_or_default();
+    domain.len() > 3 && seen.path.to_ascii_lowercase().contains(domain) && private.among(KEYS) == private
 }
 
 /// Whether a name is only looked up: a machine asks for its own address so. A label below a domain goes to its owner.

@@ -173,12 +173,6 @@ fn brings_programs(seen: &Seen<'_>, text: &str) -> bool {
         || seen.module.effects().iter().any(brings)
 }
 
-/// Whether another interpreter is started for a file of one's own, apart from this one.
-fn is_script(seen: &Seen<'_>, text: &str) -> bool {
-    let first = text.split_whitespace().next().unwrap_or_default();
-    first.starts_with("python") && seen.effect.name.ends_with("Popen") && text.contains(".py") && !text.contains(" -m ")
-}
-
 fn process(
     distribution: &Distribution,
     seen: &Seen<'_>,
@@ -193,7 +187,6 @@ fn process(
         Standing::Imported if fetches_and_runs(&text) => Some((High, Likely)),
         // An interpreter without a window, for a script of one's own.
         Standing::Imported if first && code::mentions(&text, &["pythonw"]) => Some((High, Likely)),
-        Standing::Imported if seen.effect.hidden && is_script(seen, &text) => Some((High, Likely)),
         Standing::Imported if reaches => Some((Medium, Sure)),
         Standing::Installed if first && code::mentions(&text, ASKS) => Some((Medium, Sure)),
         // What the build installs, or runs in another interpreter, is not what was inspected.
