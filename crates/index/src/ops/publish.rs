@@ -131,15 +131,15 @@ impl Publisher {
         }
         let mut overtaken = 0;
         loop {
+            // Before a set, so that whoever hears that the first release of a new index is published finds its list.
+            self.write_list_if_due().await?;
             match self.publish_set(overtaken >= OVERTAKEN_MAX).await? {
                 Set::Nothing => break,
                 Set::Published => overtaken = 0,
                 Set::Overtaken => overtaken += 1,
             }
-            self.write_list_if_due().await?;
             self.checkpoint_if_due(false).await?;
         }
-        self.write_list_if_due().await?;
         self.checkpoint_if_due(false).await?;
         self.sweep_if_due().await?;
         Ok(true)
@@ -291,9 +291,8 @@ impl Publisher {
         if let Some(in_force) = &in_force {
             roles = in_force.top()?;
             // Bins that were divided anew since have been signed since.
-            for bin in bins.into_iter().filter(|bin| *bin < in_force.count()) {
-                roles.files.push(in_force.bin(&mut tx, bin).await?);
-            }
+            let bins = bins.into_iter().filter(|bin| *bin < in_force.count());
+            in_force.write_bins(&mut tx, bins, &self.installation.blobs).await?;
         }
         self.signing = in_force.map(Signing::new).transpose()?;
         let book = Book::open(&self.installation, &mut tx, self.index_id, &self.index, log_from).await?;
@@ -361,13 +360,7 @@ impl Publisher {
         let extra = book.extra(appended.as_ref());
         let signed = signing.sign(&mut tx, targets, due, now, extra).await?;
         failpoint::reach("publish.signed");
-        // Under the lock the snapshot's own transaction commits, so nothing can have moved.
-        let mut tx = if under_lock {
-            tx
-        } else {
-            drop(tx);
-            store.write().await?
-        };
+        let mut tx = self.writing(tx, under_lock).await?;
         // Rendering and the wait for the writer may have taken long: the lease is extended from now.
         let now = self.installation.clock.now_us();
         publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
@@ -385,6 +378,7 @@ impl Publisher {
         self.lease_until_us = now + LEASE_US;
         failpoint::reach("publish.committed");
         self.remember(serial, &changes, record.paths.clone());
+        self.write_late(&signed.late).await?;
         let mut roles = signed.roles(&self.index);
         if let (Some(book), Some(mut appended)) = (&mut self.log, appended) {
             roles.log = std::mem::take(&mut appended.files);
@@ -398,6 +392,15 @@ impl Publisher {
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
         self.write(news, record.moves, objects, roles, true).await?;
         Ok(Set::Published)
+    }
+
+    /// The transaction that commits a set. Under the lock it is the snapshot's own, so nothing can have moved.
+    async fn writing(&self, snapshot: Tx, under_lock: bool) -> Result<Tx> {
+        if under_lock {
+            return Ok(snapshot);
+        }
+        drop(snapshot);
+        self.installation.store.write().await
     }
 
     /// The projects of the next set, each with the last job that it does.
@@ -471,7 +474,8 @@ impl Publisher {
     ) -> Result<()> {
         let serial = news.serial;
         let files: Vec<i64> = moves.iter().map(|one| one.file).collect();
-        let moves = self.still_published(moves).await?;
+        // What commit 2 has just published nobody can have taken back.
+        let moves = if announce { moves } else { self.still_published(moves).await? };
         let head = render::head_json(serial, self.recent.make_contiguous());
         let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
         let writing = Writing { moves, objects, roles, head };
@@ -484,8 +488,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Leaves out bytes that must not enter the site any more. Published state changes in commit 2 alone, so today none
-    /// are; a withdrawal for safety, which takes effect before its publication, will be asked for here.
+    /// Leaves out, in a replay, bytes that must not enter the site any more.
     async fn still_published(&self, moves: Vec<Move>) -> Result<Vec<Move>> {
         let mut tx = self.installation.store.read().await?;
         let mut out = Vec::with_capacity(moves.len());

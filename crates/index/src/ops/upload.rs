@@ -26,7 +26,7 @@ use crate::model::{FileInput, FileKind, FileState, ProjectRole, TokenActor};
 use crate::policy::attestations::{self, About, Attested};
 use crate::policy::upload::{self as rules, Candidate, Facts, Form, KnownProject, KnownRelease, Received, Uploader};
 use crate::render;
-use crate::store::attestations::NewProvenance;
+use crate::store::attestations::{NewProvenance, Waiting};
 use crate::store::indexes::IndexRow;
 use crate::store::jobs::JobKind;
 use crate::store::{self, Tx, audit, files, jobs, notices, projects, uploads};
@@ -111,6 +111,8 @@ pub enum Accepted {
     Staged {
         /// The file's name.
         filename: String,
+        /// The id of its status, for the uploader alone.
+        status_id: String,
         /// Visible, held, or still staged when the wait ended.
         state: FileState,
         /// Whether the site shows it already.
@@ -142,6 +144,8 @@ pub async fn upload(
     }
     let uploader = uploader.ok_or_else(|| Error::Internal("an upload has an uploader".into()))?;
     let mut published = installation.news.subscribe();
+    // Without a wait, what follows may be gathered with what other uploads lead to.
+    let _waiting = (installation.settings.upload_wait_ms > 0).then(|| installation.wait());
     let accepting = Accepting {
         installation: Arc::clone(installation),
         index: index.clone(),
@@ -152,8 +156,8 @@ pub async fn upload(
     };
     // On its own: a client that hangs up now must not leave bytes stored without the commit that owns them.
     let accepted = tokio::spawn(accepting.store_and_commit(incoming));
-    let file_id = match accepted.await.map_err(|e| Error::Internal(e.to_string()))?? {
-        Committed::Staged(id) => id,
+    let (file_id, status_id) = match accepted.await.map_err(|e| Error::Internal(e.to_string()))?? {
+        Committed::Staged { file_id, status_id } => (file_id, status_id),
         Committed::AlreadyHere => return Ok(Accepted::AlreadyHere),
     };
     failpoint::reach("upload.committed");
@@ -162,7 +166,7 @@ pub async fn upload(
         installation.wake_publishers();
     }
     let state = wait_for(installation, &mut published, file_id).await?;
-    Ok(Accepted::Staged { filename: candidate.filename, state: state.0, published: state.1 })
+    Ok(Accepted::Staged { filename: candidate.filename, status_id, state: state.0, published: state.1 })
 }
 
 /// An upload that the rules let pass, between its bytes and commit 1.
@@ -187,7 +191,7 @@ impl Accepting {
         stored.await.map_err(|e| Error::Internal(e.to_string()))??;
         failpoint::reach("upload.stored");
         let outcome = commit(installation, index, actor, uploader, candidate, metadata_text).await;
-        if !matches!(outcome, Ok(Committed::Staged(_))) {
+        if !matches!(outcome, Ok(Committed::Staged { .. })) {
             self.discard(&key).await?;
         }
         outcome
@@ -343,9 +347,13 @@ async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Opti
     }
     let state: Option<FileState> = word(row.registered_state)?;
     let registered = row.registered_name.zip(word(row.registered_sha256)?);
-    let publishers = match row.project_id.filter(|_| candidate.form.attestations.is_some()) {
-        Some(project_id) => store::attestations::publishers(tx, project_id).await?,
-        None => Vec::new(),
+    let publishers = match (&candidate.form.attestations, row.project_id, &project) {
+        (None, ..) | (_, None, None) => Vec::new(),
+        (Some(_), Some(project_id), _) => store::attestations::publishers(tx, project_id).await?,
+        (Some(_), None, Some(name)) => {
+            let account_id = actor.map_or(0, |actor| actor.account_id);
+            store::attestations::pending(tx, Waiting { index_id: index.id, name, account_id }).await?
+        }
     };
     Ok(Facts {
         account: row.account,
@@ -373,7 +381,7 @@ fn word<T: std::str::FromStr>(text: Option<String>) -> Result<Option<T>> {
 }
 
 enum Committed {
-    Staged(i64),
+    Staged { file_id: i64, status_id: String },
     AlreadyHere,
 }
 
@@ -403,6 +411,8 @@ async fn commit(
         None => {
             let id = projects::insert(&mut tx, index.id, &claim.project, &display, now).await?;
             projects::set_role(&mut tx, id, actor.account_id, index.id, ProjectRole::Owner);
+            let waiting = Waiting { index_id: index.id, name: &claim.project, account_id: actor.account_id };
+            store::attestations::settle_pending(&mut tx, waiting, id);
             let name = claim.project.as_str();
             audit::note(&mut tx, Some(index.id), now, &uploader.name, "project.create", name, json!({}));
             id
@@ -433,7 +443,7 @@ async fn commit(
     }
     audit::note(&mut tx, Some(index.id), now, &uploader.name, "file.stage", &subject, detail);
     tx.commit().await?;
-    Ok(Committed::Staged(file_id))
+    Ok(Committed::Staged { file_id, status_id })
 }
 
 /// What an accepted upload is known to have; the rules refused it otherwise.

@@ -24,7 +24,7 @@ statements! {
     PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5, \
                     published_root = $6 WHERE id = $1";
     PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
-                       published_roles = $7, serial = $8, acted_by = NULL WHERE id = $1 AND changes = $2";
+                       published_roles = $7, published_publishers = $8, serial = $9, acted_by = NULL WHERE id = $1 AND changes = $2";
     PUBLISH_RELEASE = "UPDATE releases SET serial = $3 WHERE project_id = $1 AND version = $2";
     PUBLISH_RELEASES = "UPDATE releases SET serial = $2 WHERE project_id = $1";
     INSERT_COMMIT = "INSERT INTO commits (index_id, serial, committed_us, record) VALUES ($1, $2, $3, $4)";
@@ -168,14 +168,16 @@ pub struct PublishedProject {
     pub reason: Option<String>,
     /// Roles, as JSON.
     pub roles: String,
+    /// Publishers, as JSON.
+    pub publishers: String,
 }
 
 /// Publishes a project's state; [`crate::Error::Overtaken`] when the project changed since it was read.
 pub fn publish_project(tx: &mut Tx, project: &PublishedProject, serial: i64) {
-    let PublishedProject { id, changes, published, name, status, reason, roles } = project;
+    let PublishedProject { id, changes, published, name, status, reason, roles, publishers } = project;
     tx.later_one(
         PUBLISH_PROJECT,
-        args![*id, *changes, *published, name, status.as_str(), reason.as_deref(), roles, serial],
+        args![*id, *changes, *published, name, status.as_str(), reason.as_deref(), roles, publishers, serial],
     );
 }
 

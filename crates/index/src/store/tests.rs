@@ -259,6 +259,7 @@ async fn search_takes_its_text_literally() {
                 status: packaging::ProjectStatus::Active,
                 reason: None,
                 roles: "[]".into(),
+                publishers: "[]".into(),
             };
             publishing::publish_project(&mut tx, &shown, 1);
         }

@@ -26,12 +26,20 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "e3de4f8e421342357ac5f8ecad8c1a356f8f538fed8715acb14e5436c5e8a89c",
     ),
     (
+        "crates/index/src/store/migrations/0006_publishers.sql",
+        "40ac74758ed4b00c5851221608eb2d46053f12db1c6a20e2f77325b7670a3498",
+    ),
+    (
         "crates/index/src/store/migrations/0007_keys.sql",
         "4d98183b596e9144e0e8a79cf810d8c0d7c59e98f97da1045a147cb300e4b3e2",
     ),
     (
         "crates/index/src/store/migrations/0008_log.sql",
         "d1fdc7da81ecc1397963373f306ad9164410f24bc63899a4d04b26baaba851fa",
+    ),
+    (
+        "crates/index/src/store/migrations/0010_witness.sql",
+        "46b9d6208b7da238642dfe6549420796c6e24472e6ddf7af451f8df8915142be",
     ),
 ];
 
