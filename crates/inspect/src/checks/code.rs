@@ -3,7 +3,7 @@
 use crate::distribution::{Distribution, Shape};
 use crate::finding::{Confidence, Severity};
 use crate::findings::Evidence;
-use crate::python::{Chain, ChainKind, EffectKind, Labels, Module, Place, Reach, Seen};
+use crate::python::{Chain, ChainKind, Effect, EffectKind, Labels, Module, Place, Reach, Seen};
 
 /// How little it takes for code to run, from nothing that matters up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +152,54 @@ pub(super) const LOOT: Labels = Labels(
         | Labels::SCREEN.0
         | Labels::KEYBOARD.0,
 );
+
+/// Whether a text names a machine to reach: an address of which the host is known, and is not this machine.
+pub(super) fn names_host(text: &str) -> bool {
+    let host = |at: usize| text[at + 3..].split(['/', '?', '\n', ' ']).next().unwrap_or_default();
+    let known = |host: &str| !host.is_empty() && !host.starts_with(['{', '%']);
+    let local = |host: &str| host.starts_with("localhost") || host.starts_with("127.0.0.1");
+    text.match_indices("://").any(|(at, _)| known(host(at)) && !local(host(at)))
+}
+
+/// Whether a process may be what was fetched or written out here: a program that stands on every machine is not, unless
+/// it runs what it is given.
+pub(super) fn may_start_written(seen: &Seen<'_>) -> bool {
+    const RUNNERS: [&str; 16] = [
+        "python",
+        "pythonw",
+        "sh",
+        "bash",
+        "zsh",
+        "cmd",
+        "powershell",
+        "pwsh",
+        "start",
+        "nohup",
+        "chmod",
+        "wscript",
+        "cscript",
+        "msiexec",
+        "rundll32",
+        "regsvr32",
+    ];
+    let text = seen.effect.args.first().map(|arg| arg.shown()).unwrap_or_default();
+    let first = text.split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']);
+    let bare = first.to_ascii_lowercase();
+    let brought = [".exe", ".bat", ".scr", ".vbs"].iter().any(|ending| bare.ends_with(ending));
+    let named = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    // A shell's line may hold further commands.
+    let further = text.contains(['&', ';', '|']) || text.contains("./");
+    let runner = RUNNERS.iter().any(|runner| bare.trim_end_matches(|c: char| c.is_ascii_digit()) == *runner);
+    let is_it = |path: String| {
+        let file = path.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
+        file == bare || file.strip_prefix(&bare).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let writes = |effect: &Effect| {
+        let wrote = matches!(effect.kind, EffectKind::Write | EffectKind::Download);
+        wrote && effect.args.iter().any(|arg| is_it(arg.shown()))
+    };
+    !named || brought || runner || further || seen.module.effects().iter().any(writes)
+}
 
 /// Whether a text holds any of these words, whatever their case.
 pub(super) fn mentions(text: &str, words: &[&str]) -> bool {

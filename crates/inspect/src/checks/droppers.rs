@@ -6,9 +6,9 @@ use crate::distribution::Distribution;
 use crate::finding::Confidence::{High as Sure, Medium as Likely};
 use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
-use crate::python::{ChainKind, Seen};
+use crate::python::{ChainKind, Effect, EffectKind, Seen};
 
-check!(Droppers, "droppers", 2, run);
+check!(Droppers, "droppers", 3, run);
 
 /// Endings of programs for which nobody asked.
 const PROGRAMS: &[&str] = &[".exe", ".scr", ".bat", ".vbs", ".ps1", ".pyw", ".pyz", ".dll", ".msi"];
@@ -16,6 +16,9 @@ const PROGRAMS: &[&str] = &[".exe", ".scr", ".bat", ".vbs", ".ps1", ".pyw", ".py
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     for (chain, seen) in code::chains(distribution, &[ChainKind::FetchWriteRun, ChainKind::WriteRun]) {
         let fetched = chain.kind == ChainKind::FetchWriteRun;
+        if seen.effect.kind == EffectKind::Process && !code::may_start_written(&seen) {
+            continue;
+        }
         let dropped = code::has_drop(seen.module);
         // A program's own address, or a machine by its number, is no vendor's page.
         let named = code::has_sign(seen.module, "program-url") || code::has_bare_address(seen.module);
@@ -30,6 +33,10 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
             Standing::Called if fetched && (named || dropped && starts_program(&seen)) => (High, Likely),
             // Who asks for a driver wants to hear that it could not be had.
             Standing::Called if fetched && starts_program(&seen) && seen.effect.swallowed => (High, Likely),
+            // A script from where anybody leaves one, in the interpreter.
+            Standing::Called if fetched && dropped && code::mentions(&seen.effect.text(), &["python"]) => {
+                (High, Likely)
+            }
             Standing::Called if fetched && dropped => (Medium, Likely),
             Standing::Called => (Low, Likely),
         };
@@ -43,6 +50,26 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
         };
         out.add(code::at(distribution, &seen, weight, why).tag("execution/dropper"));
     }
+    for seen in code::effects(distribution, EffectKind::Process).filter(is_quiet_fetch) {
+        let aside = code::of(distribution, &seen) == Standing::Aside;
+        let weight = if aside { (Low, Likely) } else { (High, Likely) };
+        let why = "A command fetches a program and makes it run, where nobody sees or hears of it.";
+        out.add(code::at(distribution, &seen, weight, why).tag("execution/dropper"));
+    }
+}
+
+/// A command that fetches something to be run, by a function that hides what it starts.
+fn is_quiet_fetch(seen: &Seen<'_>) -> bool {
+    let text = seen.effect.text();
+    let fetches = code::mentions(&text, &["curl ", "wget ", "invoke-webrequest", "iwr "]);
+    let runs = code::mentions(
+        &text,
+        &["chmod +x", "chmod 7", "&& start", "; start", "start-process", "invoke-expression", "nohup"],
+    );
+    let hides = |effect: &Effect| {
+        effect.kind == EffectKind::Process && effect.hidden && effect.function == seen.effect.function
+    };
+    fetches && runs && seen.module.effects().iter().any(hides)
 }
 
 fn starts_program(seen: &Seen<'_>) -> bool {

@@ -6,9 +6,9 @@ use crate::distribution::Distribution;
 use crate::finding::Confidence::{High as Sure, Medium as Likely};
 use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
-use crate::python::{ChainKind, EffectKind, Layer, LayerKind, Seen};
+use crate::python::{ChainKind, EffectKind, Labels, Layer, LayerKind, Seen};
 
-check!(ExecDecoded, "exec-decoded", 2, run);
+check!(ExecDecoded, "exec-decoded", 3, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for (_, seen) in code::chains(distribution, &[ChainKind::DecodeExec, ChainKind::DecodeProcess]) {
@@ -22,7 +22,8 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             (Standing::Installed, _, false) => (High, Likely),
             // Which of its literals it runs is not known; one of them is a program.
             (_, EffectKind::Exec, false) if holds_code(&seen) => (High, Likely),
-            (Standing::Imported, EffectKind::Exec, false) => (Medium, Likely),
+            // What was decoded elsewhere may be anybody's.
+            (Standing::Imported, EffectKind::Exec, false) if decodes(&seen) => (Medium, Likely),
             (_, _, false) => (Low, Likely),
         };
         let why = "What runs here was encoded: nobody who reads the source sees it.";
@@ -44,6 +45,12 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let evidence = crate::findings::Evidence::new(weight.0, weight.1, why).at_line(&inner.path, inner.line);
         out.add(evidence.under(&layer).tag("execution/exec-compiled"));
     }
+}
+
+/// Whether the decoding is the module's own.
+fn decodes(seen: &Seen<'_>) -> bool {
+    let returned = seen.module.functions().iter().any(|function| function.returns.labels.any(Labels::DECODED));
+    returned || seen.effect.taint.labels.any(Labels::DECODED)
 }
 
 /// Whether code stands under an encoding in a literal of the module.

@@ -8,7 +8,7 @@ use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{ChainKind, Effect, EffectKind, Labels, Seen};
 
-check!(ExecFetched, "exec-fetched", 2, run);
+check!(ExecFetched, "exec-fetched", 3, run);
 
 /// Whether the answer comes from the function itself, and not from whatever its callers hand on.
 fn is_near(seen: &Seen<'_>) -> bool {
@@ -16,6 +16,11 @@ fn is_near(seen: &Seen<'_>) -> bool {
         effect.function == seen.effect.function && matches!(effect.kind, EffectKind::Network | EffectKind::Download)
     };
     seen.effect.taint.labels.any(Labels::NETWORK) && seen.module.effects().iter().any(fetches)
+}
+
+/// Whether the function got the answer itself, or from one that it called.
+fn comes_from_here(seen: &Seen<'_>) -> bool {
+    seen.effect.taint.labels.any(Labels::NETWORK) || seen.effect.taint.calls.is_some()
 }
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
@@ -32,6 +37,8 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             (Standing::Called, true) if dropped => (High, Likely),
             // The whole command, as it was answered in the same function, and nobody hears of it.
             (Standing::Called, false) if seen.effect.swallowed && is_near(&seen) => (High, Likely),
+            // What only a caller handed on may be anybody's.
+            (Standing::Called, true) if !comes_from_here(&seen) => (Low, Likely),
             (Standing::Called, true) => (Medium, Likely),
             (_, false) => (Low, Likely),
         };

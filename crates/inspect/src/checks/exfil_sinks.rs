@@ -2,14 +2,14 @@
 
 use super::Context;
 use super::code::{self, Standing};
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, Found, Member};
 use crate::finding::{Confidence, Severity};
 use crate::findings::Findings;
 use crate::formats::text::{self, Group};
 use crate::kind::Kind;
-use crate::python::{EffectKind, Module};
+use crate::python::{EffectKind, Module, Sign};
 
-check!(ExfilSinks, "exfil-sinks", 2, run);
+check!(ExfilSinks, "exfil-sinks", 3, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for member in &distribution.members {
@@ -62,6 +62,7 @@ fn assembled(distribution: &Distribution, out: &mut Findings) {
         let evidence = code::at(distribution, &seen, (severity, Confidence::High), why);
         out.add(evidence.decoded(&text).tag(format!("exfiltration/{}", hit.rule.name)));
     }
+    built(distribution, out);
     for (path, module) in distribution.program.modules() {
         for sign in module.signs().iter().filter(|sign| sign.place.layer > 0 || sign.sign == "hidden-url") {
             let hits = text::search(sign.text.as_bytes());
@@ -72,5 +73,21 @@ fn assembled(distribution: &Distribution, out: &mut Findings) {
             let evidence = code::at_place(distribution, (path, module), sign.place, weight, why);
             out.add(evidence.decoded(&sign.text).tag(format!("exfiltration/{}", hit.rule.name)));
         }
+    }
+}
+
+/// Places for loot that the build itself names: no build has a reason to.
+fn built(distribution: &Distribution, out: &mut Findings) {
+    for (path, module) in distribution.program.modules() {
+        let member = distribution.member(path);
+        let keyed = |found: &Found| found.rule.group == Group::Sink;
+        let told = |member: &Member| member.is_aside() || member.found.iter().any(keyed);
+        let builds = member.is_some_and(|member| distribution.is_startup(member) && !told(member));
+        let loot = |sign: &&Sign| matches!(sign.sign, "drop:oast" | "drop:discord-webhook" | "drop:telegram-bot");
+        let Some(sign) = module.signs().iter().find(loot).filter(|_| builds) else { continue };
+        let why = "What builds or starts by itself names a place where anybody can collect what is sent there.";
+        let weight = (Severity::Medium, Confidence::Medium);
+        let evidence = code::at_place(distribution, (path, module), sign.place, weight, why);
+        out.add(evidence.decoded(&sign.text).tag("exfiltration/named-by-the-build"));
     }
 }

@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{EffectKind, Seen};
 
-check!(HarmsMachine, "harms-machine", 2, run);
+check!(HarmsMachine, "harms-machine", 3, run);
 
 /// Commands that remove a home or a disk.
 const COMMANDS: &[&str] = &[
@@ -29,6 +29,7 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
         let weight = match code::of(distribution, &seen) {
             Standing::Aside => (Low, Likely),
             Standing::Installed | Standing::Imported => (High, Likely),
+            Standing::Called if tag == "impact/turned-off" => continue,
             Standing::Called if tag == "impact/miner" && context.is_new("sign:miner") == Some(true) => (High, Likely),
             Standing::Called if tag == "impact/miner" => (Medium, Likely),
             Standing::Called => (Low, Likely),
@@ -60,7 +61,22 @@ fn judge(seen: &Seen<'_>) -> Option<(&'static str, &'static str)> {
         Some(("The whole home or disk is removed.", "impact/destruction"))
     } else if process && code::has_sign(seen.module, "shell:defender") && code::mentions(&text, &["mppref"]) {
         Some(("The machine's own defence is turned off.", "defense-evasion/defender"))
+    } else if process && turns_off(&text) {
+        Some(("The machine is turned off.", "impact/turned-off"))
     } else {
         None
     }
+}
+
+/// Whether a command is one that turns the machine off.
+fn turns_off(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let mut words = lower.split_whitespace().skip_while(|word| *word == "sudo");
+    let first = words.next().unwrap_or_default().rsplit('/').next().unwrap_or_default().trim_end_matches(".exe");
+    let rest = || {
+        words
+            .clone()
+            .any(|word| matches!(word, "/s" | "/r" | "/p" | "-s" | "-r" | "-h" | "-p" | "now" | "poweroff" | "reboot"))
+    };
+    matches!(first, "poweroff" | "halt" | "reboot") || matches!(first, "shutdown" | "systemctl" | "init") && rest()
 }

@@ -9,16 +9,22 @@ use crate::findings::Findings;
 use crate::formats::text::{self, Group};
 use crate::python::{self, EffectKind, Labels, Seen};
 
-check!(PrivateSends, "private-sends", 2, run);
+check!(PrivateSends, "private-sends", 3, run);
 
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     for seen in code::effects(distribution, EffectKind::Network) {
         let standing = code::of(distribution, &seen);
         let Some(weight) = weigh(&seen, standing, code::is_first(distribution, &seen)) else { continue };
+        // Who is asked first knows of it.
+        let asks = || distribution.member(seen.path).is_some_and(|member| member.text().contains("input("));
+        let dropped = code::has_drop(seen.module) || code::is_first(distribution, &seen);
+        let asked = standing == Standing::Imported && !dropped && weight.0 == High && asks();
+        let weight = if asked { (Low, Likely) } else { weight };
         // The release before named no such address; now something private goes there.
         let hosts = python::hosts(&seen.effect.text());
         let new = |host: &String| context.is_new(&format!("host:{host}")) == Some(true);
         let newly = standing > Standing::Aside && !hosts.is_empty() && hosts.iter().all(new);
+        let newly = newly && !hosts.iter().all(|host| is_own_service(&seen, host));
         let weight = if newly { (High, Sure) } else { weight };
         let told = Labels::PRIVATE.with(Labels::OUTPUT);
         let sources: Vec<&str> = seen.labels.among(told).names().collect();
@@ -38,11 +44,13 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
     }
     let keyed = is_sink(&seen.effect.text());
     let sink = keyed || code::has_drop(seen.module);
-    let constant = !code::mentions(&seen.effect.text(), &["{}://"]) && seen.effect.text().contains("://");
+    let constant = code::names_host(&seen.effect.text());
+    let beyond = seen.labels.any(Labels(code::LOOT.0 & !Labels::ENV_SECRET.0));
     Some(match standing {
         Standing::Aside => (Low, Likely),
         Standing::Installed if first || sink => (High, Sure),
-        Standing::Installed if loot || who || output => (Medium, Likely),
+        // A token opens whatever address is asked for; it is told on nobody.
+        Standing::Installed if beyond || who || output => (Medium, Likely),
         Standing::Installed => (Low, Likely),
         Standing::Imported if sink => (High, Sure),
         Standing::Imported if (loot || who || output) && constant => (High, Likely),
@@ -51,8 +59,18 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
         // The library of a service holds its address, never the key in it.
         Standing::Called if keyed && (loot || who) || sink && loot => (High, Likely),
         Standing::Called if keyed && param => (Medium, Likely),
+        // What lies in a store of secrets goes to an address that nobody gave.
+        Standing::Called if seen.labels.any(Labels::STORE) && constant => (Medium, Likely),
         Standing::Called => (Low, Unsure),
     })
+}
+
+/// Whether no more than a key goes to the service after which the module is named: a new client of it.
+fn is_own_service(seen: &Seen<'_>, host: &str) -> bool {
+    const KEYS: Labels = Labels(Labels::ENV_SECRET.0 | Labels::SECRET_PARAM.0);
+    let private = seen.labels.among(Labels::PRIVATE);
+    let domain = host.rsplit('.').nth(1).unwrap_or_default();
+    domain.len() > 3 && seen.path.to_ascii_lowercase().contains(domain) && private.among(KEYS) == private
 }
 
 /// Whether a name is only looked up: a machine asks for its own address so. A label below a domain goes to its owner.

@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Effect, EffectKind, Labels, Reach, Seen};
 
-check!(StartEffects, "start-effects", 2, run);
+check!(StartEffects, "start-effects", 3, run);
 
 /// Commands that fetch, hide, or run what was given on the line.
 const COMMANDS: &[&str] = &[
@@ -31,8 +31,8 @@ const COMMANDS: &[&str] = &[
     "schtasks",
     "reg add",
     "crontab",
+    "pythonw",
     "chmod +x",
-    ".exe",
     "start /b",
     "attrib +h",
 ];
@@ -51,7 +51,19 @@ const ASKS: &[&str] = &[
     "pwned",
 ];
 /// Ways in which what was fetched is run, in the same command.
-const RUNS: &[&str] = &["&&", "nohup", "chmod", "| sh", "| bash", "; python", "iex", "start-process", "start ", ".pyw"];
+const RUNS: &[&str] = &[
+    "&&",
+    "nohup",
+    "chmod",
+    "| sh",
+    "| bash",
+    "; python",
+    "iex",
+    "start-process",
+    "invoke-expression",
+    "start ",
+    ".pyw",
+];
 /// Commands by which a package installs others.
 const INSTALLS: &[&str] = &["pip install", "-m pip", "pip3 install", "easy_install", "npm install", "apt-get install"];
 
@@ -63,7 +75,8 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
         } else if seen.effect.kind == EffectKind::Process {
             process(distribution, &seen, standing)
         } else if writes(distribution, &seen, standing) {
-            Some((Medium, Likely))
+            let hidden = standing == Standing::Imported && seen.effect.taint.labels.any(Labels::DECODED);
+            Some(if hidden { (High, Likely) } else { (Medium, Likely) })
         } else {
             None
         };
@@ -120,7 +133,7 @@ fn network(
     standing: Standing,
 ) -> Option<(crate::Severity, crate::Confidence)> {
     let text = seen.effect.text();
-    let fixed = text.contains("://") && !code::mentions(&text, &["localhost", "127.0.0.1", "+unix", "inproc:", "ipc:"]);
+    let fixed = code::names_host(&text) && !code::mentions(&text, &["+unix", "inproc:", "ipc:"]);
     // `get` of something unknown may look up a key that is an address.
     let fixed = fixed && &*seen.effect.name != "?.get";
     let first = code::is_first(distribution, seen);
@@ -149,6 +162,17 @@ fn fetches_and_runs(text: &str) -> bool {
     addressed && (fetches && code::mentions(text, RUNS) || code::mentions(text, INSTALLS))
 }
 
+/// Whether a program that a command names may have been brought here: fetched, written out, or put into a home.
+fn brings_programs(seen: &Seen<'_>, text: &str) -> bool {
+    let brings = |effect: &Effect| {
+        matches!(effect.kind, EffectKind::Network | EffectKind::Download)
+            || effect.kind == EffectKind::Write && effect.taint.labels.any(Labels::DECODED.with(Labels::NETWORK))
+    };
+    code::mentions(text, &["appdata", "%temp%", "userprofile", "c:\\users", "c:/users", "start ", "programdata"])
+        || !text.contains(['/', '\\', '{']) && seen.effect.hidden
+        || seen.module.effects().iter().any(brings)
+}
+
 fn process(
     distribution: &Distribution,
     seen: &Seen<'_>,
@@ -156,11 +180,13 @@ fn process(
 ) -> Option<(crate::Severity, crate::Confidence)> {
     let first = code::is_first(distribution, seen);
     let text = seen.effect.text();
-    let reaches = code::mentions(&text, COMMANDS);
+    let reaches = code::mentions(&text, COMMANDS) || code::mentions(&text, &[".exe"]) && brings_programs(seen, &text);
     match standing {
         Standing::Installed | Standing::Imported if reaches && seen.effect.hidden => Some((High, Sure)),
         Standing::Installed if reaches => Some((High, Likely)),
         Standing::Imported if fetches_and_runs(&text) => Some((High, Likely)),
+        // An interpreter without a window, for a script of one's own.
+        Standing::Imported if first && code::mentions(&text, &["pythonw"]) => Some((High, Likely)),
         Standing::Imported if reaches => Some((Medium, Sure)),
         Standing::Installed if first && code::mentions(&text, ASKS) => Some((Medium, Sure)),
         // What the build installs, or runs in another interpreter, is not what was inspected.

@@ -50,7 +50,13 @@ impl<'a> Walker<'a, '_> {
         }
         let callee = self.eval(&node.func);
         let args = self.arguments(&node.arguments);
-        self.call_value(&callee, args, range)
+        let mut value = self.call_value(&callee, args, range);
+        // `chr(ord(a) ^ ord(b))`: whatever is put together of such letters was encoded.
+        let xored = node.arguments.args.first().is_some_and(is_xor);
+        if xored && value.as_str().is_some() && callee.name().as_deref() == Some("chr") && value.peeled.is_none() {
+            value.peeled = Some(Rc::from(["xor"]));
+        }
+        value
     }
 
     fn arguments(&mut self, arguments: &'a ast::Arguments) -> Vec<Arg> {
@@ -73,7 +79,8 @@ impl<'a> Walker<'a, '_> {
 
     /// `name.append(x)` and the like change what the name holds.
     fn mutation(&mut self, name: &str, method: &str, arguments: &'a ast::Arguments) -> Option<Value> {
-        if !matches!(method, "append" | "extend" | "insert" | "update" | "add" | "setdefault") {
+        let takes = matches!(method, "pop" | "popleft" | "remove" | "clear");
+        if !takes && !matches!(method, "append" | "extend" | "insert" | "update" | "add" | "setdefault") {
             return None;
         }
         let holds = |known: &Known| matches!(known, Known::List(_) | Known::Dict(_) | Known::Bytes(_) | Known::Unknown);
@@ -84,6 +91,9 @@ impl<'a> Walker<'a, '_> {
         self.mix(name, &taint);
         self.shared.budget.steps(1)?;
         let held = self.scopes[at].names.get_mut(name)?;
+        if takes {
+            return Some(taken(held, method, &args));
+        }
         let last = args.last().map(|arg| &arg.value);
         if let Some(value) = last
             && !held.hold(value)
@@ -732,6 +742,22 @@ fn add_layer(before: Option<&Rc<[&'static str]>>, layer: Option<&'static str>) -
         all.extend(layer);
     }
     Some(all.into())
+}
+
+fn is_xor(expr: &Expr) -> bool {
+    expr.as_bin_op_expr().is_some_and(|node| node.op == ast::Operator::BitXor)
+}
+
+/// What is left after something was taken out; what was taken, where that is known.
+fn taken(held: &mut Value, method: &str, args: &[Arg]) -> Value {
+    let last = match &mut held.known {
+        Known::List(items) if method == "pop" && args.is_empty() && !items.is_empty() => Rc::make_mut(items).pop(),
+        _ => None,
+    };
+    if last.is_none() {
+        held.known = Known::Unknown;
+    }
+    last.unwrap_or_else(|| Value::tainted(Known::Unknown, held.taint.clone()))
 }
 
 fn passed_on(on: &Value, args: &[Value]) -> Option<Rc<[&'static str]>> {

@@ -16,6 +16,16 @@ use super::walk::{Scope, UNROLL_SITES_MAX, Walker};
 /// Longest full name that is followed, in bytes.
 const NAME_BYTES_MAX: usize = 160;
 
+/// Pieces of one text that is known in part.
+const PIECES_MAX: usize = 1_000;
+
+fn piece_count(value: &Value) -> usize {
+    match &value.known {
+        Known::Partial(pieces) => pieces.len(),
+        _ => 1,
+    }
+}
+
 impl<'a> Walker<'a, '_> {
     pub(super) fn eval(&mut self, expr: &'a Expr) -> Value {
         if self.depth >= self.shared.limits.depth_max {
@@ -335,9 +345,14 @@ impl<'a> Walker<'a, '_> {
             (Operator::Add, Known::Str(_) | Known::Partial(_), Known::Str(_))
             | (Operator::Add, Known::Str(_) | Known::Partial(_), _)
             | (Operator::Add, _, Known::Str(_) | Known::Partial(_)) => {
+                // A text of so many parts that are not known says nothing any more; one that is known is a single piece.
+                if piece_count(left) + piece_count(right) > PIECES_MAX {
+                    return None;
+                }
                 let pieces: Vec<Piece> = left.pieces().into_iter().chain(right.pieces()).collect();
                 // Copying is cheap next to what is done with the result.
-                budget.bytes(left.as_str().map_or(0, str::len) / 32)?;
+                let copied: usize = pieces.iter().map(|piece| 32 + piece.text().map_or(0, str::len)).sum();
+                budget.bytes(copied / 32)?;
                 Some(Value::from_pieces(pieces, budget.value_bytes_max))
             }
             (Operator::Add, Known::Bytes(a), Known::Bytes(b)) => {

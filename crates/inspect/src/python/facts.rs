@@ -233,6 +233,16 @@ pub enum Piece {
     Hole,
 }
 
+impl Piece {
+    /// What of it is known.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Import(_) | Self::Hole => None,
+        }
+    }
+}
+
 /// One argument of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Argument {
