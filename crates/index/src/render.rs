@@ -16,8 +16,8 @@ use crate::model::{FileKind, IndexName};
 use crate::store::files::FileRow;
 use crate::store::publishing::PublishedRow;
 
-/// Raised whenever [`project_pages`] or an entry changes for the same state. A site that another version wrote is
-/// refused at the start; the first change brings its re-publication, in steps, under new serials.
+/// Raised whenever [`project_pages`], an entry or the list changes for the same state: what another version made is then
+/// rendered again, in steps, under new serials (ADR 0019).
 pub const RENDER_VERSION: i64 = 1;
 /// Pages over this many bytes have a gzip form.
 pub const GZIP_OVER_BYTES: usize = 400;

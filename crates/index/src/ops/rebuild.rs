@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::log;
-use super::publish::{HEAD_SERIALS, list_objects, published_list, published_view, render_project, site_path};
+use super::publish::{
+    HEAD_SERIALS, Left, left, list_objects, published_list, published_view, render_project, site_path,
+};
 use super::scrub::digest;
 use super::signing::{InForce, Roles};
 use crate::blobs::{Blobs, Key, layout};
@@ -39,6 +41,7 @@ pub struct Rebuilt {
 /// Rebuilds one index. `progress` is told how many projects and files were done.
 ///
 /// # Errors
+/// [`Error::Unavailable`] while pages of another version of the renderer are left: see `workers::finish_rendering`.
 /// When ledger or blob store fail; what was done so far stays, and the next run goes on.
 pub async fn rebuild(
     installation: &Arc<Installation>,
@@ -46,6 +49,7 @@ pub async fn rebuild(
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Rebuilt> {
     let name = index.name();
+    refuse_if_behind(installation, index).await?;
     let blobs = &installation.blobs;
     let mut report = Rebuilt::default();
     let mut expected: BTreeSet<Key> = BTreeSet::new();
@@ -103,6 +107,17 @@ pub async fn rebuild(
     }
     blobs.sync()?;
     Ok(report)
+}
+
+/// Pages of another version can be made by that version alone.
+async fn refuse_if_behind(installation: &Installation, index: &IndexRow) -> Result<()> {
+    match left(installation, index.id, index.name()).await? {
+        Left { version: 0, .. } => Ok(()),
+        Left { index, version, .. } => Err(Error::Unavailable(format!(
+            "the pages of {version} projects of '{index}' were made by another version of this program and were not rendered \
+             again yet, so they cannot be made once more: let `serve` go on with it until `doctor` names none"
+        ))),
+    }
 }
 
 /// Every role file, and every file of the log, from records and rows: no key is needed. What was superseded and not yet swept stays, as clients

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use packaging::Sha256;
 use sha2::Digest;
+use tuf::layout::Target;
 
 use super::log;
 use super::publish::{published_view, render_project};
@@ -13,9 +14,11 @@ use super::rebuild::head_of;
 use super::signing::{InForce, Roles};
 use crate::blobs::{Blobs, Key, layout};
 use crate::model::IndexName;
+use crate::render::RENDER_VERSION;
 use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
-use crate::store::{files, indexes, projects};
+use crate::store::projects::ProjectRow;
+use crate::store::{Tx, files, indexes, projects, signing};
 use crate::{Error, Installation, Result};
 
 const BATCH: i64 = 500;
@@ -186,6 +189,9 @@ async fn differing_head(installation: &Arc<Installation>, index_id: i64) -> Resu
 async fn differing(installation: &Arc<Installation>, name: &IndexName, project_id: i64) -> Result<Vec<Key>> {
     let mut tx = installation.store.read().await?;
     let row = projects::by_id(&mut tx, project_id).await?;
+    if row.render_version != RENDER_VERSION {
+        return differing_page(installation, &mut tx, name, &row).await;
+    }
     let view = published_view(&mut tx, name, &row).await?;
     let releases = view.versions().map(str::to_owned).collect();
     let objects = render_project(&mut tx, view, &releases).await?;
@@ -197,6 +203,21 @@ async fn differing(installation: &Arc<Installation>, name: &IndexName, project_i
         }
     }
     Ok(differing)
+}
+
+/// Of a project whose pages another version made, the one that is signed, if it is not as it was signed: the others
+/// cannot be made here to be compared.
+async fn differing_page(
+    installation: &Arc<Installation>,
+    tx: &mut Tx,
+    name: &IndexName,
+    row: &ProjectRow,
+) -> Result<Vec<Key>> {
+    let (project, key) = (row.name(), layout::page(name, &row.name(), "json"));
+    let path = Target::Page { project: project.as_str() }.path();
+    let signed = signing::target(tx, row.index_id, &path).await?;
+    let found = digest(&installation.blobs, &key)?.map(|sha256| sha256.to_string());
+    Ok(if signed.map(|target| target.sha256) == found { vec![] } else { vec![key] })
 }
 
 pub(super) fn digest(blobs: &Blobs, key: &Key) -> Result<Option<Sha256>> {

@@ -23,7 +23,8 @@ pub(super) struct Writing {
     pub(super) moves: Vec<Move>,
     pub(super) objects: Vec<Object>,
     pub(super) roles: Roles,
-    pub(super) head: Vec<u8>,
+    /// None where what it leads to is not complete yet.
+    pub(super) head: Option<Vec<u8>>,
 }
 
 /// Writes one set into the site. The order is the safety: a page never names bytes that are not there, and the
@@ -59,7 +60,9 @@ pub(super) fn write_site(blobs: &Blobs, index: &IndexName, writing: &Writing) ->
     failpoint::reach("publish.pages");
     roles.write_timestamp(blobs)?;
     failpoint::reach("publish.timestamp");
-    blobs.put(&layout::head(index), head)?;
+    if let Some(head) = head {
+        blobs.put(&layout::head(index), head)?;
+    }
     failpoint::reach("publish.head");
     // An ordinary removal: nothing names the bytes any more.
     for (key, body) in &write_once {

@@ -14,6 +14,7 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("0005_attestations", include_str!("migrations/0005_attestations.sql")),
     ("0007_keys", include_str!("migrations/0007_keys.sql")),
     ("0008_log", include_str!("migrations/0008_log.sql")),
+    ("0009_rendering", include_str!("migrations/0009_rendering.sql")),
 ];
 
 const HISTORY: &str =

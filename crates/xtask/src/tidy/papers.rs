@@ -33,6 +33,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "crates/index/src/store/migrations/0008_log.sql",
         "d1fdc7da81ecc1397963373f306ad9164410f24bc63899a4d04b26baaba851fa",
     ),
+    (
+        "crates/index/src/store/migrations/0009_rendering.sql",
+        "c0a25080d2f2894c4fa9ee710e0eb666c577a5262df85d82be1918ea68eb37c6",
+    ),
 ];
 
 pub(super) fn migrations(tree: &Tree) -> Result<Vec<Found>> {

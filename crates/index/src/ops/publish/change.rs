@@ -13,7 +13,7 @@ use super::beside::beside;
 use super::{Rendered, render_project, site_path};
 use crate::Result;
 use crate::model::{IndexName, is_visible};
-use crate::render::{self, Object, ProjectView};
+use crate::render::{self, Object, ProjectView, RENDER_VERSION};
 use crate::store::files::FileRow;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
@@ -83,8 +83,23 @@ impl ProjectChange {
     }
 }
 
+/// What becomes of each project of a set.
+pub(super) async fn changes_of(
+    tx: &mut Tx,
+    index: &IndexName,
+    projects: impl Iterator<Item = &i64>,
+    serial: i64,
+    public_url: Option<&str>,
+) -> Result<Vec<ProjectChange>> {
+    let mut changes = Vec::new();
+    for id in projects {
+        changes.push(change_of(tx, index, *id, serial, public_url).await?);
+    }
+    Ok(changes)
+}
+
 /// Published state with the wanted changes on top, rendered under the next serial.
-pub(super) async fn change_of(
+async fn change_of(
     tx: &mut Tx,
     index: &IndexName,
     project_id: i64,
@@ -92,11 +107,11 @@ pub(super) async fn change_of(
     public_url: Option<&str>,
 ) -> Result<ProjectChange> {
     let row = projects::by_id(tx, project_id).await?;
-    let status = row.status();
-    let roles = roles_json(tx, project_id).await?;
+    let (status, roles) = (row.status(), roles_json(tx, project_id).await?);
     let mut visible: BTreeMap<i64, PublishedRow> =
         publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
-    let mut changed = files::changed(tx, project_id, status != ProjectStatus::Quarantined, public_url).await?;
+    let (open, again) = (status != ProjectStatus::Quarantined, row.render_version != RENDER_VERSION);
+    let mut changed = files::changed(tx, project_id, open, public_url, again).await?;
     // The log has them in an order that does not depend on the engine.
     changed.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
     let (mut files, mut moves, mut objects, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -143,6 +158,7 @@ pub(super) async fn change_of(
             status,
             reason: row.status_reason.clone(),
             roles,
+            render_version: RENDER_VERSION,
         },
         files,
         is_whole,
@@ -171,6 +187,7 @@ fn view_of(
 /// Whether every page of the project changes, not only those of some releases.
 fn is_changed_whole(row: &ProjectRow, roles: &str) -> bool {
     !row.published
+        || row.render_version != RENDER_VERSION
         || row.status() != row.published_status()
         || row.status_reason != row.published_reason
         || row.display_name != row.published_name

@@ -1,0 +1,8 @@
+-- By which version of the renderer a project's pages were made. With `files.published_root`, the address that they name, it
+-- says which pages this program would make otherwise: those are rendered again, in steps. `indexes.render_version` is from
+-- here on that of the list alone.
+ALTER TABLE projects ADD COLUMN render_version BIGINT NOT NULL DEFAULT 1;
+
+-- Walked by project, among files that have provenance.
+DROP INDEX files_by_provenance;
+CREATE INDEX files_by_provenance ON files (index_id, project_id) WHERE provenance_sha256 IS NOT NULL;
