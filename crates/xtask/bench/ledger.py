@@ -50,6 +50,15 @@ def fill(path, projects, files_each, prefix, seed=1):
     ledger.close()
 
 
+def unfound(path):
+    """Makes the ledger one that was never signed or logged, so that the next start founds both over what is in it."""
+    ledger = sqlite3.connect(path)
+    for table in ("targets", "superseded", "online_roles", "offline_roles", "repositories", "log_names", "log_entries", "logs", "commits"):
+        ledger.execute(f"DELETE FROM {table}")
+    ledger.commit()
+    ledger.close()
+
+
 COLUMNS = {
     "projects": "id, index_id, name, folded, display_name, created_us, status, changes, files_bytes, published, published_name, "
                 "published_status, published_roles, serial",

@@ -6,12 +6,12 @@
 //! 1. One snapshot of the ledger, without the write lock; render with the next serial, and sign ([`Signing::sign`]).
 //! 2. **Commit 2**: fence, serial and the change counter of every rendered project are checked; published state
 //!    and the redo record are stored. If a project moved meanwhile: again from 1.
-//! 3. Write the site ([`write_site`]): bytes into the site; write-once objects and roles; pages; the timestamp; the
+//! 3. Write the site ([`write_pages`], [`write_head`]): bytes into the site; write-once objects and roles; pages; the timestamp; the
 //!    head, last; then bytes that nobody may see any more leave the site.
 //! 4. A checkpoint syncs the site and moves `written_serial`; redo records up to there are no longer needed.
 //!
 //! A crash before 2 leaves nothing: the jobs are still there. A crash after 2 leaves a redo record after
-//! `written_serial`: [`Publisher::recover`] renders the same pages from published state and runs the same [`write_site`].
+//! `written_serial`: [`Publisher::recover`] renders the same pages from published state and writes them by the same code.
 //! Each of its steps may be repeated.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use super::log::{self, Appended, Book};
 use super::signing::{InForce, Roles, SignedSet, Signing};
-use super::site::{Move, Writing, put_all, write_site};
+use super::site::{Move, Writing, put_all, write_head, write_pages};
 use crate::blobs::layout;
 use crate::failpoint;
 use crate::model::IndexName;
@@ -38,12 +38,14 @@ use crate::{Error, Installation, News, Publication, Result};
 mod again;
 mod beside;
 mod change;
+mod pieces;
 mod roles;
 
 use again::Walk;
 pub(super) use again::{Behind, Left, left};
 use beside::beside;
 use change::{ProjectChange, changes_of};
+pub(super) use pieces::Pieces;
 
 /// Most projects in one set of changes.
 const SET_PROJECTS_MAX: usize = 256;
@@ -279,7 +281,7 @@ impl Publisher {
                 rendered.entry(one.project).or_default().extend(one.releases);
             }
         }
-        let mut objects = Vec::new();
+        let (mut objects, mut later) = (Vec::new(), Vec::new());
         self.owed.clear();
         for (project_id, releases) in &rendered {
             let row = projects::by_id(&mut tx, *project_id).await?;
@@ -287,7 +289,9 @@ impl Publisher {
                 self.owed.insert(*project_id);
             } else if row.published {
                 let view = published_view(&mut tx, &self.index, &row).await?;
-                objects.extend(render_project(&mut tx, view, releases).await?);
+                let (own, left) = Pieces::of(view, releases.iter().cloned()).begin(&mut tx).await?;
+                objects.extend(own);
+                later.extend(left);
             }
         }
         // Published state decides where bytes belong now, whichever record moved them first.
@@ -319,21 +323,18 @@ impl Publisher {
         // Rendering may have taken long; nobody else can have taken the lease meanwhile without raising the fence.
         self.keep_lease().await?;
         if !self.owed.is_empty() {
-            return self.write_beneath(standing, objects, roles).await;
+            return self.write_beneath(standing, (objects, later), roles).await;
         }
         let news = Publication { index: self.index.clone(), serial: index.serial, paths, files: vec![], jobs: vec![] };
-        self.write(news, standing, objects, roles, index.serial > index.written_serial).await
+        self.write(news, standing, (objects, later), roles, index.serial > index.written_serial).await
     }
 
     /// The replay of what another version committed: pages that only it can make are left out, and with them the two that
     /// lead to them, timestamp and head. The next set renders these projects again, and leads to everything.
-    async fn write_beneath(&mut self, moves: Vec<Move>, objects: Vec<Object>, mut roles: Roles) -> Result<()> {
+    async fn write_beneath(&mut self, moves: Vec<Move>, pages: Pages, mut roles: Roles) -> Result<()> {
         tracing::info!(index = %self.index, projects = self.owed.len(), "another version's last publications are rendered again");
         roles.timestamp = None;
-        let moves = self.still_published(moves).await?;
-        let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
-        let work = move || write_site(&blobs, &index, &Writing { moves, objects, roles, head: None });
-        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
+        self.write_all(moves, pages, roles, None).await
     }
 
     /// Remembers what the head names of recent commits; returns those that may not have been written.
@@ -417,10 +418,14 @@ impl Publisher {
         if let Some(signing) = &mut self.signing {
             signing.apply(signed)?;
         }
-        let objects = changes.into_iter().flat_map(|change| change.objects).collect();
+        let mut pages = Pages::default();
+        for change in changes {
+            pages.0.extend(change.objects);
+            pages.1.extend(change.later);
+        }
         let jobs = last_job.into_iter().collect();
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
-        self.write(news, record.moves, objects, roles, true).await?;
+        self.write(news, record.moves, pages, roles, true).await?;
         Ok(Set::Published)
     }
 
@@ -492,23 +497,47 @@ impl Publisher {
         &mut self,
         news: Publication,
         moves: Vec<Move>,
-        objects: Vec<Object>,
+        pages: Pages,
         roles: Roles,
         announce: bool,
     ) -> Result<()> {
         let serial = news.serial;
         let files: Vec<i64> = moves.iter().map(|one| one.file).collect();
-        let moves = self.still_published(moves).await?;
         let head = render::head_json(serial, self.recent.make_contiguous());
-        let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
-        let writing = Writing { moves, objects, roles, head: Some(head) };
-        let work = move || write_site(&blobs, &index, &writing);
-        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        self.write_all(moves, pages, roles, Some(head)).await?;
         self.unsynced = Some((serial, self.unsynced.map_or_else(Instant::now, |(_, since)| since)));
         if announce {
             announce_head(&self.installation, Publication { files, ..news });
         }
         Ok(())
+    }
+
+    async fn write_all(
+        &mut self,
+        moves: Vec<Move>,
+        (objects, later): Pages,
+        roles: Roles,
+        head: Option<Vec<u8>>,
+    ) -> Result<()> {
+        let moves = self.still_published(moves).await?;
+        let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
+        let writing = Writing { moves, objects, roles, head };
+        let work = move || write_pages(&blobs, &index, &writing).map(|()| writing);
+        let mut writing = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        writing.forget_pages();
+        for mut pieces in later {
+            let mut tx = self.installation.store.read().await?;
+            while let Some(objects) = pieces.next(&mut tx).await? {
+                let blobs = Arc::clone(&self.installation.blobs);
+                let work = move || put_all(&blobs, &objects);
+                tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+                self.keep_lease().await?;
+            }
+        }
+        failpoint::reach("publish.pages");
+        let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
+        let work = move || write_head(&blobs, &index, &writing);
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
     }
 
     /// Leaves out bytes that must not enter the site any more. Published state changes in commit 2 alone, so today none
@@ -584,6 +613,9 @@ impl Publisher {
     }
 }
 
+/// Pages to be written, and those that are rendered one piece after the other while they are.
+type Pages = (Vec<Object>, Vec<Pieces>);
+
 enum Set {
     Nothing,
     Published,
@@ -603,26 +635,6 @@ pub(super) async fn published_view(tx: &mut Tx, index: &IndexName, row: &Project
         serial: row.serial,
         files: shown,
     })
-}
-
-/// A view's pages, with the metadata of the releases that are to be written.
-pub(super) async fn render_project(tx: &mut Tx, view: ProjectView, releases: &BTreeSet<String>) -> Result<Vec<Object>> {
-    let latest = view.latest().map(str::to_owned);
-    let mut wanted = BTreeMap::new();
-    let runs = view.by_version();
-    for version in releases.iter().chain(latest.as_ref()) {
-        if wanted.contains_key(version) {
-            continue;
-        }
-        let metadata = match runs.get(version.as_str()).and_then(|release| render::representative(release)) {
-            None => None,
-            Some(file) => files::metadata(tx, file.id).await?.map(|body| render::parse_metadata(&body)),
-        };
-        wanted.insert(version.clone(), metadata);
-    }
-    tokio::task::spawn_blocking(move || render::project_pages(&view, &wanted))
-        .await
-        .map_err(|e| Error::Internal(e.to_string()))
 }
 
 /// Every published project as the list names it.

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::log;
-use super::publish::{
-    HEAD_SERIALS, Left, left, list_objects, published_list, published_view, render_project, site_path,
-};
+use super::publish::{HEAD_SERIALS, Left, Pieces, left, list_objects, published_list, published_view, site_path};
 use super::scrub::digest;
 use super::signing::{InForce, Roles};
 use crate::blobs::{Blobs, Key, layout};
@@ -84,9 +82,9 @@ pub async fn rebuild(
     for listed in projects::published(&mut tx, index.id).await? {
         let row = projects::by_id(&mut tx, listed.id).await?;
         let view = published_view(&mut tx, &name, &row).await?;
-        let releases = view.versions().map(str::to_owned).collect();
-        for object in render_project(&mut tx, view, &releases).await? {
-            compare(blobs, &object, &mut report, &mut expected)?;
+        let mut pieces = Pieces::all(view);
+        while let Some(objects) = pieces.next(&mut tx).await? {
+            objects.iter().try_for_each(|object| compare(blobs, object, &mut report, &mut expected))?;
         }
         done += 1;
         progress(done);

@@ -9,7 +9,7 @@ use sha2::Digest;
 use tuf::layout::Target;
 
 use super::log;
-use super::publish::{published_view, render_project};
+use super::publish::{Pieces, published_view};
 use super::rebuild::head_of;
 use super::signing::{InForce, Roles};
 use crate::blobs::{Blobs, Key, layout};
@@ -193,13 +193,12 @@ async fn differing(installation: &Arc<Installation>, name: &IndexName, project_i
         return differing_page(installation, &mut tx, name, &row).await;
     }
     let view = published_view(&mut tx, name, &row).await?;
-    let releases = view.versions().map(str::to_owned).collect();
-    let objects = render_project(&mut tx, view, &releases).await?;
-    drop(tx);
-    let mut differing = Vec::new();
-    for (key, body) in objects {
-        if installation.blobs.get(&key)? != body {
-            differing.push(key);
+    let (mut pieces, mut differing) = (Pieces::all(view), Vec::new());
+    while let Some(objects) = pieces.next(&mut tx).await? {
+        for (key, body) in objects {
+            if installation.blobs.get(&key)? != body {
+                differing.push(key);
+            }
         }
     }
     Ok(differing)

@@ -10,8 +10,9 @@ use super::super::log;
 use super::super::signing::TargetChange;
 use super::super::site::Move;
 use super::beside::beside;
-use super::{Rendered, render_project, site_path};
+use super::{Pieces, Rendered, site_path};
 use crate::Result;
+use crate::blobs::layout;
 use crate::model::{IndexName, is_visible};
 use crate::render::{self, Object, ProjectView, RENDER_VERSION};
 use crate::store::files::FileRow;
@@ -29,6 +30,8 @@ pub(super) struct ProjectChange {
     pub(super) moves: Vec<Move>,
     pub(super) rendered: Rendered,
     pub(super) objects: Vec<Object>,
+    /// Pages of releases that are rendered while they are written.
+    pub(super) later: Option<Pieces>,
     pub(super) targets: Vec<TargetChange>,
     /// What the log says of it; nothing of a project that has no page.
     pub(super) logged: Option<log::Change>,
@@ -75,11 +78,13 @@ impl ProjectChange {
         // Nothing that is write-once changes under anybody's name for it.
         let pages = self.objects.iter().filter(|(key, _)| !key.is_page_target());
         let pages = pages.map(|(key, _)| site_path(index, key.as_str()));
+        let later = self.later.iter().flat_map(|_| &self.rendered.releases);
+        let later = later.map(|version| site_path(index, layout::legacy_release(index, &self.name, version).as_str()));
         let bytes = self.moves.iter().flat_map(|one| {
             let path = simple::file_path(&one.sha256, &one.filename);
             [format!("{path}.metadata"), path]
         });
-        pages.chain(bytes).collect()
+        pages.chain(later).chain(bytes).collect()
     }
 }
 
@@ -142,8 +147,11 @@ async fn change_of(
     }
     // On the list, and on any page, from its first visible file on; also when the last one goes.
     let published = row.published || !view.files.is_empty();
+    let mut later = None;
     if published {
-        objects.extend(render_project(tx, view, &releases).await?);
+        let (own, left) = Pieces::of(view, releases.iter().cloned()).begin(tx).await?;
+        objects.extend(own);
+        later = left;
     }
     targets.extend(TargetChange::page(index, &row.name(), &objects));
     let page = targets.last().and_then(TargetChange::page_hash);
@@ -165,6 +173,7 @@ async fn change_of(
         moves,
         rendered: Rendered { project: project_id, releases },
         objects,
+        later,
         targets,
         logged,
     })
