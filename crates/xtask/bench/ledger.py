@@ -44,7 +44,8 @@ def fill(path, projects, files_each, prefix, seed=1):
             marks = ", ".join("?" * len(columns.split(", ")))
             ledger.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)
         ledger.commit()
-    ledger.execute("UPDATE indexes SET serial = ?, written_serial = ? WHERE id = ?", (serial, serial, index))
+    ledger.execute("UPDATE indexes SET serial = ?, written_serial = ?, shown_projects = shown_projects + ?, shown_files = shown_files + ? "
+                   "WHERE id = ?", (serial, serial, projects, projects * files_each, index))
     ledger.commit()
     ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     ledger.close()

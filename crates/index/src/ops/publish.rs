@@ -457,6 +457,9 @@ impl Publisher {
         for change in changes {
             change.publish(tx, serial);
         }
+        let shown = changes.iter().map(ProjectChange::shown);
+        let (projects, files) = shown.fold((0, 0), |(projects, files), one| (projects + one.0, files + one.1));
+        projects::shown(tx, self.index_id, projects, files);
         signed.store(tx, self.index_id, now);
         if let Some(appended) = appended {
             appended.store(tx, self.index_id, now);

@@ -26,6 +26,15 @@ const BATCH: i64 = 500;
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSES_MAX: u32 = 120;
 
+/// How far a scrub of an index came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// Files whose bytes were read.
+    pub files: u64,
+    /// Projects whose pages were rendered and compared, which come after all files.
+    pub projects: u64,
+}
+
 /// Scrubs one index; returns one sentence for each thing that is wrong.
 ///
 /// # Errors
@@ -33,11 +42,11 @@ const PAUSES_MAX: u32 = 120;
 pub async fn scrub(
     installation: &Arc<Installation>,
     index: &IndexRow,
-    progress: &mut (dyn FnMut(u64) + Send),
+    progress: &mut (dyn FnMut(Scrubbed) + Send),
 ) -> Result<Vec<String>> {
     let name = index.name();
     let mut wrong = Vec::new();
-    let (mut after, mut done) = (0, 0);
+    let (mut after, mut done) = (0, Scrubbed::default());
     let mut patience = Patience::new();
     loop {
         let batch = {
@@ -53,11 +62,12 @@ pub async fn scrub(
                 found = examine(installation, &name, &file).await?;
             }
             wrong.extend(found);
-            done += 1;
+            done.files += 1;
         }
         progress(done);
     }
-    pages(installation, index, &mut wrong, &mut patience).await?;
+    let mut projects = |projects| progress(Scrubbed { projects, ..done });
+    pages(installation, index, &mut wrong, &mut patience, &mut projects).await?;
     Ok(wrong)
 }
 
@@ -126,17 +136,19 @@ async fn pages(
     index: &IndexRow,
     wrong: &mut Vec<String>,
     patience: &mut Patience,
+    progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<()> {
     let listed = {
         let mut tx = installation.store.read().await?;
         projects::published(&mut tx, index.id).await?
     };
-    for project in listed {
+    for (done, project) in (1..).zip(listed) {
         let mut found = differing(installation, &index.name(), project.id).await?;
         while !found.is_empty() && patience.again(installation, index.id).await? {
             found = differing(installation, &index.name(), project.id).await?;
         }
         wrong.extend(found.iter().map(|key| format!("{key}: differs from what the ledger says")));
+        progress(done);
     }
     let mut head = differing_head(installation, index.id).await?;
     while head.is_some() && patience.again(installation, index.id).await? {

@@ -26,8 +26,10 @@ statements! {
                        AND name > $2 ORDER BY name LIMIT $3";
     SEARCH = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
               AND name >= $2 AND name LIKE $3 ESCAPE '!' ORDER BY name LIMIT $4";
-    COUNTS = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published), \
-              (SELECT COUNT(*) FROM files WHERE index_id = $1 AND published)";
+    COUNTS = "SELECT shown_projects, shown_files FROM indexes WHERE id = $1";
+    COUNTED = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published), \
+               (SELECT COUNT(*) FROM files WHERE index_id = $1 AND published)";
+    SHOWN = "UPDATE indexes SET shown_projects = shown_projects + $2, shown_files = shown_files + $3 WHERE id = $1";
     ROLE = "SELECT role FROM roles WHERE project_id = $1 AND account_id = $2";
     ROLES = "SELECT r.role, a.name FROM roles r JOIN accounts a ON a.id = r.account_id WHERE r.project_id = $1 \
              ORDER BY CASE WHEN r.role = 'owner' THEN 0 ELSE 1 END, a.name";
@@ -173,7 +175,17 @@ pub async fn search(tx: &mut Tx, index_id: i64, part: &str, from: &str, most: i6
     tx.all(SEARCH, args![index_id, from, format!("%{escaped}%"), most]).await
 }
 
-/// Published projects and files.
+/// Notes that an index shows so many projects and files more, or less.
+pub fn shown(tx: &mut Tx, index_id: i64, projects: i64, files: i64) {
+    tx.later(SHOWN, args![index_id, projects, files]);
+}
+
+/// As [`counts`], counted: it looks at every row.
+pub async fn counted(tx: &mut Tx, index_id: i64) -> Result<(i64, i64)> {
+    tx.one(COUNTED, args![index_id]).await
+}
+
+/// Published projects and files, as far as each commit 2 kept count.
 pub async fn counts(tx: &mut Tx, index_id: i64) -> Result<(i64, i64)> {
     tx.one(COUNTS, args![index_id]).await
 }

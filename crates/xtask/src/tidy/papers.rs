@@ -35,7 +35,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ),
     (
         "crates/index/src/store/migrations/0009_rendering.sql",
-        "c0a25080d2f2894c4fa9ee710e0eb666c577a5262df85d82be1918ea68eb37c6",
+        "2f217e2e9b953ccf191b0d98290e8ed09c9f4826699813c3b999eea5e76f13b6",
     ),
 ];
 

@@ -25,6 +25,8 @@ pub(super) struct ProjectChange {
     pub(super) name: NormalizedName,
     pub(super) project: PublishedProject,
     files: Vec<FileChange>,
+    /// Whether it is shown for the first time.
+    is_new: bool,
     /// Whether all its releases' pages are rendered.
     is_whole: bool,
     pub(super) moves: Vec<Move>,
@@ -72,6 +74,12 @@ impl ProjectChange {
             let releases = self.rendered.releases.iter();
             releases.for_each(|version| publishing::publish_release(tx, self.project.id, version, serial));
         }
+    }
+
+    /// How many projects and files are shown more than before.
+    pub(super) fn shown(&self) -> (i64, i64) {
+        let files = self.moves.iter().map(|one| if one.into_site { 1 } else { -1 });
+        (i64::from(self.is_new), files.sum())
     }
 
     pub(super) fn paths(&self, index: &IndexName) -> Vec<String> {
@@ -169,6 +177,7 @@ async fn change_of(
             render_version: RENDER_VERSION,
         },
         files,
+        is_new: published && !row.published,
         is_whole,
         moves,
         rendered: Rendered { project: project_id, releases },
