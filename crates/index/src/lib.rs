@@ -21,6 +21,7 @@ pub mod token;
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use inspect::{Confinement, Limits, Request, Response, Sandbox};
@@ -177,6 +178,15 @@ enum News {
     Judged(Arc<[i64]>),
 }
 
+/// An answer that waits.
+struct Waiting<'a>(&'a Installation);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 type HeadHook = Box<dyn Fn(&Publication) + Send + Sync>;
 
 /// One running installation: the ledger, the bytes, and the doors to the world.
@@ -209,6 +219,8 @@ pub struct Installation {
     /// When the inspection's queue was last looked at, and whether it was full.
     full: Mutex<Option<(tokio::time::Instant, bool)>>,
     publish_wake: watch::Sender<u64>,
+    /// Uploads whose answer waits for their publication.
+    waiting: AtomicUsize,
     indexes_wake: Notify,
     news: broadcast::Sender<News>,
     head_hooks: RwLock<Vec<HeadHook>>,
@@ -276,6 +288,7 @@ impl Installation {
             again_wake: Notify::new(),
             full: Mutex::new(None),
             publish_wake: watch::Sender::new(0),
+            waiting: AtomicUsize::new(0),
             indexes_wake: Notify::new(),
             news: broadcast::Sender::new(1024),
             head_hooks: RwLock::default(),
@@ -387,6 +400,17 @@ impl Installation {
         .await
         .map_err(|e| Error::Internal(e.to_string()))?;
         Ok(outcome)
+    }
+
+    /// To be held by whoever waits for what an upload leads to, from before it wakes the inspection.
+    fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(self)
+    }
+
+    /// Whether an answer of this process waits for a publication: then it is worth a commit of its own.
+    fn somebody_waits(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     fn wake_publishers(&self) {

@@ -1,6 +1,7 @@
 //! The distribution's Python as one program: every module read once, put together, and the layers that are not Python
 //! handed to the readers of their formats.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::distribution::{Distribution, Facts, Found, Member, Shape, located};
@@ -40,6 +41,8 @@ pub(crate) fn complete(distribution: &mut Distribution, for_rules: bool) {
     let mut kept = Kept { on: for_rules, ..Kept::default() };
     let mut modules: Vec<(String, Module)> = Vec::new();
     let mut inner = Vec::new();
+    // What was left out, each once with the first module of which it is true.
+    let mut notes: BTreeMap<String, (String, u32)> = BTreeMap::new();
     for member in &mut distribution.members {
         let mut module = match (member.module.take(), source(member)) {
             (Some(module), _) => *module,
@@ -55,13 +58,22 @@ pub(crate) fn complete(distribution: &mut Distribution, for_rules: bool) {
                 inner.push(Inner { path, line, layer: layer.path, kind: layer.kind, runs: layer.runs, facts, found });
             }
         }
+        for note in &module.degraded {
+            let entry = notes.entry(note.clone()).or_insert_with(|| (member.path.clone(), 0_u32));
+            entry.1 += 1;
+        }
         modules.push((member.path.clone(), module));
     }
+    distribution.degraded.extend(notes.into_iter().map(|(note, (first, count))| match count {
+        1 => format!("{first}: {note}"),
+        _ => format!("{first} and {} more modules: {note}", count - 1),
+    }));
     let roots = roots(distribution);
     let mut program = python::link(modules, &roots, &limits);
     for (path, layer, bytes) in program.take_late_layers() {
         kept.add(&path, &layer, &bytes);
     }
+    distribution.degraded.append(&mut program.degraded);
     distribution.program = program;
     distribution.inner = inner;
     distribution.layers = kept.layers;

@@ -1,6 +1,8 @@
 //! Files and their `.metadata`: from memory when small, from disk otherwise, whole or one byte range.
 
+use std::collections::VecDeque;
 use std::fs::File;
+use std::io::IoSliceMut;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use futures_util::stream;
 use index::blobs::layout;
 use index::model::IndexName;
 use packaging::Sha256;
+use rustix::io::ReadWriteFlags;
 
 use crate::app::App;
 use crate::cache::{self, CACHED_FILE_BYTES_MAX};
@@ -22,6 +25,8 @@ use crate::simple::{SURROGATE, matches, not_found};
 
 /// Read from disk at once.
 const CHUNK_BYTES: u64 = 256 << 10;
+/// Chunks of one answer whose memory may be in use at a time.
+const CHUNKS_SENT: usize = 3;
 
 enum Source {
     Memory(Bytes),
@@ -77,15 +82,16 @@ async fn find(
     sha256: &Sha256,
     filename: &str,
 ) -> Result<Option<(Source, u64, HeaderValue)>, Failure> {
-    let plain = filename.strip_suffix(".metadata").unwrap_or(filename);
-    if plain.parse::<packaging::DistFilename>().is_err() {
-        return Ok(None);
-    }
     let key = layout::site_file(index, sha256, filename);
+    let plain = filename.strip_suffix(".metadata").unwrap_or(filename);
     let etag = HeaderValue::try_from(format!("\"{sha256}{}\"", if plain == filename { "" } else { "-metadata" }))
         .map_err(|_| Failure::not_found("Not Found"))?;
     if let Some(page) = app.cache().held(&key) {
         return Ok(Some((Source::Memory(page.body.clone()), page.body.len() as u64, etag)));
+    }
+    // What is no file name leads to no path.
+    if plain.parse::<packaging::DistFilename>().is_err() {
+        return Ok(None);
     }
     let blobs = Arc::clone(&app.installation().blobs);
     let opened = {
@@ -148,24 +154,53 @@ fn sized(source: Source, first: u64, length: u64) -> Response {
 fn body(source: Source, first: u64, length: u64) -> Body {
     match source {
         Source::Memory(bytes) => Body::from(bytes.slice(first as usize..(first + length) as usize)),
-        Source::Disk(file) => {
-            let state = (file, first, first + length);
-            let chunks = stream::try_unfold(state, |(file, at, end)| async move {
-                if at == end {
-                    return Ok::<_, std::io::Error>(None);
-                }
-                let reading = Arc::clone(&file);
-                let read = tokio::task::spawn_blocking(move || {
-                    let mut chunk = vec![0; CHUNK_BYTES.min(end - at) as usize];
-                    reading.read_exact_at(&mut chunk, at).map(|()| chunk)
-                });
-                let chunk = read.await.map_err(std::io::Error::other)??;
-                let next = at + chunk.len() as u64;
-                Ok(Some((Bytes::from(chunk), (file, next, end))))
-            });
-            Body::from_stream(chunks)
-        }
+        Source::Disk(file) => Body::from_stream(stream::try_unfold(Reading::new(file, first, length), Reading::next)),
     }
+}
+
+/// A stretch of a file on its way out, chunk by chunk.
+struct Reading {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+    /// Chunks that went out, oldest first: one that was sent by now gives its memory to the next.
+    sent: VecDeque<Bytes>,
+}
+
+impl Reading {
+    fn new(file: Arc<File>, first: u64, length: u64) -> Self {
+        Self { file, at: first, end: first + length, sent: VecDeque::with_capacity(CHUNKS_SENT) }
+    }
+
+    async fn next(mut self) -> std::io::Result<Option<(Bytes, Self)>> {
+        if self.at == self.end {
+            return Ok(None);
+        }
+        let length = CHUNK_BYTES.min(self.end - self.at) as usize;
+        let used = if self.sent.len() < CHUNKS_SENT { None } else { self.sent.pop_front() };
+        let mut chunk = used.and_then(|used| used.try_into_mut().ok()).unwrap_or_default();
+        chunk.resize(length, 0);
+        // What the system holds in memory is copied here and now; only what the disk must be waited for costs a thread.
+        let read = match at_once(&self.file, &mut chunk, self.at) {
+            0 => {
+                let (file, at) = (Arc::clone(&self.file), self.at);
+                let reading = tokio::task::spawn_blocking(move || file.read_exact_at(&mut chunk, at).map(|()| chunk));
+                chunk = reading.await.map_err(std::io::Error::other)??;
+                length
+            }
+            some => some,
+        };
+        chunk.truncate(read);
+        let chunk = chunk.freeze();
+        self.at += read as u64;
+        self.sent.push_back(chunk.clone());
+        Ok(Some((chunk, self)))
+    }
+}
+
+/// Reads what is in memory already; 0 when that cannot be known or nothing is.
+fn at_once(file: &File, chunk: &mut [u8], at: u64) -> usize {
+    rustix::io::preadv2(file, &mut [IoSliceMut::new(chunk)], at, ReadWriteFlags::NOWAIT).unwrap_or(0)
 }
 
 /// One range of bytes (RFC 9110 §14.1.2); `None` where the header is to be ignored: another unit, several ranges,

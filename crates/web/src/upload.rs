@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use index::model::FileState;
-use index::ops::notices::{self, Status};
+use index::ops::notices;
 use index::ops::upload::{self as verbs, Accepted};
 use packaging::{Rejection, Rule};
 use serde_json::json;
@@ -29,7 +29,7 @@ pub(crate) async fn legacy(State(app): State<App>, site: Site, request: Request<
     }
     app.metrics().upload(outcome.is_ok());
     let mut response = match outcome {
-        Ok((accepted, status)) => said(&accepted, status.as_ref(), &site, &parts.headers),
+        Ok((accepted, told)) => said(&accepted, told.as_ref(), &site, &parts.headers),
         Err(failure) => failure.answer(&parts.headers),
     };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization, Accept"));
@@ -50,13 +50,20 @@ pub(crate) async fn add_slash(request: Request<Body>) -> Response {
     response
 }
 
+/// Where the uploader learns what becomes of a file.
+struct Told {
+    id: String,
+    is_held: bool,
+    reasons: Vec<String>,
+}
+
 async fn take(
     app: &App,
     site: &Site,
     headers: &HeaderMap,
     query_action: Option<String>,
     body: Draining,
-) -> Result<(Accepted, Option<Status>), Failure> {
+) -> Result<(Accepted, Option<Told>), Failure> {
     let index = app.index(&site.index).await?;
     if let Some(reason) = app.installation().uploads_refused() {
         return Err(Failure::rejected(vec![Rejection::new(Rule::UploadsOff, reason)]));
@@ -75,12 +82,21 @@ async fn take(
     }
     let filename = upload.filename.clone();
     let accepted = verbs::upload(app.installation(), &index, &actor, upload).await?;
-    // It was accepted: whatever cannot be read now, the answer stays 200.
-    let status = notices::status_of(app.installation(), index.id, &filename, &actor).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the status of an upload cannot be read");
-        None
-    });
-    Ok((accepted, status))
+    let told = match &accepted {
+        Accepted::Staged { status_id, state, .. } if *state != FileState::Held => {
+            Some(Told { id: status_id.clone(), is_held: false, reasons: Vec::new() })
+        }
+        Accepted::Staged { .. } | Accepted::AlreadyHere => {
+            let status = notices::status_of(app.installation(), index.id, &filename, &actor).await;
+            // It was accepted: whatever cannot be read now, the answer stays 200.
+            let status = status.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the status of an upload cannot be read");
+                None
+            });
+            status.map(|status| Told { id: status.id, is_held: status.state == "held", reasons: status.reasons })
+        }
+    };
+    Ok((accepted, told))
 }
 
 /// The other rules are asked too, so that a form without its file learns of everything at once.
@@ -118,8 +134,8 @@ fn action_of(query: Option<&str>) -> Option<String> {
 
 /// The answer to an accepted upload. Clients print nothing of it; people with curl do. `Location` and `status_url`
 /// name the place that tells what becomes of it.
-fn said(accepted: &Accepted, status: Option<&Status>, site: &Site, headers: &HeaderMap) -> Response {
-    let held = status.is_some_and(|status| status.state == "held");
+fn said(accepted: &Accepted, told: Option<&Told>, site: &Site, headers: &HeaderMap) -> Response {
+    let held = told.is_some_and(|told| told.is_held);
     let (state, text) = match accepted {
         Accepted::AlreadyHere if !held => {
             ("unchanged", "The same file is here already. Nothing was changed.".to_owned())
@@ -136,9 +152,9 @@ fn said(accepted: &Accepted, status: Option<&Status>, site: &Site, headers: &Hea
             format!("'{filename}' was accepted and is still being inspected. It will appear without further action."),
         ),
     };
-    let url = status.map(|status| format!("{}/api/v1/uploads/{}", site.index.url_prefix(), status.id));
+    let url = told.map(|told| format!("{}/api/v1/uploads/{}", site.index.url_prefix(), told.id));
     let mut response = if negotiate::prefers_json(headers) {
-        let reasons = status.map(|status| &status.reasons);
+        let reasons = told.map(|told| &told.reasons);
         let body = json!({ "state": state, "message": text, "status_url": url, "reasons": reasons });
         ([(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
     } else {

@@ -80,6 +80,12 @@ pub fn incoming(index: &IndexName) -> Key {
     Key(format!("{index}/vault/incoming"))
 }
 
+/// The folders that divide both zones by the first two digits of digests.
+pub fn shards(index: &IndexName) -> impl Iterator<Item = Key> {
+    let zones = [format!("{index}/vault"), format!("{index}/site/files")];
+    zones.into_iter().flat_map(|zone| (0..=u8::MAX).map(move |n| Key(format!("{zone}/{n:02x}"))))
+}
+
 /// The private zone.
 pub fn vault(index: &IndexName) -> Key {
     Key(format!("{index}/vault"))

@@ -5,6 +5,7 @@
 //! syncing to [`Blobs::sync`]: commit 2 can make them again. Readers see an object whole or not at all:
 //! every object appears by `rename` or `link`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -59,6 +60,14 @@ impl Blobs {
         self.root.join(key.as_str())
     }
 
+    /// Makes the folders of a new index, so that no upload has to make and sync them. One that is missing later is made
+    /// by whoever needs it.
+    pub fn prepare(&self, index: &IndexName) -> io::Result<()> {
+        let mut changed = Vec::new();
+        layout::shards(index).try_for_each(|shard| make_folder(&self.path(&shard), &mut changed))?;
+        sync_folders(&BTreeSet::from_iter(changed))
+    }
+
     /// Starts to receive an upload.
     pub fn incoming(&self, index: &IndexName, entropy: &Entropy) -> io::Result<Incoming> {
         let folder = self.path(&layout::incoming(index));
@@ -90,17 +99,33 @@ impl Blobs {
         self.delete(key)
     }
 
-    /// Moves an object to another key: a second name, synced, before the first goes. A crash in between leaves
-    /// both names for one object, never none; the repetition of the move then finishes it.
-    pub fn relocate(&self, from: &Key, to: &Key) -> io::Result<()> {
-        match self.link(&self.path(from), to).and_then(|folders| sync_folders(&folders)) {
-            Ok(()) => {}
-            // Done before, and crashed after the unlink.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.exists(to) => return Ok(()),
-            Err(e) => return Err(e),
+    /// Moves objects to other keys: second names, all synced, before the first ones go. A crash in between leaves both
+    /// names for one object, never none; the repetition of the move then finishes it. Returns the moves whose object is
+    /// at neither key.
+    pub fn relocate<'a>(&self, moves: &'a [(Key, Key)]) -> io::Result<Vec<&'a (Key, Key)>> {
+        if moves.is_empty() {
+            return Ok(Vec::new());
         }
+        let (mut lost, mut linked) = (Vec::new(), Vec::with_capacity(moves.len()));
+        // All names are given before any folder is synced, as in `store`, and each folder is synced once.
+        let mut folders = BTreeSet::new();
+        for one in moves {
+            let (from, to) = one;
+            match self.link(&self.path(from), to) {
+                Ok(changed) => {
+                    folders.extend(changed);
+                    linked.push(from);
+                }
+                // Done before, and crashed after the unlink.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && self.exists(to) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => lost.push(one),
+                Err(e) => return Err(e),
+            }
+        }
+        sync_folders(&folders)?;
         crate::failpoint::reach("publish.linked");
-        self.delete(from)
+        linked.into_iter().try_for_each(|from| self.delete(from))?;
+        Ok(lost)
     }
 
     /// Gives an object a further name. Returns the folders whose entries are new: until they are synced, a power cut
@@ -240,6 +265,6 @@ fn make_folder(folder: &Path, changed: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-fn sync_folders(folders: &[PathBuf]) -> io::Result<()> {
-    folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
+fn sync_folders<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) -> io::Result<()> {
+    folders.into_iter().try_for_each(|folder| File::open(folder)?.sync_all())
 }

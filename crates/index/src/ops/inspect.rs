@@ -2,10 +2,12 @@
 //! findings, the file's next state, notices, and the publish job.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::inspect::{Cause, Failure, Finding, Inspection, Occasion, Profile};
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::catalogue;
 use super::look::{self, Look, States};
@@ -20,7 +22,9 @@ use crate::store::{Tx, audit, files, indexes, jobs, notices, projects, verdicts}
 use crate::{Backlog, Error, Installation, News, Result};
 
 /// Files that are looked at or wait for a place of the sandbox, in this process.
-const RUNNING_MAX: usize = 16;
+const RUNNING_MAX: usize = 64;
+/// How long jobs and verdicts are gathered for one commit while nobody waits for an answer (ADR 0020).
+pub(super) const GATHER: Duration = Duration::from_millis(100);
 /// After this many attempts a file whose inspection gives no answer is held.
 const ATTEMPTS_MAX: i64 = 3;
 /// How long jobs are this worker's, in microseconds; longer than all passes that run one after another.
@@ -62,20 +66,24 @@ enum Counts {
 }
 
 /// The inspections of this process. Verdicts that are ready together share one transaction, and a slow file holds up
-/// nobody else's.
+/// nobody else's. While nobody waits, verdicts wait for one another a little: every commit is a sync, and uploads want
+/// the same disk and the same turn at writing.
 pub(super) struct Inspector {
     installation: Arc<Installation>,
     running: JoinSet<Judged>,
+    /// Looks that have ended, and since when the first of them waits.
+    ended: Vec<Judged>,
+    since: Instant,
 }
 
 impl Inspector {
     pub(super) fn new(installation: Arc<Installation>) -> Self {
-        Self { installation, running: JoinSet::new() }
+        Self { installation, running: JoinSet::new(), ended: Vec::new(), since: Instant::now() }
     }
 
     /// Takes as many jobs as there is room for; how many there were.
     pub(super) async fn fill(&mut self) -> Result<usize> {
-        let room = RUNNING_MAX.saturating_sub(self.running.len());
+        let room = RUNNING_MAX.saturating_sub(self.running.len() + self.ended.len());
         if room == 0 {
             return Ok(0);
         }
@@ -107,16 +115,25 @@ impl Inspector {
         Ok(count)
     }
 
-    /// Waits for the next look to end and takes all that have ended by then. `None`: none is on its way. May be
-    /// cancelled: it waits before it takes.
+    /// Waits for looks to end. `None`: none is on its way. May be cancelled: what has ended is kept.
     pub(super) async fn next(&mut self) -> Option<Ready> {
-        let first = self.running.join_next().await?;
-        let mut all = vec![first];
-        while let Some(more) = self.running.try_join_next() {
-            all.push(more);
+        loop {
+            let ended = if self.ended.is_empty() {
+                self.running.join_next().await
+            } else {
+                let until = self.since + GATHER;
+                let patience = if self.installation.somebody_waits() { Instant::now() } else { until };
+                tokio::time::timeout_at(patience, self.running.join_next()).await.ok().flatten()
+            };
+            let Some(ended) = ended else { break };
+            if self.ended.is_empty() {
+                self.since = Instant::now();
+            }
+            // A look that panicked keeps its lease; its end, or the next start, gives the job back.
+            self.ended.extend(ended.ok());
         }
-        // A look that panicked keeps its lease; its end, or the next start, gives the job back.
-        Some(Ready(all.into_iter().filter_map(std::result::Result::ok).collect()))
+        let ended = std::mem::take(&mut self.ended);
+        (!ended.is_empty()).then_some(Ready(ended))
     }
 
     /// Writes verdicts down. What cannot be written is given back.

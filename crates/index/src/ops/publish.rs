@@ -142,15 +142,15 @@ impl Publisher {
         }
         let mut overtaken = 0;
         loop {
+            // Before a set, so that whoever hears that the first release of a new index is published finds its list.
+            self.write_list_if_due().await?;
             match self.publish_set(overtaken >= OVERTAKEN_MAX, &[]).await? {
                 Set::Nothing => break,
                 Set::Published => overtaken = 0,
                 Set::Overtaken => overtaken += 1,
             }
-            self.write_list_if_due().await?;
             self.checkpoint_if_due(false).await?;
         }
-        self.write_list_if_due().await?;
         self.checkpoint_if_due(false).await?;
         self.sweep_if_due().await?;
         Ok(true)
@@ -334,6 +334,7 @@ impl Publisher {
     async fn write_beneath(&mut self, moves: Vec<Move>, pages: Pages, mut roles: Roles) -> Result<()> {
         tracing::info!(index = %self.index, projects = self.owed.len(), "another version's last publications are rendered again");
         roles.timestamp = None;
+        let moves = self.still_published(moves).await?;
         self.write_all(moves, pages, roles, None).await
     }
 
@@ -506,6 +507,8 @@ impl Publisher {
     ) -> Result<()> {
         let serial = news.serial;
         let files: Vec<i64> = moves.iter().map(|one| one.file).collect();
+        // What commit 2 has just published nobody can have taken back.
+        let moves = if announce { moves } else { self.still_published(moves).await? };
         let head = render::head_json(serial, self.recent.make_contiguous());
         self.write_all(moves, pages, roles, Some(head)).await?;
         self.unsynced = Some((serial, self.unsynced.map_or_else(Instant::now, |(_, since)| since)));
@@ -522,7 +525,6 @@ impl Publisher {
         roles: Roles,
         head: Option<Vec<u8>>,
     ) -> Result<()> {
-        let moves = self.still_published(moves).await?;
         let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
         let writing = Writing { moves, objects, roles, head };
         let work = move || write_pages(&blobs, &index, &writing).map(|()| writing);
@@ -543,8 +545,7 @@ impl Publisher {
         tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
     }
 
-    /// Leaves out bytes that must not enter the site any more. Published state changes in commit 2 alone, so today none
-    /// are; a withdrawal for safety, which takes effect before its publication, will be asked for here.
+    /// Leaves out, in a replay, bytes that must not enter the site any more.
     async fn still_published(&self, moves: Vec<Move>) -> Result<Vec<Move>> {
         let mut tx = self.installation.store.read().await?;
         let mut out = Vec::with_capacity(moves.len());

@@ -173,7 +173,7 @@ fn place(blobs: &Blobs, index: &IndexName, file: &FileRow, report: &mut Rebuilt)
         // The copy where it belongs is missing or damaged: the other one replaces it.
         (_, true) => {
             blobs.delete(&right)?;
-            blobs.relocate(&wrong, &right)?;
+            blobs.relocate(&[(wrong, right)])?;
         }
     }
     report.moved += 1;

@@ -34,11 +34,6 @@ impl Writing {
     }
 }
 
-fn zones(index: &IndexName, one: &Move) -> (Key, Key) {
-    let vault = layout::vault_file(index, &one.sha256, &one.filename);
-    (vault, layout::site_file(index, &one.sha256, &one.filename))
-}
-
 /// Whether an object's name holds a hash or a version: such come before whatever names them.
 fn is_write_once(key: &Key) -> bool {
     key.is_beside_file() || key.is_page_target()
@@ -49,10 +44,7 @@ fn is_write_once(key: &Key) -> bool {
 /// step may be repeated after a crash.
 pub(super) fn write_pages(blobs: &Blobs, index: &IndexName, writing: &Writing) -> Result<()> {
     let Writing { moves, objects, roles, head: _ } = writing;
-    for one in moves.iter().filter(|one| one.into_site) {
-        let (vault, site) = zones(index, one);
-        relocate(blobs, &vault, &site)?;
-    }
+    relocate(blobs, index, moves, true)?;
     failpoint::reach("publish.moved");
     for (key, body) in objects.iter().filter(|(key, _)| is_write_once(key)) {
         if let Some(body) = body {
@@ -83,28 +75,26 @@ pub(super) fn write_head(blobs: &Blobs, index: &IndexName, writing: &Writing) ->
     for (key, _) in objects.iter().filter(|(key, body)| is_write_once(key) && body.is_none()) {
         blobs.delete(key)?;
     }
-    for one in moves.iter().filter(|one| !one.into_site) {
-        let (vault, site) = zones(index, one);
-        relocate(blobs, &site, &vault)?;
-    }
+    relocate(blobs, index, moves, false)?;
     failpoint::reach("publish.withdrawn");
     Ok(())
 }
 
-/// Moves bytes. Bytes that are in neither zone are lost already: one lost file must not stop the publication of all
-/// others, so it is said and passed over; `scrub` names it until it is restored.
-fn relocate(blobs: &Blobs, from: &Key, to: &Key) -> Result<()> {
-    match blobs.relocate(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            tracing::error!(
-                from = from.as_str(),
-                to = to.as_str(),
-                "the bytes of a file are gone: restore them from a backup"
-            );
-            Ok(())
-        }
-        other => Ok(other?),
+/// Moves the bytes of those that enter the site, or of those that leave it. Bytes that are in neither zone are lost
+/// already: one lost file must not stop the publication of all others, so it is said and passed over; `scrub` names it
+/// until it is restored.
+fn relocate(blobs: &Blobs, index: &IndexName, moves: &[Move], into_site: bool) -> Result<()> {
+    let zones = |one: &Move| {
+        let vault = layout::vault_file(index, &one.sha256, &one.filename);
+        let site = layout::site_file(index, &one.sha256, &one.filename);
+        if into_site { (vault, site) } else { (site, vault) }
+    };
+    let moves: Vec<(Key, Key)> = moves.iter().filter(|one| one.into_site == into_site).map(zones).collect();
+    for (from, to) in blobs.relocate(&moves)? {
+        let (from, to) = (from.as_str(), to.as_str());
+        tracing::error!(from, to, "the bytes of a file are gone: restore them from a backup");
     }
+    Ok(())
 }
 
 pub(super) fn put_all(blobs: &Blobs, objects: &[Object]) -> Result<()> {

@@ -111,6 +111,8 @@ pub enum Accepted {
     Staged {
         /// The file's name.
         filename: String,
+        /// The id of its status, for the uploader alone.
+        status_id: String,
         /// Visible, held, or still staged when the wait ended.
         state: FileState,
         /// Whether the site shows it already.
@@ -142,6 +144,8 @@ pub async fn upload(
     }
     let uploader = uploader.ok_or_else(|| Error::Internal("an upload has an uploader".into()))?;
     let mut published = installation.news.subscribe();
+    // Without a wait, what follows may be gathered with what other uploads lead to.
+    let _waiting = (installation.settings.upload_wait_ms > 0).then(|| installation.wait());
     let accepting = Accepting {
         installation: Arc::clone(installation),
         index: index.clone(),
@@ -152,8 +156,8 @@ pub async fn upload(
     };
     // On its own: a client that hangs up now must not leave bytes stored without the commit that owns them.
     let accepted = tokio::spawn(accepting.store_and_commit(incoming));
-    let file_id = match accepted.await.map_err(|e| Error::Internal(e.to_string()))?? {
-        Committed::Staged(id) => id,
+    let (file_id, status_id) = match accepted.await.map_err(|e| Error::Internal(e.to_string()))?? {
+        Committed::Staged { file_id, status_id } => (file_id, status_id),
         Committed::AlreadyHere => return Ok(Accepted::AlreadyHere),
     };
     failpoint::reach("upload.committed");
@@ -162,7 +166,7 @@ pub async fn upload(
         installation.wake_publishers();
     }
     let state = wait_for(installation, &mut published, file_id).await?;
-    Ok(Accepted::Staged { filename: candidate.filename, state: state.0, published: state.1 })
+    Ok(Accepted::Staged { filename: candidate.filename, status_id, state: state.0, published: state.1 })
 }
 
 /// An upload that the rules let pass, between its bytes and commit 1.
@@ -187,7 +191,7 @@ impl Accepting {
         stored.await.map_err(|e| Error::Internal(e.to_string()))??;
         failpoint::reach("upload.stored");
         let outcome = commit(installation, index, actor, uploader, candidate, metadata_text).await;
-        if !matches!(outcome, Ok(Committed::Staged(_))) {
+        if !matches!(outcome, Ok(Committed::Staged { .. })) {
             self.discard(&key).await?;
         }
         outcome
@@ -373,7 +377,7 @@ fn word<T: std::str::FromStr>(text: Option<String>) -> Result<Option<T>> {
 }
 
 enum Committed {
-    Staged(i64),
+    Staged { file_id: i64, status_id: String },
     AlreadyHere,
 }
 
@@ -433,7 +437,7 @@ async fn commit(
     }
     audit::note(&mut tx, Some(index.id), now, &uploader.name, "file.stage", &subject, detail);
     tx.commit().await?;
-    Ok(Committed::Staged(file_id))
+    Ok(Committed::Staged { file_id, status_id })
 }
 
 /// What an accepted upload is known to have; the rules refused it otherwise.

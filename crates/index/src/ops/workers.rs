@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::inspect::{self, Inspector};
+use super::inspect::{self, GATHER, Inspector};
 use super::publish::{self, Behind, Left, Publisher};
 use super::verdicts;
 use crate::Installation;
@@ -171,14 +172,27 @@ async fn inspections(installation: Arc<Installation>, mut stop: watch::Receiver<
     let mut inspector = Inspector::new(Arc::clone(&installation));
     let mut slow = tokio::time::interval(POLL);
     slow.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // When jobs are taken next.
+    let mut fill_at = Some(Instant::now());
     while !*stop.borrow() {
         let step = async {
-            inspector.fill().await?;
+            if fill_at.is_some_and(|at| at <= Instant::now() || installation.somebody_waits()) {
+                fill_at = None;
+                inspector.fill().await?;
+            }
+            let due = async { tokio::time::sleep_until(fill_at.unwrap_or_else(Instant::now)).await };
             tokio::select! {
-                Some(ready) = inspector.next() => inspector.conclude(ready).await?,
-                () = installation.inspect_wake.notified() => {}
+                Some(ready) = inspector.next() => {
+                    inspector.conclude(ready).await?;
+                    fill_at = Some(Instant::now());
+                }
+                () = installation.inspect_wake.notified() => {
+                    fill_at.get_or_insert_with(|| Instant::now() + GATHER);
+                }
+                () = due, if fill_at.is_some() => {}
                 _ = slow.tick() => {
                     inspect::overdue(&installation).await?;
+                    fill_at = Some(Instant::now());
                 }
                 _ = stop.changed() => {}
             }

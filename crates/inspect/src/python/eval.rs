@@ -102,7 +102,7 @@ impl<'a> Walker<'a, '_> {
         if let Ok(text) = std::str::from_utf8(&bytes) {
             self.signs_of(text, node.range());
         }
-        self.long_literal(&bytes, node.range());
+        self.telling_literal(&bytes, node.range());
         Value::bytes(bytes)
     }
 
@@ -138,7 +138,7 @@ impl<'a> Walker<'a, '_> {
 
     fn literal(&mut self, text: &str, range: TextRange) -> Value {
         self.signs_of(text, range);
-        self.long_literal(text.as_bytes(), range);
+        self.telling_literal(text.as_bytes(), range);
         if text.contains('\n') && peel::script(text) == LayerKind::Text {
             self.prose(range);
         }

@@ -1,12 +1,13 @@
 //! Layers: what stands under an encoding, or in a literal that is run, is read as what it is.
 
+use std::hash::{Hash as _, Hasher as _};
 use std::rc::Rc;
 
 use ruff_text_size::TextRange;
 
-use super::facts::{Layer, LayerKind, OddityKind};
+use super::facts::{FunctionId, Layer, LayerKind, OddityKind, Place};
 use super::lexical;
-use super::peel::{self, Room};
+use super::peel;
 use super::value::{Known, Value};
 use super::walk::{Scope, Walker, line_starts};
 
@@ -14,6 +15,15 @@ use super::walk::{Scope, Walker, line_starts};
 const LONG_LITERAL: usize = 200;
 /// Literals of at least this many bytes that read as an encoding are an oddity of their own.
 const ENCODED_LITERAL: usize = 1_000;
+
+/// A long literal, and where it stands: it is taken apart when the rest of its layer was read.
+pub(super) struct LongLiteral {
+    pub(super) data: Vec<u8>,
+    pub(super) range: TextRange,
+    pub(super) function: FunctionId,
+    pub(super) swallowed: bool,
+    pub(super) main_only: bool,
+}
 
 impl<'a> Walker<'a, '_> {
     /// Reads a value that something runs, writes or unpacks. Gives what its last expression is worth.
@@ -39,6 +49,7 @@ impl<'a> Walker<'a, '_> {
         let python = matches!(kind, LayerKind::Python) || how == "exec" && text.is_some();
         let kind = if python { LayerKind::Python } else { kind };
         let id = self.keep_layer(path, kind, &data, runs, range)?;
+        self.shared.layers_read.insert(digest(&data));
         match text {
             Some(text) if python => self.read_python(&text, id, how != "literal"),
             Some(text) if !matches!(kind, LayerKind::Marshal | LayerKind::Pickle) => {
@@ -111,8 +122,7 @@ impl<'a> Walker<'a, '_> {
             self.shared
                 .notes
                 .insert("a layer that nests deeper than Python reads, or is denser, was only searched as text");
-            let place = super::facts::Place { layer, line: 1, column: 1 };
-            lexical::note(&mut self.shared.module, super::facts::OddityKind::Nesting, place, 1, "");
+            lexical::note(&mut self.shared.module, OddityKind::Nesting, Place { layer, line: 1, column: 1 }, 1, "");
             self.signs_of(text, TextRange::default());
             return None;
         };
@@ -135,6 +145,7 @@ impl<'a> Walker<'a, '_> {
             scopes: vec![names],
             defs: super::walk::Map::default(),
             lambdas: Vec::new(),
+            literals: std::collections::BTreeMap::new(),
             stars: self.stars.clone(),
             function: self.function,
             depth: 0,
@@ -184,16 +195,33 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    /// A long literal is taken apart as far as it goes, even where the decoder could not be followed.
-    pub(super) fn long_literal(&mut self, data: &[u8], range: TextRange) {
+    /// A literal that may hold more than it shows. A long one waits until the rest of its layer was read: what runs it
+    /// says better what it is, and then it need not be read twice.
+    pub(super) fn telling_literal(&mut self, data: &[u8], range: TextRange) {
         self.hidden_url(data, range);
         if data.len() < LONG_LITERAL {
             return;
         }
+        let (function, swallowed, main_only) = (self.function, self.swallowed, self.main_only);
+        let literal = || LongLiteral { data: data.to_vec(), range, function, swallowed, main_only };
+        self.literals.entry(range.start().into()).or_insert_with(literal);
+    }
+
+    pub(super) fn long_literals(&mut self) {
+        let outer = (self.function, self.swallowed, self.main_only);
+        for literal in std::mem::take(&mut self.literals).into_values() {
+            (self.function, self.swallowed, self.main_only) = (literal.function, literal.swallowed, literal.main_only);
+            self.long_literal(&literal.data, literal.range);
+        }
+        (self.function, self.swallowed, self.main_only) = outer;
+    }
+
+    /// Takes a long literal apart as far as it goes, even where the decoder could not be followed.
+    fn long_literal(&mut self, data: &[u8], range: TextRange) {
         let mut path: Vec<&'static str> = Vec::new();
         let mut current: Vec<u8> = Vec::new();
         while path.len() < 8 {
-            let room = Room(self.shared.budget.value_bytes_max.min(self.shared.budget.bytes));
+            let room = self.shared.budget.room();
             let from = if path.is_empty() { data } else { &current[..] };
             let Some((name, plain)) = peel::guess(from, room) else { break };
             if self.shared.budget.bytes(plain.len()).is_none() || plain.len() < 16 {
@@ -210,7 +238,8 @@ impl<'a> Walker<'a, '_> {
             self.odd(OddityKind::EncodedLiteral, range, data.len() as u32, &what);
         }
         let kind = peel::classify(&current);
-        if !matches!(kind, LayerKind::Bytes | LayerKind::Text | LayerKind::Media) {
+        let is_read = self.shared.layers_read.contains(&digest(&current));
+        if !is_read && !matches!(kind, LayerKind::Bytes | LayerKind::Text | LayerKind::Media) {
             let value = Value::new(Known::Bytes(current.into()), super::facts::Taint::default(), Some(path.into()));
             self.run_layer(&value, "literal", range);
         }
@@ -247,6 +276,14 @@ impl<'a> Walker<'a, '_> {
         let place = self.place(range);
         lexical::note(&mut self.shared.module, kind, place, count, what);
     }
+}
+
+/// Tells layers apart within one module. One who finds two layers of one digest hides from the search for what nothing
+/// runs, not from what runs.
+fn digest(data: &[u8]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    data.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Bits a byte.

@@ -210,6 +210,7 @@ impl Linker {
             steps: limits.fold_steps_max,
             bytes: limits.fold_bytes_max,
             value_bytes_max: limits.value_bytes_max,
+            is_spent: false,
         };
         Self { modules, by_name, limits: *limits, budget, runs_late: Vec::new(), degraded: Vec::new() }
     }
@@ -371,7 +372,7 @@ impl Linker {
                     runs: true,
                 };
                 self.modules[n].module.layers.push(layer);
-                let module = super::read_late(&text, &self.limits);
+                let module = super::read(text.as_bytes(), &self.limits);
                 let member = self.modules[n].path.clone();
                 self.runs_late.push((n, function, self.modules.len()));
                 self.modules.push(Linked { path: member, module, late: path, first: 0 });

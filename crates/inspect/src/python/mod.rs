@@ -46,8 +46,6 @@ mod tests;
 mod value;
 mod walk;
 
-use std::rc::Rc;
-
 pub use facts::{
     Argument, Call, Effect, EffectKind, Function, FunctionId, Handed, Import, Labels, Layer, LayerId, LayerKind,
     Module, Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
@@ -158,11 +156,13 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Module {
             steps: limits.fold_steps_max,
             bytes: limits.fold_bytes_max,
             value_bytes_max: limits.value_bytes_max,
+            is_spent: false,
         },
         classes: Vec::new(),
         effect_at: Map::default(),
         call_at: Map::default(),
         layer_at: Map::default(),
+        layers_read: std::collections::HashSet::new(),
         sign_at: Map::default(),
         layer_depth: 0,
         tokens: 0,
@@ -182,6 +182,9 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Module {
     }
     let lines = line_starts(&text);
     read_text(&text, lines, &mut shared);
+    if shared.budget.is_spent {
+        shared.notes.insert("folding and decoding ran out of bytes");
+    }
     let mut module = shared.module;
     module.degraded.extend(shared.notes.into_iter().map(str::to_owned));
     module
@@ -215,6 +218,7 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
         scopes: vec![Scope::default()],
         defs: Map::default(),
         lambdas: Vec::new(),
+        literals: std::collections::BTreeMap::new(),
         stars: Vec::new(),
         function: 0,
         depth: 0,
@@ -261,10 +265,4 @@ fn shorten(text: &str, max: usize) -> String {
         end -= 1;
     }
     text[..end].to_owned()
-}
-
-/// Reads Python that only came out when modules were linked, as a layer of its own.
-fn read_late(text: &str, limits: &Limits) -> Module {
-    let _: Rc<str> = "".into();
-    read(text.as_bytes(), limits)
 }

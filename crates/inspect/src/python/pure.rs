@@ -15,6 +15,8 @@ pub(super) struct Budget {
     pub(super) bytes: usize,
     /// Largest single value, in bytes.
     pub(super) value_bytes_max: usize,
+    /// Whether a value was asked for that could not be paid for any more.
+    pub(super) is_spent: bool,
 }
 
 impl Budget {
@@ -24,7 +26,7 @@ impl Budget {
         Some(())
     }
     /// Room for one value.
-    fn room(&self) -> Room {
+    pub(super) fn room(&self) -> Room {
         Room(self.bytes.min(self.value_bytes_max))
     }
     /// Pays for a value of `n` bytes.
@@ -32,7 +34,9 @@ impl Budget {
         if n > self.value_bytes_max {
             return None;
         }
-        self.bytes = self.bytes.checked_sub(n)?;
+        let left = self.bytes.checked_sub(n);
+        self.is_spent |= left.is_none();
+        self.bytes = left?;
         Some(())
     }
 }

@@ -5,7 +5,7 @@
 //! and never takes any away. A loop over known data is walked element by element while the budget lasts (that
 //! is how decoders are folded); any other loop is walked once, and again if the first time brought new taint.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::rc::Rc;
 
@@ -17,6 +17,7 @@ use super::api;
 use super::facts::{
     Call, EffectKind, Export, Function, FunctionId, Handed, Import, Labels, LayerId, Module, Place, Taint, Target,
 };
+use super::layer::LongLiteral;
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
 
@@ -63,6 +64,8 @@ pub(super) struct Shared {
     pub(super) effect_at: Map<(LayerId, u32, EffectKind), usize>,
     pub(super) call_at: Map<(LayerId, u32, u8), usize>,
     pub(super) layer_at: Map<(LayerId, u32, usize), LayerId>,
+    /// Digests of what was read as a layer because it is run, written or unpacked.
+    pub(super) layers_read: std::collections::HashSet<u64>,
     pub(super) sign_at: Map<(&'static str, u32), ()>,
     pub(super) layer_depth: u32,
     /// Tokens of the texts whose trees are held now.
@@ -87,6 +90,8 @@ pub(super) struct Walker<'a, 's> {
     pub(super) scopes: Vec<Scope>,
     pub(super) defs: Map<FunctionId, Def<'a>>,
     pub(super) lambdas: Vec<&'a ast::ExprLambda>,
+    /// By where they begin, so that a loop does not add one twice.
+    pub(super) literals: BTreeMap<u32, LongLiteral>,
     pub(super) stars: Vec<Rc<str>>,
     pub(super) function: FunctionId,
     pub(super) depth: u32,
@@ -111,6 +116,7 @@ impl<'a> Walker<'a, '_> {
     pub(super) fn module(&mut self, body: &'a [Stmt]) {
         self.block(body);
         self.pending();
+        self.long_literals();
         for (name, value) in &self.scopes[0].names {
             let known = match &value.known {
                 Known::Function(_) | Known::Class(_) | Known::Object(_) | Known::Lambda(_) => continue,
