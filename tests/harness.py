@@ -37,6 +37,14 @@ def authority(*arguments):
     return done.stdout
 
 
+def second_client(*arguments):
+    """A TUF client of other people (tests/second-client): what it prints, by line."""
+    path = Path(binary()).parent / "second-client"
+    if not path.is_file():
+        raise RuntimeError(f"{path} is missing: cargo build --manifest-path tests/second-client/Cargo.toml")
+    return run([path, *arguments])
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]

@@ -81,3 +81,50 @@ def open_checkpoint(note, key):
             origin, size, tree, *_ = text.splitlines()
             return origin, int(size), base64.b64decode(tree)
     raise InvalidSignature(f"{name} has not signed")
+
+
+def sign_checkpoint(origin, entries, private):
+    """A log's own note over these entries."""
+    text = f"{origin}\n{len(entries)}\n{base64.b64encode(root([leaf(entry) for entry in entries])).decode()}\n"
+    public = private.public_key().public_bytes_raw()
+    keyid = hashlib.sha256(origin.encode() + b"\n\x01" + public).digest()[:4]
+    signed = base64.b64encode(keyid + private.sign(text.encode())).decode()
+    return f"{text}\n— {origin} {signed}\n"
+
+
+def consistency(entries, old):
+    """The proof that a log of these entries began with the first `old` (RFC 6962, 2.1.2)."""
+
+    def part(leaves, size, whole):
+        if size == len(leaves):
+            return [] if whole else [root(leaves)]
+        split = 1 << (len(leaves) - 1).bit_length() - 1
+        if size <= split:
+            return [*part(leaves[:split], size, whole), root(leaves[split:])]
+        return [*part(leaves[split:], size - split, False), root(leaves[:split])]
+
+    leaves = [leaf(entry) for entry in entries]
+    return part(leaves, old, True) if 0 < old < len(leaves) else []
+
+
+def add_checkpoint(old, proof, note):
+    """What a witness is asked (C2SP tlog-witness)."""
+    lines = [f"old {old}", *(base64.b64encode(one).decode() for one in proof)]
+    return ("\n".join(lines) + "\n\n" + note).encode()
+
+
+def cosigned_at(note, key):
+    """When the witness with this key cosigned a checkpoint (C2SP tlog-cosignature), in seconds; None if it did not."""
+    text, _, signatures = note.decode().rpartition("\n\n")
+    name, keyid, encoded = key.split("+", 2)
+    kind, public = base64.b64decode(encoded)[0], base64.b64decode(encoded)[1:]
+    assert kind == 4 and keyid == hashlib.sha256(name.encode() + b"\n\x04" + public).digest()[:4].hex()
+    for line in signatures.splitlines():
+        _, signer, made = line.split(" ")
+        made = base64.b64decode(made)
+        if signer == name and made[:4].hex() == keyid:
+            (seconds,) = struct.unpack(">Q", made[4:12])
+            message = f"cosignature/v1\ntime {seconds}\n{text}\n"
+            Ed25519PublicKey.from_public_bytes(public).verify(made[12:], message.encode())
+            return seconds
+    return None

@@ -185,6 +185,43 @@ def test_binding(server, root):
     assert server.get("/api/v1/projects/demo/publishers").status in (401, 403)
 
 
+def test_the_first_file_of_a_project_can_be_attested(server, root, tmp_path):
+    server = server(attestations_trusted_root=root)
+    publisher = {"kind": "GitHub", "repository": REPOSITORY, "workflow": WORKFLOW, "environment": None}
+    mary, eve = server.user("mary"), server.user("eve")
+    package = wheel("demo", "1.0")
+    good = attestations(tmp_path, package)
+    unbound = server.upload(package, token=mary, attestations=good, headers={"Accept": "application/json"})
+    assert rules(unbound) == ["attestation.publisher"]
+    body = {"publisher": publisher, "bound": True}
+    assert server.verb("projects/demo/publishers", body, mary).status == 200
+    # Another's binding is not good for me, and mine not for another.
+    evil = {"publisher": {**publisher, "repository": "evil/demo"}, "bound": True}
+    assert server.verb("projects/demo/publishers", evil, eve).status == 200
+    narrow = server.new_token("mary", "--project", "demo")
+    assert server.verb("projects/demo/publishers", body, narrow).status == 403
+    listed = lambda token: server.get("/api/v1/projects/demo/publishers", Authorization=f"Bearer {token}").json()["publishers"]
+    assert [row["publisher"]["repository"] for row in listed(mary)] == [REPOSITORY]
+    assert len(server.cli("project", "publisher", "demo", "list").stdout.splitlines()) == 2
+    for token in (eve, server.token):
+        answer = server.upload(package, token=token, attestations=good, headers={"Accept": "application/json"})
+        assert rules(answer) == ["attestation.publisher"]
+    assert server.check(package, token=mary, attestations=good)["accepted"]
+    server.publish(package, token=mary, attestations=good)
+    assert server.get(place(package)).json()["attestation_bundles"][0]["publisher"] == publisher
+    # It is the project's now, and what eve wanted is void.
+    assert [row["publisher"]["repository"] for row in listed(mary)] == [REPOSITORY]
+    assert len(server.cli("project", "publisher", "demo", "list").stdout.splitlines()) == 1
+    # The operator's word is good for whoever comes, until it is taken back.
+    for name in ("one", "two"):
+        server.cli("project", "publisher", name, "add", *GITHUB)
+    server.cli("project", "publisher", "two", "remove", *GITHUB)
+    assert server.cli("project", "publisher", "two", "list", ok=False).returncode == 1
+    for name, status in (("one", 200), ("two", 400)):
+        package = wheel(name, "1.0")
+        assert server.upload(package, token=eve, attestations=attestations(tmp_path / name, package)).status == status
+
+
 def test_a_lost_attestation_is_a_finding(server, root, tmp_path):
     server = started(server, root)
     server.cli("project", "remove", "demo", "0.1")

@@ -331,10 +331,18 @@ def test_an_honest_mirror_serves(world, tool):
     assert done.returncode != 0 and not installed(target)
 
 
+@pytest.mark.parametrize("mirror", ["mirror", "stale-mirror"])
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_withdrawn_file_that_a_mirror_serves_on(world, tool):
+def test_a_withdrawn_file_that_a_mirror_serves_on(world, tool, mirror):
+    before = dict(world.index.files)
     gone = world.index.projects["demo"].pop()
     world.index.commit()
+    if mirror == "stale-mirror":
+        # It shows the state in which the file was signed for; who has seen the withdrawal does not go back.
+        world.installs(tool, world.host(), "other", expected={"other": "1.0"})
+        for wanted in ("demo==2.0", "demo"):
+            world.refuses(tool, world.host(before), wanted, says=["timestamp goes back"])
+        return
     host = world.host()
     assert hashed(file_path("demo", gone["filename"]), world.new.sha256) in host.files, "the mirror still has it"
     done, target = world.install(tool, host, "demo==2.0")
@@ -343,8 +351,9 @@ def test_a_withdrawn_file_that_a_mirror_serves_on(world, tool):
     world.installs(tool, host, "demo", expected={"demo": "1.0"})
 
 
+@pytest.mark.parametrize("mirror", ["mirror", "stale-mirror"])
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_stolen_online_key_and_recovery(world, tool):
+def test_a_stolen_online_key_and_recovery(world, tool, mirror):
     world.installs(tool, world.host(), "demo", expected={"demo": "2.0"})
     # The thief runs far ahead, so that what is good would look old for ever.
     thief, good = world.index, dict(world.index.files)
@@ -355,12 +364,12 @@ def test_a_stolen_online_key_and_recovery(world, tool):
     world.installs(tool, world.host(evil), "demo", expected={"demo": "6.6"})
     # Recovery: another online key under a new root; versions start where they were.
     thief.projects["demo"], thief.versions, thief.bins = kept
-    thief.files, thief.online = good, Key()
+    thief.files, thief.online = dict(good), Key()
     thief.offline_roles()
     thief.commit()
     world.installs(tool, world.host(), "demo", expected={"demo": "2.0"})
-    # Whoever has seen the new root believes the thief no more.
-    world.refuses(tool, world.host(evil), "demo", says=["timestamp: "])
+    # Whoever has seen the new root believes the thief no more, nor a mirror that stayed at what was good before the theft.
+    world.refuses(tool, world.host(good if mirror == "stale-mirror" else evil), "demo", says=["timestamp: "])
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -91,8 +91,10 @@ def test_the_mapping_is_shown_to_its_owner_and_can_be_erased(make_server):
     server = make_server(tuf_bins=4).start()
     server.publish(OLD, token=server.user("mary"))
     (said,) = {entry["account"] for entry in entries_of(server)}
-    account, salt = [line.split(" ", 1)[1] for line in server.cli("log", "show", "demo", "mary").stdout.splitlines()]
-    commitment = merkle.hashlib.sha256(bytes.fromhex(salt) + b"mary").hexdigest()
+    shown = server.cli("log", "show", "demo", "mary").stdout.splitlines()
+    account, salt, identity = [line.split(" ", 1)[1] for line in shown]
+    commitment = merkle.hashlib.sha256(bytes.fromhex(salt) + identity.encode()).hexdigest()
+    assert identity == "mary"
     assert account == said and account.endswith(commitment)
     server.cli("log", "erase", "demo", "mary")
     for command in ("show", "erase"):
@@ -102,6 +104,43 @@ def test_the_mapping_is_shown_to_its_owner_and_can_be_erased(make_server):
     with sqlite3.connect(server.data / "index.db") as ledger:
         dump = "\n".join(ledger.iterdump())
     assert salt not in dump, "nothing else in the ledger keeps it"
+
+
+def test_who_publishes_from_outside_is_in_the_log(make_server, tmp_path):
+    """Binding, changing and dropping a publisher: entries by whom it was done, and no word of who it is."""
+    server = make_server(tuf_bins=4).start()
+    root = root_of(server, tmp_path)
+    token = server.user("mary")
+    server.publish(OLD, token=token)
+    assert monitor(root, server).returncode == 1
+    one, two = (
+        {"kind": "GitHub", "repository": f"acme/{name}", "workflow": "release.yml", "environment": None}
+        for name in ("one", "two")
+    )
+    for publisher, bound_now in ((one, True), (two, True), (one, False)):
+        body = {"publisher": publisher, "bound": bound_now}
+        assert server.verb("projects/demo/publishers", body, token=token).status == 200
+    told = monitor(root, server, "--format", "json")
+    events = [json.loads(line) for line in told.stdout.splitlines()]
+    assert told.returncode == 1 and [event["change"] for event in events] == ["add", "add", "remove"], told
+    assert {event["act"] for event in events} == {"publisher"}
+    assert events[0]["whom"] == events[2]["whom"] != events[1]["whom"]
+    by = {event["by"]["id"] for event in events}
+    assert by == {entries_of(server)[0]["account"].split(" ")[0]}, "mary's acts"
+    server.cli("project", "publisher", "demo", "remove", "--github", "acme/two", "--workflow", "release.yml")
+    told = monitor(root, server)
+    assert told.returncode == 1 and f"\tdemo\tremove publisher {events[1]['whom']['id']}\tby the index" in told.stdout
+    whole = entries_of(server)
+    assert "acme" not in str(whole) and "release.yml" not in str(whole)
+    show = ("demo", "--github", "acme/two", "--workflow", "release.yml")
+    account, salt, identity = [
+        line.split(" ", 1)[1] for line in server.cli("log", "show", *show).stdout.splitlines()
+    ]
+    assert account == whole[-1]["whom"] and json.loads(identity) == two
+    assert account.endswith(merkle.hashlib.sha256(bytes.fromhex(salt) + identity.encode()).hexdigest())
+    server.cli("log", "erase", *show)
+    assert server.cli("log", "show", *show, ok=False).returncode == 1
+    assert_sound(server)
 
 
 def test_headers_and_names(make_server):

@@ -104,13 +104,22 @@ def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client
     desk.rehearse("a share of the root is stolen")
     follows(server, stock)
 
-    # A backup, and then a file that the restored ledger will know nothing of.
+    # A backup, and then a file that the restored ledger will know nothing of; two who follow the log have seen it.
+    root, file = tmp_path / "1.root.json", NEW.write(tmp_path)
+    root.write_bytes(server.get("/tuf/1.root.json").body)
+
+    def looks(verb, *arguments):
+        command = [binary(), verb, "--index", server.url, "--root", root, "--state", tmp_path / verb]
+        return run([*command, *arguments])
+
+    watches, verifies = lambda: looks("monitor", "--once"), lambda: looks("verify", file)
     server.stop()
     backup = tmp_path / "backup"
     shutil.copytree(server.data, backup, ignore=shutil.ignore_patterns("*.sock"))
     server.start().publish(wheel(version="3.0"))
     stock.refresh()
     assert len(stock.page("demo")["files"]) == 3
+    assert (watches().returncode, verifies().returncode) == (1, 0)
     server.stop()
     shutil.rmtree(server.data)
     shutil.copytree(backup, server.data)
@@ -119,6 +128,7 @@ def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client
     server.start()
     with pytest.raises(RepositoryError):
         stock.refresh()
+    assert (watches().returncode, verifies().returncode) == (2, 1)
     desk.type(second, GOOD=snapshot(server))
     desk.done.append("restore from a backup")
     stock.refresh()
@@ -127,5 +137,15 @@ def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client
     server.publish(wheel(version="3.0"))
     follows_on = stock.refresh()
     assert len(follows_on.page("demo")["files"]) == 3
+    # The root is above the log: a client goes on, and says why. A monitor has a place in it, and does not.
+    done = verifies()
+    assert done.returncode == 0 and "the holders of the root have replaced the online key" in done.stderr, done.stderr
+    assert "replaced the online key" not in verifies().stderr
+    done = watches()
+    assert (done.returncode, done.stdout) == (2, "") and "log" in done.stderr, done
+    for folder in (tmp_path / "monitor").rglob("log"):
+        shutil.rmtree(folder)
+    told = watches()
+    assert told.returncode == 1 and wheel(version="3.0").filename in told.stdout
     assert desk.done == list(runbooks()), "a runbook that nobody rehearses"
     assert_sound(server)

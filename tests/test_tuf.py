@@ -13,7 +13,7 @@ import pytest
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import Updater, UpdaterConfig
 
-from harness import JSON, binary, run, wait_until
+from harness import JSON, binary, run, second_client, wait_until
 from packages import sdist, wheel
 from test_durability import FAILPOINTS, assert_sound, attempt, start_armed
 
@@ -120,6 +120,36 @@ def test_a_stock_client_fetches_page_and_file(make_server, client, shape):
         [page_path("demo"), file_path("demo", OLD.filename), file_path("demo", NEW.filename)]
     )
     assert all(stock.info(path) for path in paths)
+
+
+def test_another_stock_client_follows_from_the_first_root(make_server, tmp_path):
+    """sigstore-tuf, which knows classic bins alone: over two rotations of the root and a rebin, once with its state and once
+    from the first root alone."""
+    server = make_server(tuf_shape="classic", tuf_bins=16).start()
+    server.publish(OLD, sdist("other"))
+    root, out = tmp_path / "1.root.json", tmp_path / "out"
+    root.write_bytes(server.get("/tuf/1.root.json").body)
+    out.mkdir()
+    paths = [page_path("demo"), file_path("demo", OLD.filename), page_path("absent")]
+
+    def sees(state, version):
+        done = second_client(tmp_path / state, root, server.url, out, *paths)
+        assert done.returncode == 0, done.stderr
+        page = served(server, "demo")
+        expected = [f"root {version}", f"{paths[0]} {len(page)}", f"{paths[1]} {len(OLD.data)}", f"{paths[2]} absent"]
+        assert done.stdout.splitlines() == expected
+        assert ((out / "0").read_bytes(), (out / "1").read_bytes()) == (page, OLD.data)
+
+    sees("kept", 1)
+    for version, change in enumerate([["rotate", "root"], ["rotate", "online"], ["rebin", "64"]], 2):
+        server.cli("tuf", *change)
+        server.publish(wheel(version=f"{version}.0"))
+        sees("kept", version)
+        sees(f"fresh-{version}", version)
+    # Another's word, and none at all.
+    root.write_bytes(root.read_bytes().replace(b'"version":1', b'"version":9'))
+    done = second_client(tmp_path / "refused", root, server.url, out, *paths)
+    assert done.returncode == 1 and "Error" in done.stderr
 
 
 def test_a_thousand_succinct_bins_by_default(make_server, client):

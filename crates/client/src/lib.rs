@@ -14,6 +14,7 @@ pub mod session;
 pub mod state;
 pub mod store;
 pub mod verified;
+pub mod witnesses;
 
 pub use cache::Cache;
 pub use fetch::{FetchError, Fetcher, Patience};
@@ -24,3 +25,4 @@ pub use refusal::{Kind, Refusal};
 pub use session::{ClientError, Session, Source};
 pub use store::Store;
 pub use verified::{Index, Options, Policy};
+pub use witnesses::{Sighting, Witnesses};

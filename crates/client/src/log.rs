@@ -16,12 +16,14 @@ use tlog::tile::{TILE_WIDTH, TileId};
 use tlog::{Act, Checkpoint, Entry, Hash, Origin, TreeHead, VerifierKey, hash};
 use tokio::task::JoinSet;
 use tuf::json::{Object, Value};
-use tuf::{Top, TrustedSet};
+use tuf::{Time, Top, TrustedSet};
 use url::Url;
 
+use crate::fetch::FetchError;
 use crate::refusal::Refusal;
 use crate::session::{ClientError, Session, Source, below};
 use crate::store::Store;
+use crate::witnesses::Witnesses;
 
 /// The length of a bundle, in bytes: 256 entries of ours.
 const BUNDLE_BYTES_MAX: usize = 256 * (tlog::entry::ENTRY_BYTES_MAX + 2);
@@ -89,6 +91,9 @@ impl Bound {
 struct Seen {
     key: String,
     checkpoint: String,
+    /// The witnesses that were asked for and had seen it, by their keys.
+    #[serde(default)]
+    witnesses: Vec<String>,
     /// The keys of the timestamp role at that time. Where the holders of the root have taken one of them away, they speak
     /// for whatever came after: a thief's tree may be left behind.
     signers: Vec<String>,
@@ -111,12 +116,26 @@ impl Tiles {
 
     async fn get(&self, id: TileId) -> Result<Vec<u8>, Refusal> {
         let bytes_max = if id.level().is_some() { TILE_BYTES_MAX } else { BUNDLE_BYTES_MAX };
-        let url = below(&self.base, &id.to_string()).map_err(|error| Refusal::new("log", &error))?;
+        let (url, fetched) = self.fetch(&id.to_string(), bytes_max).await?;
+        fetched.map_err(|why| Refusal::new("log", &ClientError::Fetch { url, why }))
+    }
+
+    /// A small object by its name; `None` where there is none.
+    pub(crate) async fn small(&self, name: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, Refusal> {
+        match self.fetch(name, bytes_max).await? {
+            (_, Ok(bytes)) => Ok(Some(bytes)),
+            (_, Err(FetchError::Missing)) => Ok(None),
+            (url, Err(why)) => Err(Refusal::new("log", &ClientError::Fetch { url, why })),
+        }
+    }
+
+    async fn fetch(&self, path: &str, bytes_max: usize) -> Result<(Url, Result<Vec<u8>, FetchError>), Refusal> {
+        let url = below(&self.base, path).map_err(|error| Refusal::new("log", &error))?;
         let fetched = match self.source.fetcher() {
             Ok(fetcher) => fetcher.get(&url, bytes_max).await,
             Err(error) => Err(error),
         };
-        fetched.map_err(|why| Refusal::new("log", &ClientError::Fetch { url, why }))
+        Ok((url, fetched))
     }
 
     /// A tile or bundle. A partial one that was cleared away begins the full one.
@@ -159,23 +178,33 @@ impl Tiles {
     }
 
     /// The proof that the larger tree begins with the smaller one; its verification is the caller's.
-    async fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, Refusal> {
+    pub(crate) async fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, Refusal> {
         let mut map = Map::new();
         self.tiles(consistency_tiles(old, new).map_err(|error| bad(&error))?, &mut map).await?;
         proof::prove_consistency(old, new, &map).map_err(|error| bad(&error))
     }
 }
 
-fn bad(error: &dyn std::fmt::Display) -> Refusal {
+pub(crate) fn bad(error: &dyn std::fmt::Display) -> Refusal {
     Refusal::log(format!("refused: {error}"))
 }
 
-/// Holds the log that the session's timestamp names against the one remembered, and remembers it. Returns it, and what
-/// the user should know besides.
+/// What is asked of witnesses, and when.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) witnesses: &'a Witnesses,
+    pub(crate) now: Time,
+    /// Only what is stored is used.
+    pub(crate) is_offline: bool,
+}
+
+/// Holds the log that the session's timestamp names against the one remembered, and against what witnesses saw, and
+/// remembers it. Returns it, and what the user should know besides.
 pub(crate) async fn follow(
     session: &Session,
     tiles: &Tiles,
     store: &Store,
+    asked: &Asked<'_>,
 ) -> Result<(Option<Bound>, Option<String>), Refusal> {
     let io = |error: std::io::Error| Refusal::io("log", &error);
     let (bound, signers) = {
@@ -193,10 +222,21 @@ pub(crate) async fn follow(
         }
         read
     });
+    // Before anything is remembered: a tree that nobody else saw must not become the one that all others are held against.
+    let witnesses = match &bound {
+        _ if asked.witnesses.is_off() => Vec::new(),
+        None => return Err(Refusal::log("refused: this index has no log that a witness could see".to_owned())),
+        Some(_) if asked.is_offline => {
+            let witnesses = seen.as_ref().map(|seen| seen.witnesses.clone()).unwrap_or_default();
+            asked.witnesses.had_seen(&witnesses)?;
+            witnesses
+        }
+        Some(bound) => asked.witnesses.have_seen(tiles, bound, asked.now).await?,
+    };
     if let Some(seen) = &seen {
         match goes_on(seen, bound.as_ref(), tiles).await {
-            Ok(true) => return Ok((bound, None)),
-            Ok(false) => {}
+            Ok(true) if asked.witnesses.is_off() || seen.witnesses == witnesses => return Ok((bound, None)),
+            Ok(true) | Ok(false) => {}
             Err(refusal) if refusal.is_refused() && seen.signers.iter().any(|key| !signers.contains(key)) => {
                 warning = Some(format!(
                     "{refusal}; the holders of the root have replaced the online key since, so the log is taken as it is \
@@ -209,7 +249,7 @@ pub(crate) async fn follow(
     match &bound {
         Some(bound) => {
             let checkpoint = Remembered::first(bound.checkpoint.clone()).to_string();
-            let seen = Seen { key: bound.key.to_string(), checkpoint, signers };
+            let seen = Seen { key: bound.key.to_string(), checkpoint, witnesses, signers };
             let bytes = serde_json::to_vec(&seen).map_err(|error| io(error.into()))?;
             store.write(SEEN, &bytes).map_err(io)?;
         }

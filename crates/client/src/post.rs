@@ -92,8 +92,7 @@ impl Body for Posted {
 }
 
 impl Fetcher {
-    /// Sends parts one after another as one body; the whole answer of a success, of at most `bytes_max` bytes. Its patience is
-    /// for a connection and for each next piece of the answer: how long the service thinks is the caller's to bound.
+    /// Sends parts one after another as one body; the whole answer of a success, of at most `bytes_max` bytes.
     ///
     /// # Errors
     /// Any other status, a redirect included, and what breaks on the way.
@@ -104,6 +103,24 @@ impl Fetcher {
         parts: Vec<Part>,
         bytes_max: usize,
     ) -> Result<Vec<u8>, FetchError> {
+        match self.post_any(url, content_type, parts, bytes_max).await? {
+            (status, bytes) if (200..300).contains(&status) => Ok(bytes),
+            (status, _) => Err(FetchError::Status(status)),
+        }
+    }
+
+    /// The same, whatever the status: it and the whole answer. Its patience is for a connection and for each next piece of
+    /// the answer: how long the service thinks is the caller's to bound.
+    ///
+    /// # Errors
+    /// What breaks on the way.
+    pub async fn post_any(
+        &self,
+        url: &Url,
+        content_type: &str,
+        parts: Vec<Part>,
+        bytes_max: usize,
+    ) -> Result<(u16, Vec<u8>), FetchError> {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(FetchError::Url);
         };
@@ -118,17 +135,19 @@ impl Fetcher {
             .body(Posted::new(parts))
             .map_err(broken)?;
         let answer = sender.send_request(request).await.map_err(broken)?;
-        if !answer.status().is_success() {
-            return Err(FetchError::Status(answer.status().as_u16()));
-        }
+        let status = answer.status().as_u16();
         let (mut body, mut bytes) = (answer.into_body(), Vec::new());
         while let Some(frame) = timeout(idle, body.frame()).await.map_err(|_| FetchError::Slow)? {
             let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
             if bytes.len() + piece.len() > bytes_max {
+                // Of a long complaint its number is enough.
+                if !(200..300).contains(&status) {
+                    break;
+                }
                 return Err(FetchError::TooLong(bytes_max as u64));
             }
             bytes.extend_from_slice(&piece);
         }
-        Ok(bytes)
+        Ok((status, bytes))
     }
 }

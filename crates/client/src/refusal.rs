@@ -56,6 +56,8 @@ const PUBLISHER: &str = "ask the project whether it publishes from elsewhere now
 const LOG: &str = "the index shows different people different pasts, or its online key is in wrong hands: install nothing, \
     keep the --state folder as evidence, and tell its operator and other users; if its operator set the log back, say by \
     a restored backup, only they can say so: then delete the folder `log` beside the trusted roles";
+const UNWITNESSED: &str = "either these witnesses are away or do not know this log, which its operator's own log says, or you \
+    are shown a log that nobody else has seen: ask its operator before you go on";
 const UNLOGGED: &str = "releases do not go without an entry in the index's log: its online key may be in wrong hands. \
     Install nothing, and tell its operator; --on-regression off looks at none of this";
 const ROOT: &str = "give the root.json that the operator of the index hands out: --root root.json";
@@ -91,6 +93,11 @@ impl Refusal {
     /// The log is not the one that was seen before, grown.
     pub fn log(cause: String) -> Self {
         Self { kind: Kind::Refused, what: "log".to_owned(), cause, remedy: LOG }
+    }
+
+    /// Fewer witnesses than were asked for have seen the log.
+    pub fn unwitnessed(cause: String) -> Self {
+        Self { kind: Kind::Refused, what: "log".to_owned(), cause, remedy: UNWITNESSED }
     }
 
     /// Releases went, and the log does not say so.

@@ -27,6 +27,7 @@ use crate::publishers::{Attestations, Pins, Uploaded};
 use crate::refusal::{Kind, Refusal};
 use crate::session::{ClientError, Session, Source, below, folder};
 use crate::state::State;
+use crate::witnesses::{Sighting, Witnesses};
 
 /// The length of a page, in bytes, whatever was signed: 15,000 files take 10 MB.
 pub const PAGE_BYTES_MAX: u64 = 64 << 20;
@@ -85,6 +86,8 @@ pub struct Options {
     pub policy: Policy,
     /// What is asked of attestations.
     pub attestations: Attestations,
+    /// Which witnesses must have seen the log.
+    pub witnesses: Witnesses,
     /// What fetches.
     pub fetcher: Fetcher,
     /// The clock.
@@ -124,6 +127,7 @@ pub struct Index {
     cache: Cache,
     policy: Policy,
     attestations: Attestations,
+    witnesses: Witnesses,
     now: Now,
     sessions: tokio::sync::Mutex<Sessions>,
     pages: Mutex<BTreeMap<(String, Sha256), Arc<Page>>>,
@@ -146,7 +150,7 @@ pub fn base(index: &str) -> Result<Url, url::ParseError> {
 impl Index {
     /// Opens an index: the state on disk, and for the first time its first root.
     pub async fn open(options: Options) -> Result<Arc<Self>, Refusal> {
-        let Options { index, root, state, policy, attestations, fetcher, now } = options;
+        let Options { index, root, state, policy, attestations, witnesses, fetcher, now } = options;
         let base = folder(index);
         let metadata = below(&base, "tuf/").map_err(|error| Refusal::new("index", &error))?;
         let source = Source::new(metadata, fetcher);
@@ -160,6 +164,7 @@ impl Index {
             cache,
             policy,
             attestations,
+            witnesses,
             now,
             sessions: tokio::sync::Mutex::default(),
             pages: Mutex::default(),
@@ -245,7 +250,8 @@ impl Index {
             return Ok(snapshot);
         }
         let store = self.state.log().map_err(|error| Refusal::io("log", &error))?;
-        let (log, warning) = log::follow(&head, &self.tiles()?, &store).await?;
+        let asked = log::Asked { witnesses: &self.witnesses, now: (self.now)(), is_offline: self.policy.is_offline };
+        let (log, warning) = log::follow(&head, &self.tiles()?, &store, &asked).await?;
         warning.into_iter().for_each(|warning| self.warn(warning));
         // Only now: whoever was shown another past goes on where it was.
         head.keep().map_err(|error| Refusal::io(what, &error))?;
@@ -300,6 +306,16 @@ impl Index {
         let bound = log.ok_or_else(|| Refusal::absent("log", "this index has no log"))?;
         let store = self.state.log().map_err(|error| Refusal::io("log", &error))?;
         Place::open(store, projects)?.read(&bound, &self.tiles()?, tell).await
+    }
+
+    /// What the known witnesses say of the log as it is now, verified, and how many entries it has.
+    ///
+    /// # Errors
+    /// What is not to be believed, or did not come.
+    pub async fn sightings(&self) -> Result<(u64, Vec<Sighting>), Refusal> {
+        let Snapshot { log, .. } = self.session().await?;
+        let bound = log.ok_or_else(|| Refusal::absent("log", "this index has no log"))?;
+        Ok((bound.head().size, self.witnesses.sightings(&self.tiles()?, &bound).await?))
     }
 
     /// What is signed for a path, and the log that the same timestamp names.

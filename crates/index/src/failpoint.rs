@@ -25,6 +25,8 @@ pub const FAILPOINTS: &[&str] = &[
     "log.batch",
     "log.signed",
     "log.founded",
+    "log.witnessed",
+    "log.cosigned",
     "found.signed",
     "found.committed",
     "adopt.signed",

@@ -101,6 +101,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Whose attestations are believed; `None`: none are taken.
     pub trust_root: Option<Arc<attest::TrustRoot>>,
+    /// Logs of others that every index here cosigns.
+    pub watched: Arc<[tlog::witness::Watched]>,
     /// How the repository of an index that is made from now on divides its targets.
     pub bins: Bins,
     /// How long superseded pages and roles stay for clients that work with an older snapshot, in seconds.
@@ -127,6 +129,7 @@ impl Default for Settings {
             uploads: true,
             public_url: None,
             trust_root: Some(Arc::new(attest::TrustRoot::public_good())),
+            watched: Arc::new([]),
             bins: Bins { shape: Shape::Succinct, bits: 10 },
             superseded_seconds: 3_600,
         }

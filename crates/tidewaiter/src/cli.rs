@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use client::Attestations;
+use client::{Attestations, Witnesses};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -227,6 +227,10 @@ pub(crate) struct Trust {
     /// pin, and files of these projects must be attested).
     #[arg(long, value_name = "POLICY", default_value = "off")]
     pub(crate) attestations: Attestations,
+    /// Who else must have seen the index's log, within the last half hour: off; NUMBER:KEY,KEY (so many of the witnesses with
+    /// these keys).
+    #[arg(long, value_name = "POLICY", default_value = "off")]
+    pub(crate) witnesses: Witnesses,
     /// How long to wait for an answer or its next piece.
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) patience: u64,
@@ -470,26 +474,12 @@ pub(crate) enum ProjectCommand {
         place: Place,
     },
     /// Who outside publishes a project, so that its attestations are taken (PEP 740).
-    #[command(group = ArgGroup::new("who").args(["github", "gitlab", "google"]))]
     Publisher {
         project: String,
         #[arg(value_parser = ["add", "remove", "list"])]
         action: String,
-        /// A repository of GitHub whose workflow publishes.
-        #[arg(long, value_name = "OWNER/REPOSITORY", requires = "workflow")]
-        github: Option<String>,
-        /// A project of GitLab's public instance whose pipeline publishes.
-        #[arg(long, value_name = "NAMESPACE/PROJECT", requires = "workflow")]
-        gitlab: Option<String>,
-        /// A service account of Google Cloud.
-        #[arg(long, value_name = "EMAIL")]
-        google: Option<String>,
-        /// The workflow's file: a name for GitHub, a path for GitLab.
-        #[arg(long, value_name = "FILE")]
-        workflow: Option<String>,
-        /// The deployment environment that the certificate must name.
-        #[arg(long, value_name = "NAME", requires = "workflow")]
-        environment: Option<String>,
+        #[command(flatten)]
+        who: PublisherOptions,
         #[command(flatten)]
         index: In,
         #[command(flatten)]
@@ -508,6 +498,37 @@ pub(crate) enum ProjectCommand {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// Who publishes from outside, if anybody is named.
+#[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("who").args(["github", "gitlab", "google"]))]
+pub(crate) struct PublisherOptions {
+    /// A repository of GitHub whose workflow publishes.
+    #[arg(long, value_name = "OWNER/REPOSITORY", requires = "workflow")]
+    pub(crate) github: Option<String>,
+    /// A project of GitLab's public instance whose pipeline publishes.
+    #[arg(long, value_name = "NAMESPACE/PROJECT", requires = "workflow")]
+    pub(crate) gitlab: Option<String>,
+    /// A service account of Google Cloud.
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) google: Option<String>,
+    /// The workflow's file: a name for GitHub, a path for GitLab.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) workflow: Option<String>,
+    /// The deployment environment that the certificate must name.
+    #[arg(long, value_name = "NAME", requires = "workflow")]
+    pub(crate) environment: Option<String>,
+}
+
+/// Of whom a project's entries speak.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WhomOptions {
+    /// An account; without it, a publisher by the options below.
+    #[arg(required_unless_present = "who", conflicts_with = "who")]
+    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) publisher: PublisherOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -630,10 +651,18 @@ pub(crate) enum JobsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Print what shows that a project's entries speak of an account: for that account's owner alone.
+    /// Print the verifier key of the index's log, and the one by which it witnesses the logs of others.
+    Keys {
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print what shows that a project's entries speak of an account, or of a publisher: for those who own it alone.
     Show {
         project: String,
-        user: String,
+        #[command(flatten)]
+        whom: WhomOptions,
         #[command(flatten)]
         index: In,
         #[command(flatten)]
@@ -642,7 +671,8 @@ pub(crate) enum LogCommand {
     /// Make it unknowable, for good, whom a project's entries so far speak of. Later acts get another id.
     Erase {
         project: String,
-        user: String,
+        #[command(flatten)]
+        whom: WhomOptions,
         #[command(flatten)]
         index: In,
         #[command(flatten)]

@@ -130,6 +130,18 @@ pub(crate) const ROWS: &[Row] = &[
         "public-good",
         "Whose attestations are believed: `public-good` (the Sigstore instance that the large build services use; its root comes with this version), the `trusted_root.json` of another instance, or `off`: uploads with attestations are refused (docs/attestations.md).",
     ),
+    row(
+        "witness.logs",
+        Kind::Text,
+        "",
+        "The transparency logs of other servers that this one cosigns when they ask it (`/tlog/add-checkpoint`): their verifier keys, with commas between. `tidewaiter log keys` prints a server's own (docs/operating.md).",
+    ),
+    row(
+        "witness.ask",
+        Kind::Text,
+        "",
+        "Who cosigns this server's logs: a witness's verifier key, a space and the URL of its log, `KEY https://other.example.org/tlog`, with commas between. They are asked after each publication, and every 10 minutes.",
+    ),
     row("upload.enabled", Kind::Flag, "true", "Whether uploads are taken."),
     row(
         "upload.wait",

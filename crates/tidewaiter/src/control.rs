@@ -42,7 +42,8 @@ pub(crate) enum Request {
     Doctor,
     Inspection(Ask),
     Tuf(TufAsk),
-    LogName { index: String, project: String, user: String, erase: bool },
+    LogKeys { index: String },
+    LogName { index: String, project: String, whom: index::ops::log::Whom, erase: bool },
 }
 
 /// What an operator asks about the signed repository.

@@ -9,6 +9,7 @@ mod place;
 mod purge;
 mod serve;
 mod settings;
+mod witnesses;
 
 use std::process::ExitCode;
 

@@ -22,6 +22,7 @@ use crate::control;
 use crate::place::{self, Lock};
 use crate::purge;
 use crate::settings::Settings;
+use crate::witnesses;
 
 /// The account that the first start makes.
 const FIRST_ACCOUNT: &str = "admin";
@@ -50,6 +51,7 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     }
     let installation = place::open(&settings, sandbox.ok()).await?;
     purge::start(&installation, settings.purge.clone())?;
+    witnesses::start(&installation, settings.witnesses.clone())?;
     installation.probe_confinement().await;
     workers::recover(&installation).await.context("recovery failed; nothing was served")?;
     let tls = match &settings.tls {

@@ -18,6 +18,7 @@ use index::{BITS_MAX, Backlog, Bins, CLASSIC_BITS_MAX, Gate, Shape};
 use crate::cli::Place;
 use crate::config::Values;
 use crate::purge::Purge;
+use crate::witnesses::{self, Witnesses};
 
 /// Everything a command needs to find and run an installation.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) index: index::Settings,
     pub(crate) web: WebSettings,
     pub(crate) purge: Purge,
+    /// Who cosigns the logs.
+    pub(crate) witnesses: Witnesses,
 }
 
 impl Settings {
@@ -101,6 +104,7 @@ impl Settings {
                 uploads: values.flag("upload.enabled"),
                 public_url: public_url(values)?,
                 trust_root: trust_root(values.text("attestations.trusted_root"))?,
+                watched: witnesses::watched(values)?,
                 bins: bins(values)?,
                 superseded_seconds: values.time_ms("tuf.superseded") / 1_000,
             },
@@ -112,6 +116,7 @@ impl Settings {
                 read_timeout_seconds: (values.time_ms("server.read_timeout") / 1_000).max(1),
             },
             purge: Purge::from_values(values)?,
+            witnesses: Witnesses::from_values(values)?,
         })
     }
 }

@@ -54,6 +54,8 @@ fn index_routes() -> Vec<Line> {
         ("/tuf/targets/simple/{hh}/{project}/{page}", Anybody, get(tuf::page)),
         ("/tuf/targets/p/{hh}/{project}/{file}", Anybody, get(tuf::file)),
         ("/tlog/checkpoint", Anybody, get(tlog::checkpoint)),
+        ("/tlog/witnessed", Anybody, get(tlog::witnessed)),
+        ("/tlog/add-checkpoint", Anybody, post(tlog::add_checkpoint)),
         ("/tlog/tile/{*tile}", Anybody, get(tlog::tile)),
         ("/legacy/", Token, post(upload::legacy).get(pages::upload_help)),
         ("/legacy", Anybody, post(upload::add_slash).get(simple::add_slash)),

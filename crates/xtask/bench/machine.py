@@ -107,6 +107,9 @@ class Process:
         """The most resident megabytes that the process itself ever had."""
         return next(int(line.split()[1]) / 1024 for line in open(f"/proc/{self.pid}/status") if line.startswith("VmHWM"))
 
+    def cpu(self):
+        return cpu_seconds(self.popen.pid)
+
     def written(self):
         """Bytes given to write calls, and bytes that went to the disk, by the process and its descendants."""
         total, disk = 0, 0
@@ -125,6 +128,18 @@ def resident(pid):
         return next(int(line.split()[1]) / 1024 for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS"))
     except (OSError, StopIteration):
         return 0.0
+
+
+def cpu_seconds(pid):
+    """Processor time of a process, of its descendants, and of those that it has waited for."""
+    ticks = 0
+    for one in [pid, *descendants(pid)]:
+        try:
+            fields = pathlib.Path(f"/proc/{one}/stat").read_text().rpartition(") ")[2].split()
+        except FileNotFoundError:
+            continue
+        ticks += sum(int(field) for field in fields[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def descendants(pid):

@@ -23,7 +23,7 @@ PARTS = ["engine", "import", "client", "overhead", "upload"]
 # What people install: twenty packages that need one another.
 SET = """requests==2.32.3 urllib3==2.2.3 idna==3.10 certifi==2024.8.30 charset-normalizer==3.4.0 flask==3.0.3 werkzeug==3.0.4
 jinja2==3.1.4 markupsafe==3.0.2 click==8.1.7 itsdangerous==2.2.0 blinker==1.8.2 rich==13.9.2 markdown-it-py==3.0.0
-mdurl==0.1.2 pygments==2.18.0 httpx==0.27.2 httpcore==1.0.6 h11==0.14.0 anyio==4.6.0 sniffio==1.3.1""".split()
+mdurl==0.1.2 pygments==2.18.0 httpx==0.28.1 httpcore==1.0.9 h11==0.16.0 anyio==4.6.0 sniffio==1.3.1""".split()
 ENGINE, BULK = (os.environ.pop(name, None) for name in ("TIDEWAITER_TUF_BENCH", "TIDEWAITER_TUF_BULK"))
 
 # One upload as a repository of python-tuf makes it: the role is loaded, changed, signed, serialised. Processor time.
@@ -211,7 +211,7 @@ def client(options, scratch):
 
 
 def wheels(cache):
-    folder = pathlib.Path(cache) / "set-of-20"
+    folder = pathlib.Path(cache) / f"set-{hashlib.sha256(repr(SET).encode()).hexdigest()[:12]}"
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)
         pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", folder, *SET]
@@ -275,20 +275,21 @@ def uploads(options, scratch):
             elif is_counted:
                 times.append(1000 * (time.perf_counter() - began))
 
-    began, threads = time.perf_counter(), []
+    began, threads, cpu = time.perf_counter(), [], server.process.cpu()
     for number, body in enumerate(bodies):
         time.sleep(max(0, began + number / 10 - time.perf_counter()))
         threads.append(threading.Thread(target=one, args=(body, number >= 10)))
         threads[-1].start()
     for thread in threads:
         thread.join()
+    cpu = 1000 * (server.process.cpu() - cpu) / len(bodies)
     server.stop()
     if wrong:
         raise RuntimeError(f"{len(wrong)} uploads were not published: {wrong[:3]}")
     times.sort()
     at = lambda share: times[min(len(times) - 1, int(share * len(times)))]
     print(f"\nupload to signed and visible at 10 a second, {len(times)} uploads: p50 {at(.5):.0f} ms, p99 {at(.99):.0f} ms, "
-          f"longest {times[-1]:.0f} ms   (100 and 1,000)")
+          f"longest {times[-1]:.0f} ms   (100 and 1,000); {cpu:.0f} ms of processor time each, inspection included")
 
 
 RUN = {"engine": engine, "import": import_, "client": client, "overhead": overhead, "upload": uploads}

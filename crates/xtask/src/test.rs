@@ -226,6 +226,8 @@ fn pytest() -> Result<Count> {
     // What signs attestations for the tests, and is no part of the program.
     let authority = ["build", "-p", "attest", "--features", "testing", "--example", "authority", "--locked"];
     run::must(&mut run::cargo(&authority))?;
+    // A stock TUF client in a workspace of its own: the daily build does without it.
+    run::must(&mut run::cargo(&["build", "--manifest-path", "tests/second-client/Cargo.toml", "--locked"]))?;
     let mut command = run::program(python, &["-m", "pytest", "tests"]);
     command.env("TIDEWAITER_BIN", run::target().join("debug/tidewaiter")).env("PYTHONUNBUFFERED", "1");
     let mut found = None;

@@ -43,6 +43,7 @@ impl World {
             state: self.folder.path().to_owned(),
             policy,
             attestations: client::Attestations::Off,
+            witnesses: client::Witnesses::default(),
             fetcher: Fetcher::new(None, Patience::default()).expect("a fetcher"),
             now: Arc::new(move || Time::from_seconds(clock.load(Ordering::SeqCst))),
         };

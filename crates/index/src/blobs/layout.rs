@@ -191,6 +191,11 @@ pub fn log_checkpoint(index: &IndexName) -> Key {
     Key(format!("{index}/site/tlog/checkpoint"))
 }
 
+/// The last checkpoint of an index's log that witnesses cosigned.
+pub fn log_witnessed(index: &IndexName) -> Key {
+    Key(format!("{index}/site/tlog/witnessed"))
+}
+
 /// A tile or bundle of an index's log.
 pub fn log_tile(index: &IndexName, id: tlog::TileId) -> Key {
     Key(format!("{index}/site/tlog/{id}"))

@@ -24,10 +24,11 @@ mod founding;
 mod names;
 #[cfg(test)]
 mod tests;
+pub mod witness;
 
 pub(super) use events::{Change, drafts, of_file, of_project};
 pub(super) use founding::{begin, sign_first};
-pub use names::{Mapping, erase, mapping};
+pub use names::{Mapping, Whom, erase, mapping};
 
 /// Entries read from the ledger at once.
 const WALK_ENTRIES: i64 = 16 << 10;
@@ -64,6 +65,11 @@ impl LogRow {
     pub(super) fn checkpoint(&self, index: &IndexName) -> Option<(Key, Vec<u8>)> {
         Some((layout::log_checkpoint(index), self.note.clone()?.into_bytes()))
     }
+
+    /// The last checkpoint that witnesses cosigned, as an object of the site.
+    pub(super) fn cosigned(&self, index: &IndexName) -> Option<(Key, Vec<u8>)> {
+        Some((layout::log_witnessed(index), self.witnessed.clone()?.into_bytes()))
+    }
 }
 
 /// The checkpoint in force, if the log was founded.
@@ -71,26 +77,28 @@ pub(super) async fn in_force(tx: &mut Tx, index_id: i64) -> Result<Option<LogRow
     Ok(rows::log(tx, index_id).await?.filter(|row| row.note.is_some()))
 }
 
-/// The log's key as `tlog` wants a signer. Its name is the log's origin.
+/// A key as `tlog` wants a signer. The name of a log's is the log's origin.
 struct NoteSigner {
     key: VerifierKey,
     signer: Arc<dyn Signer>,
 }
 
 impl NoteSigner {
-    fn new(origin: &str, signer: Arc<dyn Signer>) -> Result<Self> {
-        let key = verifier(origin, &signer)?;
+    fn new(name: &str, kind: KeyKind, signer: Arc<dyn Signer>) -> Result<Self> {
+        let key = verifier(name, kind, &signer)?;
         Ok(Self { key, signer })
     }
 }
 
-fn verifier(origin: &str, signer: &Arc<dyn Signer>) -> Result<VerifierKey> {
+fn verifier(name: &str, kind: KeyKind, signer: &Arc<dyn Signer>) -> Result<VerifierKey> {
     let public = signer.public_key();
     let bytes = tuf::hash::unhex(&public.public).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let bytes = bytes.filter(|_| public.scheme == "ed25519").ok_or_else(|| {
-        Error::Invalid("the key of the log must be an Ed25519 key: notes know no other (C2SP signed-note)".into())
+        Error::Invalid(
+            "the keys of a log and of a witness must be Ed25519 keys: notes know no other (C2SP signed-note)".into(),
+        )
     })?;
-    Ok(VerifierKey::new(KeyName::new(origin).map_err(broken)?, KeyKind::Ed25519, bytes))
+    Ok(VerifierKey::new(KeyName::new(name).map_err(broken)?, kind, bytes))
 }
 
 impl tlog::Signer for NoteSigner {
@@ -246,7 +254,7 @@ impl Appended {
 
 /// The row with a signed checkpoint of this log.
 fn signed(row: &LogRow, log: &Log, signer: Arc<dyn Signer>) -> Result<LogRow> {
-    let signer = NoteSigner::new(&row.origin, signer)?;
+    let signer = NoteSigner::new(&row.origin, KeyKind::Ed25519, signer)?;
     let note = log.checkpoint().sign(&[&signer]).map_err(|error| Error::Unavailable(error.to_string()))?;
     let head = log.head();
     Ok(LogRow { size: head.size.cast_signed(), root: head.root.to_hex(), note: Some(note.to_string()), ..row.clone() })

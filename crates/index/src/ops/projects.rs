@@ -9,7 +9,7 @@ use super::catalogue;
 use crate::model::lifecycle::step;
 use crate::model::{Actor, FileInput, FileState, IndexName, ProjectRole, SiteRole};
 use crate::policy::authz::{ProjectAct, may};
-use crate::store::attestations::{self, Bound};
+use crate::store::attestations::{self, Bound, Waiting};
 use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
 use crate::store::jobs::JobKind;
@@ -22,6 +22,9 @@ pub const REASON_CHARS_MAX: usize = 512;
 
 /// Most publishers of a project.
 pub const PUBLISHERS_MAX: usize = 20;
+
+/// Most publishers that an account may bind to names that are no projects yet.
+pub const PENDING_MAX: i64 = 100;
 
 /// Which files of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,8 +276,67 @@ pub async fn set_status(
     Ok(())
 }
 
+/// Somebody's bindings to a name that is no project yet.
+struct Pending<'a> {
+    tx: Tx,
+    of: Waiting<'a>,
+    actor: String,
+}
+
+impl<'a> Pending<'a> {
+    /// `None` where the project is there. Whoever may make it may say who will publish it.
+    async fn open(
+        installation: &Installation,
+        index: &IndexName,
+        project: &'a NormalizedName,
+        actor: &Actor,
+    ) -> Result<Option<Self>> {
+        let mut tx = installation.store.write().await?;
+        let index = indexes::named(&mut tx, index).await?;
+        if projects::by_name(&mut tx, index.id, project).await?.is_some() {
+            return Ok(None);
+        }
+        let (actor, account_id) = match actor {
+            Actor::Operator => ("operator".to_owned(), 0),
+            Actor::Token(token) if token.projects.is_some() => {
+                return Err(Error::Forbidden("A token that is restricted to projects cannot bind publishers.".into()));
+            }
+            Actor::Token(token) => {
+                let account = accounts::by_id(&mut tx, token.account_id).await?;
+                let account = account
+                    .ok_or_else(|| Error::Forbidden("Invalid or non-existent authentication information.".into()))?;
+                (account.name, account.id)
+            }
+        };
+        Ok(Some(Self { tx, of: Waiting { index_id: index.id, name: project, account_id }, actor }))
+    }
+
+    async fn set(mut self, publisher: &Publisher, on: bool, now_us: i64) -> Result<()> {
+        let (tx, of, actor, name) = (&mut self.tx, self.of, &self.actor, self.of.name);
+        if on {
+            let is_full = attestations::pending(tx, of).await?.len() >= PUBLISHERS_MAX
+                || attestations::count_pending(tx, of.index_id, of.account_id).await? >= PENDING_MAX;
+            if is_full {
+                return Err(Error::Conflict(format!(
+                    "{PUBLISHERS_MAX} publishers of one name, and {PENDING_MAX} of names that are no projects yet, are the most."
+                )));
+            }
+            if !attestations::bind_pending(tx, of, publisher, now_us, actor).await? {
+                return Ok(());
+            }
+        } else if !attestations::unbind_pending(tx, of, publisher).await? {
+            return Err(Error::NotFound(format!("{publisher} is not bound to '{name}'.")));
+        }
+        let action = if on { "project.publisher.bind" } else { "project.publisher.unbind" };
+        let detail = json!({ "publisher": publisher, "pending": true });
+        audit::note(tx, Some(of.index_id), now_us, actor, action, name.as_str(), detail);
+        self.tx.commit().await
+    }
+}
+
 /// Binds a publisher to a project (`on`), or takes the binding back: whose attestations are taken from now on. Files that
-/// were published keep their provenance.
+/// were published keep their provenance. A name that is no project yet waits for the actor's first upload of it, the
+/// operator's binding for anybody's; it does not keep others from making the project.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Invalid`], [`Error::Conflict`] when the project has [`PUBLISHERS_MAX`].
@@ -287,6 +349,9 @@ pub async fn set_publisher(
     actor: &Actor,
 ) -> Result<()> {
     let publisher = publisher.checked().map_err(Error::Invalid)?;
+    if let Some(pending) = Pending::open(installation, index, project, actor).await? {
+        return pending.set(&publisher, on, installation.clock.now_us()).await;
+    }
     let mut open = open(installation, index, project, actor, |_| ProjectAct::Publishers).await?;
     let (tx, ids) = (&mut open.tx, (open.index.id, open.project.id));
     if on {
@@ -302,12 +367,11 @@ pub async fn set_publisher(
     }
     let action = if on { "project.publisher.bind" } else { "project.publisher.unbind" };
     let detail = serde_json::json!({ "publisher": publisher });
-    // Nothing that is rendered changes.
-    audit::note(&mut open.tx, Some(open.index.id), open.now_us, &open.actor, action, project.as_str(), detail);
-    open.tx.commit().await
+    // Published for the log's sake.
+    open.finish(installation, action, project.as_str(), detail).await
 }
 
-/// The publishers that are bound to a project, oldest first.
+/// The publishers that are bound to a project, oldest first; of a name that is no project yet, the actor's and the operator's.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`].
@@ -317,6 +381,14 @@ pub async fn publishers(
     project: &NormalizedName,
     actor: &Actor,
 ) -> Result<Vec<Bound>> {
+    if let Some(Pending { mut tx, of, .. }) = Pending::open(installation, index, project, actor).await? {
+        let waiting = match actor {
+            Actor::Operator => attestations::all_pending(&mut tx, of.index_id, project).await?,
+            Actor::Token(_) => attestations::pending(&mut tx, of).await?,
+        };
+        let none = || Error::NotFound(format!("There is no project '{project}', and nothing is bound to its name."));
+        return (!waiting.is_empty()).then_some(waiting).ok_or_else(none);
+    }
     let mut open = open(installation, index, project, actor, |_| ProjectAct::Upload).await?;
     attestations::publishers(&mut open.tx, open.project.id).await
 }

@@ -306,9 +306,8 @@ impl Publisher {
         if let Some(in_force) = &in_force {
             roles = in_force.top()?;
             // Bins that were divided anew since have been signed since.
-            for bin in bins.into_iter().filter(|bin| *bin < in_force.count()) {
-                roles.files.push(in_force.bin(&mut tx, bin).await?);
-            }
+            let bins = bins.into_iter().filter(|bin| *bin < in_force.count());
+            in_force.write_bins(&mut tx, bins, &self.installation.blobs).await?;
         }
         self.signing = in_force.map(Signing::new).transpose()?;
         let book = Book::open(&self.installation, &mut tx, self.index_id, &self.index, log_from).await?;
@@ -386,13 +385,7 @@ impl Publisher {
         let extra = book.extra(appended.as_ref());
         let signed = signing.sign(&mut tx, targets, due, now, extra).await?;
         failpoint::reach("publish.signed");
-        // Under the lock the snapshot's own transaction commits, so nothing can have moved.
-        let mut tx = if under_lock {
-            tx
-        } else {
-            drop(tx);
-            store.write().await?
-        };
+        let mut tx = self.writing(tx, under_lock).await?;
         // Rendering and the wait for the writer may have taken long: the lease is extended from now.
         let now = self.installation.clock.now_us();
         publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
@@ -411,6 +404,7 @@ impl Publisher {
         failpoint::reach("publish.committed");
         self.owed.clear();
         self.remember(serial, &changes, record.paths.clone());
+        self.write_late(&signed.late).await?;
         let mut roles = signed.roles(&self.index);
         if let (Some(book), Some(mut appended)) = (&mut self.log, appended) {
             roles.log = std::mem::take(&mut appended.files);
@@ -428,6 +422,15 @@ impl Publisher {
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
         self.write(news, record.moves, pages, roles, true).await?;
         Ok(Set::Published)
+    }
+
+    /// The transaction that commits a set. Under the lock it is the snapshot's own, so nothing can have moved.
+    async fn writing(&self, snapshot: Tx, under_lock: bool) -> Result<Tx> {
+        if under_lock {
+            return Ok(snapshot);
+        }
+        drop(snapshot);
+        self.installation.store.write().await
     }
 
     /// The projects of the next set, each with the last job that it does: 0 for none.

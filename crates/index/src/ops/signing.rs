@@ -12,7 +12,8 @@ use tuf::json::Value;
 use tuf::layout::Target;
 use tuf::role::{RoleKeys, Top};
 use tuf::write::{
-    BINS, Commit, Custom, Issue, Lifetimes, Line, Offline, Online, Record, Repository, Row, Standing, Written, body,
+    BINS, Commit, Custom, Issue, Lifetimes, Line, Offline, Online, Record, Repository, Row, SignedBin, Standing,
+    Written, body,
 };
 use tuf::{Signer, Time};
 
@@ -28,6 +29,9 @@ use crate::{Error, Installation, Result};
 
 /// Role files over this many bytes have a gzip form.
 const GZIP_OVER_BYTES: usize = 4 << 10;
+/// Bytes of signed bins that a set holds until they are written. The work of one set may touch every bin: a project of 15,000 files
+/// that is quarantined.
+pub(super) const HELD_BYTES_MAX: usize = if cfg!(test) { 2 << 10 } else { 32 << 20 };
 /// How often bins are looked at for those to be signed again, in seconds.
 const WALK_EVERY: i64 = 3_600;
 /// After this long without a change the timestamp is issued anew, alone, in seconds: the index's word that nothing
@@ -184,7 +188,8 @@ impl InForce {
         let record = self.record(Top::Timestamp.name())?;
         let body = body::timestamp(record.version, record.issued, record.expires, snapshot, &self.extra());
         let bytes = record.rebuild(&body).map_err(write_error)?;
-        let log = self.log.as_ref().and_then(|row| row.checkpoint(index)).into_iter().collect();
+        let log =
+            self.log.iter().flat_map(|row| row.cosigned(index).into_iter().chain(row.checkpoint(index))).collect();
         Ok(Roles { log, files, timestamp: Some((layout::role(index, &record.role, record.version), bytes)) })
     }
 
@@ -196,6 +201,22 @@ impl InForce {
         let body = Listed::of(&held)?.body(record.version, record.expires)?;
         let bytes = record.rebuild(&body).map_err(write_error)?;
         Ok((layout::role(&self.index, &record.role, record.version), bytes))
+    }
+
+    /// Writes the files of these bins, one at a time. Nothing names them before the timestamp of their snapshot.
+    pub(super) async fn write_bins(
+        &self,
+        tx: &mut Tx,
+        bins: impl IntoIterator<Item = u32>,
+        blobs: &Arc<Blobs>,
+    ) -> Result<()> {
+        for bin in bins {
+            let (key, bytes) = self.bin(tx, bin).await?;
+            let blobs = Arc::clone(blobs);
+            let work = move || put(&blobs, &key, &bytes);
+            tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        }
+        Ok(())
     }
 
     /// Every role with its version, expiry and keys, and whether people sign it; the bins as one, by the highest
@@ -374,6 +395,16 @@ impl TargetChange {
         }
     }
 
+    /// Changes a bin's rows. Returns the page that nothing names after it.
+    fn apply(&self, bin: &mut BTreeMap<String, TargetRow>) -> Option<String> {
+        let (old, new) = match self {
+            Self::Put(row) => (bin.insert(row.path.clone(), row.clone()), Some(&row.sha256)),
+            Self::Drop(path) => (bin.remove(path), None),
+        };
+        let gone = old.filter(|old| old.path.starts_with("simple/") && Some(&old.sha256) != new);
+        gone.map(|old| layout::superseded_page(&old.path, &old.sha256))
+    }
+
     fn path(&self) -> &str {
         match self {
             Self::Put(row) => &row.path,
@@ -407,6 +438,9 @@ pub(super) struct SignedSet {
     superseded: Vec<String>,
     /// The bins that it signed, for the redo record.
     pub(super) bins: Vec<u32>,
+    /// Those of them whose bytes are not held: they are made again from the ledger once it has them ([`InForce::write_bins`]).
+    pub(super) late: Vec<u32>,
+    left: Left,
 }
 
 impl SignedSet {
@@ -431,7 +465,8 @@ impl SignedSet {
         };
         match &self.signed {
             Signed::Commit(commit) => {
-                let bins = commit.bins.iter().map(|bin| file(&bin.written));
+                let bins = commit.bins.iter().filter(|bin| !bin.written.bytes.is_empty());
+                let bins = bins.map(|bin| file(&bin.written));
                 Roles {
                     log: Vec::new(),
                     files: bins.chain([file(&commit.snapshot)]).collect(),
@@ -448,7 +483,7 @@ fn role_path(role: &str, version: u64) -> String {
     format!("tuf/{}", tuf::layout::role_file(role, Some(version)))
 }
 
-/// The publisher's memory of one repository: versions and expiries, no targets.
+/// The publisher's memory of one repository: versions and expiries, and the targets of the bins that it signed last.
 #[derive(Debug)]
 pub(super) struct Signing {
     index_id: i64,
@@ -464,6 +499,7 @@ pub(super) struct Signing {
     walked: Option<Time>,
     complained: Option<Time>,
     keys: Arc<KeysAtHand>,
+    held: Held,
 }
 
 /// Keys, and nothing that prints them.
@@ -508,7 +544,8 @@ impl Signing {
         let snapshot = in_force.record(Top::Snapshot.name())?.clone();
         let InForce { index_id, index, profile, repository, retired, .. } = in_force;
         let (repository, keys, walked, complained) = (Arc::new(repository), Arc::default(), None, None);
-        Ok(Self { index_id, index, repository, profile, snapshot, stamped, retired, walked, complained, keys })
+        let held = Held::default();
+        Ok(Self { index_id, index, repository, profile, snapshot, stamped, retired, walked, complained, keys, held })
     }
 
     /// What is due although nothing changed. A snapshot is renewed when half of its life is over; bins when theirs is,
@@ -576,28 +613,51 @@ impl Signing {
             Some(Due::Timestamp) | None => Vec::new(),
         };
         let shape = self.repository.bins();
-        let mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
-        let touched: BTreeSet<u32> =
-            changes.iter().map(|change| shape.of(change.path())).chain(renew.iter().copied()).collect();
-        for bin in touched {
-            let held = targets_of(tx, self.index_id, shape.bits(), bin).await?;
-            bins.insert(bin, held.into_iter().map(|row| (row.path.clone(), row)).collect());
-        }
-        let mut superseded = self.superseded(bins.keys().copied());
+        let mut by_bin: BTreeMap<u32, Vec<&TargetChange>> = renew.iter().map(|bin| (*bin, Vec::new())).collect();
         for change in &changes {
-            let Some(bin) = bins.get_mut(&shape.of(change.path())) else { continue };
-            let (old, new) = match change {
-                TargetChange::Put(row) => (bin.insert(row.path.clone(), row.clone()), Some(&row.sha256)),
-                TargetChange::Drop(path) => (bin.remove(path), None),
+            by_bin.entry(shape.of(change.path())).or_default().push(change);
+        }
+        let numbers: Vec<u32> = by_bin.keys().copied().collect();
+        let mut superseded = self.superseded(numbers.iter().copied());
+        let (mut bins, mut lines, mut late, mut held_bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut left = Left::default();
+        for (bin, changes) in by_bin {
+            let mut rows = match self.held.get(bin) {
+                Some(rows) => rows,
+                None => {
+                    let read = targets_of(tx, self.index_id, shape.bits(), bin).await?;
+                    Arc::new(read.into_iter().map(|row| (row.path.clone(), row)).collect())
+                }
             };
-            let gone = old.filter(|old| old.path.starts_with("simple/") && Some(&old.sha256) != new);
-            superseded.extend(gone.map(|old| layout::superseded_page(&old.path, &old.sha256)));
+            if !changes.is_empty() {
+                let rows = Arc::make_mut(&mut rows);
+                superseded.extend(changes.iter().filter_map(|change| change.apply(rows)));
+            }
+            let mut signed = self.sign_bin(bin, Arc::clone(&rows), &issue).await?;
+            left.add(bin, rows);
+            lines.push((bin, Line { version: signed.written.record.version, expires: signed.written.record.expires }));
+            held_bytes += signed.written.bytes.len();
+            if held_bytes > HELD_BYTES_MAX {
+                signed.written.bytes = Vec::new();
+                late.push(bin);
+            }
+            bins.push(signed);
         }
         let (repository, keys) = (Arc::clone(&self.repository), Arc::clone(&self.keys));
-        let numbers = bins.keys().copied().collect();
-        let commit = tokio::task::spawn_blocking(move || commit(&repository, &keys, &bins, &issue));
-        let commit = commit.await.map_err(|e| Error::Internal(e.to_string()))??;
-        Ok(SignedSet { signed: Signed::Commit(Box::new(commit)), changes, superseded, bins: numbers })
+        let commit = move || with_online(&repository, &keys, |online| repository.commit_signed(&lines, &issue, online));
+        let mut commit = tokio::task::spawn_blocking(commit).await.map_err(|e| Error::Internal(e.to_string()))??;
+        commit.bins = bins;
+        Ok(SignedSet { signed: Signed::Commit(Box::new(commit)), changes, superseded, bins: numbers, late, left })
+    }
+
+    /// Signs one bin with these rows.
+    async fn sign_bin(&self, bin: u32, rows: Arc<Rows>, issue: &Issue) -> Result<SignedBin> {
+        let (repository, keys, issue) = (Arc::clone(&self.repository), Arc::clone(&self.keys), issue.clone());
+        let work = move || {
+            let listed = Listed::of(&rows)?;
+            with_online(&repository, &keys, |online| repository.sign_bin(bin, &listed.rows(), &issue, online))
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
     }
 
     async fn stamp(&self, issue: Issue) -> Result<SignedSet> {
@@ -606,7 +666,8 @@ impl Signing {
         let stamp = move || with_online(&repository, &keys, |online| repository.restamp(&snapshot, &issue, online));
         let stamped = tokio::task::spawn_blocking(stamp).await.map_err(|e| Error::Internal(e.to_string()))??;
         let signed = Signed::Timestamp(stamped);
-        Ok(SignedSet { signed, changes: Vec::new(), superseded: Vec::new(), bins: Vec::new() })
+        let (bins, late, left) = (Vec::new(), Vec::new(), Left::default());
+        Ok(SignedSet { signed, changes: Vec::new(), superseded: Vec::new(), bins, late, left })
     }
 
     /// The files of these bins and of the snapshot, which a commit supersedes.
@@ -628,6 +689,7 @@ impl Signing {
             Signed::Timestamp(written) => (written.record.issued, repository.apply_timestamp(&written)),
         };
         self.stamped = stamped;
+        set.left.settle(&mut self.held);
         applied.map_err(write_error)
     }
 }
@@ -668,14 +730,14 @@ struct Resigned {
 const BINS_AT_ONCE: u32 = 16;
 
 /// Where the rows of bins are.
-enum Held<'a> {
+enum Listing<'a> {
     /// In the ledger, for an index.
     Ledger(&'a mut Tx, i64),
     /// Here, by bin.
     Here(BTreeMap<u32, BTreeMap<String, TargetRow>>),
 }
 
-impl Held<'_> {
+impl Listing<'_> {
     async fn of(&mut self, bits: u32, bin: u32) -> Result<BTreeMap<String, TargetRow>> {
         Ok(match self {
             Self::Ledger(tx, index_id) => by_path(targets_of(tx, *index_id, bits, bin).await?),
@@ -691,7 +753,7 @@ async fn sign_all(
     repository: &Arc<Repository>,
     keys: &Arc<KeysAtHand>,
     issue: Issue,
-    mut held: Held<'_>,
+    mut held: Listing<'_>,
 ) -> Result<Resigned> {
     let (mut records, mut lines) = (Vec::new(), Vec::new());
     let (issue, count) = (Arc::new(issue), repository.bins().count());
@@ -729,6 +791,8 @@ async fn sign_all(
 mod adopting;
 mod expected;
 mod founding;
+mod held;
 pub(super) use adopting::{Pending, adopt};
 pub(super) use expected::{expected, expected_of};
 pub(super) use founding::found;
+use held::{Held, Left, Rows};

@@ -414,6 +414,37 @@ async fn every_surface_agrees_on_what_is_visible() {
     }
 }
 
+/// Goal: the memory of a set is bounded whatever it touches, and the bins that it does not hold are written all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_touches_every_bin_holds_few_of_them() {
+    use super::signing::{HELD_BYTES_MAX, InForce, Signing, TargetChange};
+    for stage in stages().await {
+        for version in 0..24 {
+            stage.upload("foo", &format!("1.{version}"), "x = 1").await.expect("taken");
+        }
+        stage.settle().await;
+        stage.assert_sound().await;
+        let (of, main, foo) = (&stage.installation, IndexName::main(), name("foo"));
+        verbs::set_status(of, &main, &foo, ProjectStatus::Quarantined, None, &Actor::Operator).await.expect("set");
+        stage.settle().await;
+        stage.assert_sound().await;
+        let mut tx = of.store.read().await.expect("a transaction");
+        let in_force = InForce::read(&mut tx, stage.index.id, &main).await.expect("read").expect("founded");
+        let mut signing = Signing::new(in_force).expect("resumed");
+        assert!(signing.has_keys(of, true).expect("keys"));
+        let sha256 = packaging::Sha256::new([1; 32]);
+        let changes = (0..100).map(|n| TargetChange::file(&foo, &format!("foo-{n}.tar.gz"), Some((&sha256, 1)), None));
+        let set = signing.sign(&mut tx, changes.collect(), None, of.clock.now_us(), Default::default());
+        let set = set.await.expect("signed");
+        assert_eq!(set.bins, (0..1 << BINS.bits).collect::<Vec<u32>>());
+        let roles = set.roles(&main);
+        let held = roles.files.iter().filter(|(key, _)| key.as_str().contains(".bin")).map(|(_, bytes)| bytes.len());
+        let (count, bytes) = held.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+        assert!(bytes <= HELD_BYTES_MAX && count > 0, "{count} bins of {bytes} bytes");
+        assert_eq!(count + set.late.len(), set.bins.len());
+    }
+}
+
 /// Goal: roles are renewed long before they expire, bins spread out, and nothing else changes by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_are_renewed_in_time_without_a_change() {

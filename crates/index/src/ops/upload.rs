@@ -26,7 +26,7 @@ use crate::model::{FileInput, FileKind, FileState, ProjectRole, TokenActor};
 use crate::policy::attestations::{self, About, Attested};
 use crate::policy::upload::{self as rules, Candidate, Facts, Form, KnownProject, KnownRelease, Received, Uploader};
 use crate::render;
-use crate::store::attestations::NewProvenance;
+use crate::store::attestations::{NewProvenance, Waiting};
 use crate::store::indexes::IndexRow;
 use crate::store::jobs::JobKind;
 use crate::store::{self, Tx, audit, files, jobs, notices, projects, uploads};
@@ -347,9 +347,13 @@ async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Opti
     }
     let state: Option<FileState> = word(row.registered_state)?;
     let registered = row.registered_name.zip(word(row.registered_sha256)?);
-    let publishers = match row.project_id.filter(|_| candidate.form.attestations.is_some()) {
-        Some(project_id) => store::attestations::publishers(tx, project_id).await?,
-        None => Vec::new(),
+    let publishers = match (&candidate.form.attestations, row.project_id, &project) {
+        (None, ..) | (_, None, None) => Vec::new(),
+        (Some(_), Some(project_id), _) => store::attestations::publishers(tx, project_id).await?,
+        (Some(_), None, Some(name)) => {
+            let account_id = actor.map_or(0, |actor| actor.account_id);
+            store::attestations::pending(tx, Waiting { index_id: index.id, name, account_id }).await?
+        }
     };
     Ok(Facts {
         account: row.account,
@@ -407,6 +411,8 @@ async fn commit(
         None => {
             let id = projects::insert(&mut tx, index.id, &claim.project, &display, now).await?;
             projects::set_role(&mut tx, id, actor.account_id, index.id, ProjectRole::Owner);
+            let waiting = Waiting { index_id: index.id, name: &claim.project, account_id: actor.account_id };
+            store::attestations::settle_pending(&mut tx, waiting, id);
             let name = claim.project.as_str();
             audit::note(&mut tx, Some(index.id), now, &uploader.name, "project.create", name, json!({}));
             id

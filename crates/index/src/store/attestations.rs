@@ -1,7 +1,7 @@
 //! Who publishes a project (PEP 740), and the provenance of its files.
 
 use attest::Publisher;
-use packaging::Sha256;
+use packaging::{NormalizedName, Sha256};
 
 use super::db::{Tx, args, statements};
 use crate::{Error, Result};
@@ -12,6 +12,19 @@ statements! {
     UNBIND = "DELETE FROM project_publishers WHERE project_id = $1 AND publisher = $2";
     PUBLISHERS = "SELECT publisher, created_us, created_by FROM project_publishers WHERE project_id = $1 \
                   ORDER BY created_us, publisher";
+    BIND_PENDING = "INSERT INTO pending_publishers (index_id, name, account_id, publisher, created_us, created_by) \
+                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (index_id, name, account_id, publisher) DO NOTHING";
+    UNBIND_PENDING = "DELETE FROM pending_publishers WHERE index_id = $1 AND name = $2 AND publisher = $4 \
+                      AND ($3 = 0 OR account_id = $3)";
+    PENDING = "SELECT publisher, created_us, created_by FROM pending_publishers WHERE index_id = $1 AND name = $2 \
+               AND account_id IN ($3, 0) ORDER BY created_us, publisher";
+    ALL_PENDING = "SELECT publisher, created_us, created_by FROM pending_publishers WHERE index_id = $1 AND name = $2 \
+                   ORDER BY created_us, publisher";
+    COUNT_PENDING = "SELECT COUNT(*) FROM pending_publishers WHERE index_id = $1 AND account_id = $2";
+    SETTLE = "INSERT INTO project_publishers (project_id, publisher, index_id, created_us, created_by) \
+              SELECT CAST($4 AS BIGINT), publisher, index_id, created_us, created_by FROM pending_publishers \
+              WHERE index_id = $1 AND name = $2 AND account_id IN ($3, 0) ON CONFLICT (project_id, publisher) DO NOTHING";
+    DROP_PENDING = "DELETE FROM pending_publishers WHERE index_id = $1 AND name = $2";
     INSERT = "INSERT INTO file_provenance (file_id, publisher, body) VALUES ($1, $2, $3)";
     BODY = "SELECT body FROM file_provenance WHERE file_id = $1";
     PUBLISHER = "SELECT publisher FROM file_provenance WHERE file_id = $1";
@@ -63,11 +76,75 @@ pub async fn unbind(tx: &mut Tx, project_id: i64, publisher: &Publisher) -> Resu
 
 /// A project's publishers, oldest first.
 pub async fn publishers(tx: &mut Tx, project_id: i64) -> Result<Vec<Bound>> {
-    let rows: Vec<(String, i64, String)> = tx.all(PUBLISHERS, args![project_id]).await?;
+    bound(tx.all(PUBLISHERS, args![project_id]).await?)
+}
+
+fn bound(rows: Vec<(String, i64, String)>) -> Result<Vec<Bound>> {
     let bound = |(publisher, created_us, created_by): (String, i64, String)| {
         Ok(Bound { publisher: read(&publisher)?, created_us, created_by })
     };
     rows.into_iter().map(bound).collect()
+}
+
+/// Who waits for a project that is not there yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting<'a> {
+    /// The index.
+    pub index_id: i64,
+    /// The project's name.
+    pub name: &'a NormalizedName,
+    /// Whose upload must make it; 0: whoever's does, as the operator said so.
+    pub account_id: i64,
+}
+
+/// Binds a publisher to a name; false when it is bound already.
+pub async fn bind_pending(
+    tx: &mut Tx,
+    of: Waiting<'_>,
+    publisher: &Publisher,
+    now_us: i64,
+    actor: &str,
+) -> Result<bool> {
+    let Waiting { index_id, name, account_id } = of;
+    let bound = tx.execute(BIND_PENDING, args![index_id, name, account_id, publisher.to_json(), now_us, actor]).await?;
+    Ok(bound == 1)
+}
+
+/// Takes a publisher from a name, the operator whoever bound it; false when it was not bound.
+pub async fn unbind_pending(tx: &mut Tx, of: Waiting<'_>, publisher: &Publisher) -> Result<bool> {
+    let Waiting { index_id, name, account_id } = of;
+    Ok(tx.execute(UNBIND_PENDING, args![index_id, name, account_id, publisher.to_json()]).await? > 0)
+}
+
+/// The publishers that a project would have if this account made it, oldest first.
+pub async fn pending(tx: &mut Tx, of: Waiting<'_>) -> Result<Vec<Bound>> {
+    let Waiting { index_id, name, account_id } = of;
+    bound(tx.all(PENDING, args![index_id, name, account_id]).await?)
+}
+
+/// The publishers that anybody bound to a name, oldest first.
+pub async fn all_pending(tx: &mut Tx, index_id: i64, name: &NormalizedName) -> Result<Vec<Bound>> {
+    bound(tx.all(ALL_PENDING, args![index_id, name]).await?)
+}
+
+/// How many bindings of an account wait.
+pub async fn count_pending(tx: &mut Tx, index_id: i64, account_id: i64) -> Result<i64> {
+    let (count,): (i64,) = tx.one(COUNT_PENDING, args![index_id, account_id]).await?;
+    Ok(count)
+}
+
+/// The project is there: what waited for this account's is bound to it, what others wanted is void.
+pub fn settle_pending(tx: &mut Tx, of: Waiting<'_>, project_id: i64) {
+    let Waiting { index_id, name, account_id } = of;
+    tx.later(SETTLE, args![index_id, name, account_id, project_id]);
+    tx.later(DROP_PENDING, args![index_id, name]);
+}
+
+/// A project's publishers as one text, in one order: JSON.
+pub async fn publishers_json(tx: &mut Tx, project_id: i64) -> Result<String> {
+    let mut bound: Vec<Publisher> = publishers(tx, project_id).await?.into_iter().map(|row| row.publisher).collect();
+    bound.sort_unstable();
+    serde_json::to_string(&bound).map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// Keeps a file's provenance.

@@ -4,7 +4,7 @@ use super::db::{Tx, args, statements};
 use crate::Result;
 
 statements! {
-    LOG = "SELECT origin, verifier, walked, size, root, note FROM logs WHERE index_id = $1";
+    LOG = "SELECT origin, verifier, walked, size, root, note, witnessed FROM logs WHERE index_id = $1";
     BEGIN = "INSERT INTO logs (index_id, origin, verifier, walked, size, root) VALUES ($1, $2, $3, 0, 0, '')";
     WALKED = "UPDATE logs SET walked = $2 WHERE index_id = $1 AND note IS NULL";
     GROW = "UPDATE logs SET size = $3, root = $4, note = $5 WHERE index_id = $1 AND size = $2";
@@ -15,6 +15,11 @@ statements! {
     INSERT_NAME = "INSERT INTO log_names (project_id, subject, index_id, pseudonym, salt, created_us) \
                    VALUES ($1, $2, $3, $4, $5, $6)";
     DROP_NAME = "DELETE FROM log_names WHERE project_id = $1 AND subject = $2";
+    WITNESSED = "UPDATE logs SET witnessed = $2 WHERE index_id = $1";
+    SEEN = "SELECT size, root FROM witnessed_logs WHERE index_id = $1 AND origin = $2";
+    SAW = "INSERT INTO witnessed_logs (index_id, origin, size, root, seen_us) VALUES ($1, $2, $3, $4, $5) \
+           ON CONFLICT (index_id, origin) DO UPDATE SET size = excluded.size, root = excluded.root, \
+           seen_us = excluded.seen_us";
     PROJECTS_AFTER = "SELECT id FROM projects WHERE index_id = $1 AND published AND id > $2 ORDER BY id LIMIT $3";
 }
 
@@ -33,6 +38,8 @@ pub struct LogRow {
     pub root: String,
     /// The checkpoint in force, signed; absent until the founding is complete.
     pub note: Option<String>,
+    /// The last checkpoint that witnesses cosigned, with their signatures.
+    pub witnessed: Option<String>,
 }
 
 /// Whom the entries of a project mean by a pseudonym.
@@ -95,6 +102,22 @@ pub fn insert_name(tx: &mut Tx, index_id: i64, project_id: i64, subject: &str, r
 /// Forgets whom a project's entries mean; false when it was not known.
 pub async fn drop_name(tx: &mut Tx, project_id: i64, subject: &str) -> Result<bool> {
     Ok(tx.execute(DROP_NAME, args![project_id, subject]).await? == 1)
+}
+
+/// Keeps a checkpoint of this log that witnesses cosigned.
+pub fn witnessed(tx: &mut Tx, index_id: i64, note: &str) {
+    tx.later_one(WITNESSED, args![index_id, note]);
+}
+
+/// The tree of another log that this index cosigned last: its size, and its root in hexadecimal.
+pub async fn seen(tx: &mut Tx, index_id: i64, origin: &str) -> Result<Option<(i64, String)>> {
+    tx.maybe(SEEN, args![index_id, origin]).await
+}
+
+/// Keeps the tree of another log that is cosigned next. The caller holds the one writing transaction, and has compared it with
+/// [`seen`] in it.
+pub fn saw(tx: &mut Tx, index_id: i64, origin: &str, size: i64, root: &str, now_us: i64) {
+    tx.later(SAW, args![index_id, origin, size, root, now_us]);
 }
 
 /// Published projects in the order in which the founding walks them.

@@ -8,10 +8,10 @@ use crate::{Error, Result};
 
 statements! {
     BY_NAME = "SELECT id, index_id, name, display_name, status, status_reason, changes, files_bytes, published, \
-               published_name, published_status, published_reason, published_roles, serial, acted_by, render_version \
+               published_name, published_status, published_reason, published_roles, published_publishers, serial, acted_by, render_version \
                FROM projects WHERE index_id = $1 AND name = $2";
     BY_ID = "SELECT id, index_id, name, display_name, status, status_reason, changes, files_bytes, published, \
-             published_name, published_status, published_reason, published_roles, serial, acted_by, render_version \
+             published_name, published_status, published_reason, published_roles, published_publishers, serial, acted_by, render_version \
              FROM projects WHERE id = $1";
     INSERT = "INSERT INTO projects (index_id, name, folded, display_name, created_us, status, changes, files_bytes, \
               published, published_name, published_status, published_roles, serial) \
@@ -68,6 +68,8 @@ pub struct ProjectRow {
     pub published_reason: Option<String>,
     /// Published roles, as JSON.
     pub published_roles: String,
+    /// Published publishers, as JSON: see [`super::attestations::publishers_json`].
+    pub published_publishers: String,
     /// The serial under which it last changed.
     pub serial: i64,
     acted_by: Option<i64>,

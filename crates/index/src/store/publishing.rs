@@ -24,7 +24,7 @@ statements! {
     PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5, \
                     published_root = $6 WHERE id = $1";
     PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
-                       published_roles = $7, serial = $8, render_version = $9, acted_by = NULL WHERE id = $1 AND changes = $2";
+                       published_roles = $7, published_publishers = $8, serial = $9, render_version = $10, acted_by = NULL WHERE id = $1 AND changes = $2";
     PUBLISH_RELEASE = "UPDATE releases SET serial = $3 WHERE project_id = $1 AND version = $2";
     PUBLISH_RELEASES = "UPDATE releases SET serial = $2 WHERE project_id = $1";
     INSERT_COMMIT = "INSERT INTO commits (index_id, serial, committed_us, record) VALUES ($1, $2, $3, $4)";
@@ -178,16 +178,29 @@ pub struct PublishedProject {
     pub reason: Option<String>,
     /// Roles, as JSON.
     pub roles: String,
+    /// Publishers, as JSON.
+    pub publishers: String,
     /// The version of the renderer that makes its pages.
     pub render_version: i64,
 }
 
 /// Publishes a project's state; [`crate::Error::Overtaken`] when the project changed since it was read.
 pub fn publish_project(tx: &mut Tx, project: &PublishedProject, serial: i64) {
-    let PublishedProject { id, changes, published, name, status, reason, roles, render_version } = project;
+    let PublishedProject { id, changes, published, name, status, reason, roles, publishers, render_version } = project;
     tx.later_one(
         PUBLISH_PROJECT,
-        args![*id, *changes, *published, name, status.as_str(), reason.as_deref(), roles, serial, *render_version],
+        args![
+            *id,
+            *changes,
+            *published,
+            name,
+            status.as_str(),
+            reason.as_deref(),
+            roles,
+            publishers,
+            serial,
+            *render_version
+        ],
     );
 }
 

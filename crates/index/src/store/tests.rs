@@ -260,6 +260,7 @@ async fn search_takes_its_text_literally() {
                 reason: None,
                 render_version: 1,
                 roles: "[]".into(),
+                publishers: "[]".into(),
             };
             publishing::publish_project(&mut tx, &shown, 1);
         }

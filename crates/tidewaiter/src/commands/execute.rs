@@ -85,15 +85,12 @@ async fn attempt(
         Request::Publisher { index: name, project: of, change } => {
             publishers(installation, &index(&name)?, &project(&of)?, change).await.and_then(done)
         }
-        Request::LogName { index: name, project: of, user, erase: false } => {
-            let (index, project) = (index(&name)?, project(&of)?);
-            let log::Mapping { pseudonym, commitment, salt } =
-                log::mapping(installation, &index, &project, &user).await?;
-            done(format!("account {pseudonym} {commitment}\nsalt {salt}\n"))
+        Request::LogKeys { index: name } => {
+            let (log, witness) = log::witness::keys(installation, &index(&name)?).await?;
+            done(format!("log {log}\nwitness {witness}\n"))
         }
-        Request::LogName { index: name, project: of, user, erase: true } => {
-            log::erase(installation, &index(&name)?, &project(&of)?, &user, OPERATOR).await?;
-            done(String::new())
+        Request::LogName { index: name, project: of, whom, erase } => {
+            log_name(installation, &index(&name)?, &project(&of)?, &whom, erase).await.and_then(done)
         }
         Request::Scrub { index: only } => run_scrub(installation, only.as_deref(), progress).await,
         Request::Doctor => doctor::examine(installation).await,
@@ -118,6 +115,23 @@ fn target(which: &Which) -> Result<Target> {
         }
         (None, None) => Ok(Target::Project),
     }
+}
+
+/// Shows whom a project's entries speak of, or makes it unknowable.
+async fn log_name(
+    installation: &Installation,
+    index: &IndexName,
+    project: &NormalizedName,
+    whom: &log::Whom,
+    erase: bool,
+) -> Result<String> {
+    if erase {
+        log::erase(installation, index, project, whom, OPERATOR).await?;
+        return Ok(String::new());
+    }
+    let log::Mapping { pseudonym, commitment, salt, identity } =
+        log::mapping(installation, index, project, whom).await?;
+    Ok(format!("account {pseudonym} {commitment}\nsalt {salt}\nidentity {identity}\n"))
 }
 
 /// Binds a publisher, takes a binding back, or lists them.

@@ -18,12 +18,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use ::index::Installation;
+use ::index::ops::log::Whom;
 use ::inspect::Sandbox;
 use anyhow::{Context, Result, bail};
 use attest::Publisher;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::{Cli, Command, In, IndexCommand, LogCommand, Place, ProjectCommand, TokenCommand, UserCommand, Which};
+use crate::cli::{
+    Cli, Command, In, IndexCommand, LogCommand, Place, ProjectCommand, PublisherOptions, TokenCommand, UserCommand,
+    Which,
+};
 use crate::config;
 use crate::control::{self, Answer, Request};
 use crate::place::{self, Held, Lock};
@@ -204,11 +208,31 @@ async fn token(command: TokenCommand) -> Result<ExitCode> {
 }
 
 async fn log(command: LogCommand) -> Result<ExitCode> {
-    let (place, index, project, user, erase) = match command {
-        LogCommand::Show { project, user, index: In { index }, place } => (place, index, project, user, false),
-        LogCommand::Erase { project, user, index: In { index }, place } => (place, index, project, user, true),
+    let (place, index, project, whom, erase) = match command {
+        LogCommand::Keys { index: In { index }, place } => return send(&place, Request::LogKeys { index }).await,
+        LogCommand::Show { project, whom, index: In { index }, place } => (place, index, project, whom, false),
+        LogCommand::Erase { project, whom, index: In { index }, place } => (place, index, project, whom, true),
     };
-    send(&place, Request::LogName { index, project, user, erase }).await
+    let whom = match (whom.user, publisher(whom.publisher)?) {
+        (Some(user), _) => Whom::Account(user),
+        (None, Some(publisher)) => Whom::Publisher(publisher),
+        (None, None) => bail!("say who: an account, or --github, --gitlab or --google"),
+    };
+    send(&place, Request::LogName { index, project, whom, erase }).await
+}
+
+/// The publisher that the options name.
+fn publisher(options: PublisherOptions) -> Result<Option<Publisher>> {
+    let PublisherOptions { github, gitlab, google, workflow, environment } = options;
+    let workflow = || workflow.context("--workflow FILE says which one");
+    Ok(match (github, gitlab, google) {
+        (Some(repository), None, None) => Some(Publisher::GitHub { repository, workflow: workflow()?, environment }),
+        (None, Some(repository), None) => {
+            Some(Publisher::GitLab { repository, workflow_filepath: workflow()?, environment })
+        }
+        (None, None, Some(email)) => Some(Publisher::Google { email }),
+        _ => None,
+    })
 }
 
 async fn project(command: ProjectCommand) -> Result<ExitCode> {
@@ -232,29 +256,8 @@ async fn project(command: ProjectCommand) -> Result<ExitCode> {
         ProjectCommand::Status { project, status, reason, index: In { index }, place } => {
             send(&place, Request::Status { index, project, status, reason }).await
         }
-        ProjectCommand::Publisher {
-            project,
-            action,
-            github,
-            gitlab,
-            google,
-            workflow,
-            environment,
-            index: In { index },
-            place,
-        } => {
-            let workflow = || workflow.context("--workflow FILE says which one");
-            let publisher = match (github, gitlab, google) {
-                (Some(repository), None, None) => {
-                    Some(Publisher::GitHub { repository, workflow: workflow()?, environment })
-                }
-                (None, Some(repository), None) => {
-                    Some(Publisher::GitLab { repository, workflow_filepath: workflow()?, environment })
-                }
-                (None, None, Some(email)) => Some(Publisher::Google { email }),
-                _ => None,
-            };
-            let change = match (publisher, action.as_str()) {
+        ProjectCommand::Publisher { project, action, who, index: In { index }, place } => {
+            let change = match (publisher(who)?, action.as_str()) {
                 (None, "list") => None,
                 (Some(publisher), "add" | "remove") => Some((publisher, action == "add")),
                 (None, _) => bail!("say who: --github, --gitlab or --google"),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use client::Refusal;
+use client::{Index, Refusal, Sighting};
 use packaging::NormalizedName;
 use packaging::simple::time_text;
 use serde_json::{Value, json};
@@ -40,6 +40,10 @@ pub(super) async fn run(options: MonitorOptions) -> Result<ExitCode> {
     };
     loop {
         let outcome = index.events(&projects, &mut |event| tell(event, format)).await;
+        let outcome = match outcome {
+            Ok(count) if !trust.witnesses.is_off() && !trust.offline => sighted(&index, format).await.map(|()| count),
+            other => other,
+        };
         let (_, warnings) = index.notices();
         for warning in warnings.iter().filter(|_| once) {
             eprintln!("tidewaiter: warning: {warning}");
@@ -65,6 +69,22 @@ pub(super) async fn run(options: MonitorOptions) -> Result<ExitCode> {
     }
 }
 
+/// Tells who else has seen the log: a line for each witness that was asked for. They are no events.
+async fn sighted(index: &Index, format: Format) -> Result<(), Refusal> {
+    let (entries, sightings) = index.sightings().await?;
+    for Sighting { witness, size, seconds } in sightings {
+        let at = at(seconds);
+        let line = match format {
+            Format::Text => format!("{entries}\t{at}\tseen by {}: {size} entries", witness.as_str()),
+            Format::Json => json!({ "act": "seen", "witness": witness.as_str(), "size": size, "time": at }).to_string(),
+        };
+        if let Err(error) = say_line(&line) {
+            return Err(Refusal::io("log", &error));
+        }
+    }
+    Ok(())
+}
+
 fn say(refusal: &Refusal) {
     eprintln!("tidewaiter: {refusal}");
 }
@@ -74,6 +94,10 @@ fn tell(event: &Event, format: Format) -> std::io::Result<()> {
         Format::Text => text(event),
         Format::Json => object(event).to_string(),
     };
+    say_line(&line)
+}
+
+fn say_line(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
@@ -103,7 +127,11 @@ fn change(change: Change) -> &'static str {
 }
 
 fn when(entry: &Entry) -> String {
-    time_text(i64::try_from(entry.time).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+    at(entry.time)
+}
+
+fn at(seconds: u64) -> String {
+    time_text(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000))
 }
 
 fn short(account: &Account) -> String {

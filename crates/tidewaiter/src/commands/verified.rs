@@ -99,6 +99,7 @@ pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
         state,
         policy,
         attestations: trust.attestations.clone(),
+        witnesses: trust.witnesses.clone(),
         fetcher: Fetcher::new(trust.certificates.as_deref(), patience)?,
         now: Arc::new(move || Time::from_seconds(clock.now_us().div_euclid(1_000_000))),
     };

@@ -26,6 +26,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "e3de4f8e421342357ac5f8ecad8c1a356f8f538fed8715acb14e5436c5e8a89c",
     ),
     (
+        "crates/index/src/store/migrations/0006_publishers.sql",
+        "40ac74758ed4b00c5851221608eb2d46053f12db1c6a20e2f77325b7670a3498",
+    ),
+    (
         "crates/index/src/store/migrations/0007_keys.sql",
         "4d98183b596e9144e0e8a79cf810d8c0d7c59e98f97da1045a147cb300e4b3e2",
     ),
@@ -36,6 +40,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
     (
         "crates/index/src/store/migrations/0009_rendering.sql",
         "2f217e2e9b953ccf191b0d98290e8ed09c9f4826699813c3b999eea5e76f13b6",
+    ),
+    (
+        "crates/index/src/store/migrations/0010_witness.sql",
+        "46b9d6208b7da238642dfe6549420796c6e24472e6ddf7af451f8df8915142be",
     ),
 ];
 

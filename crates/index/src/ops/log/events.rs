@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use attest::Publisher;
 use packaging::{NormalizedName, ProjectStatus};
 use tlog::entry::{Account, Act, Change as Turn, Entry, FileName, LoggedFile, Project, Role, Status};
 use tlog::{EntryError, Hash};
 
-use super::names;
+use super::names::{self, Who};
 use crate::store::files::FileRow;
 use crate::store::log::NameRow;
 use crate::store::projects::ProjectRow;
@@ -30,6 +31,7 @@ enum What {
     Remove(String, Hash),
     Status(ProjectStatus),
     Role(Turn, Role, i64),
+    Publisher(Turn, Publisher),
 }
 
 /// What a set does to one project, and the page that it then has.
@@ -78,27 +80,43 @@ pub(in crate::ops) fn of_file(row: &ProjectRow, file: &FileRow, now_visible: boo
     out
 }
 
-/// What a set does to a project as a whole: status, and who has which role. `roles` is the JSON that is published.
-pub(in crate::ops) async fn of_project(tx: &mut Tx, row: &ProjectRow, roles: &str) -> Result<Vec<Happened>> {
+/// What a set does to a project as a whole: status, who has which role, and who publishes it from outside. `roles` and
+/// `publishers` are the JSON that is published.
+pub(in crate::ops) async fn of_project(
+    tx: &mut Tx,
+    row: &ProjectRow,
+    roles: &str,
+    publishers: &str,
+) -> Result<Vec<Happened>> {
     // The log knows nothing of a project before its first page.
-    let (status, before) = match row.published {
-        true => (row.published_status(), row.published_roles.as_str()),
-        false => (ProjectStatus::Active, "[]"),
+    let (status, before, bound) = match row.published {
+        true => (row.published_status(), row.published_roles.as_str(), row.published_publishers.as_str()),
+        false => (ProjectStatus::Active, "[]", "[]"),
     };
     let by = row.acted_by();
     let mut out = Vec::new();
     if row.status() != status {
         out.push(Happened { what: What::Status(row.status()), by });
     }
-    let (before, now) = (read_roles(before)?, read_roles(roles)?);
-    let lost = before.iter().filter(|one| !now.contains(one)).map(|one| (Turn::Remove, one));
-    let gained = now.iter().filter(|one| !before.contains(one)).map(|one| (Turn::Add, one));
-    for (turn, (role, name)) in lost.chain(gained) {
-        if let Some(account) = accounts::by_name(tx, name).await? {
-            out.push(Happened { what: What::Role(turn, *role, account.id), by });
+    for (turn, (role, name)) in turns(read_roles(before)?, read_roles(roles)?) {
+        if let Some(account) = accounts::by_name(tx, &name).await? {
+            out.push(Happened { what: What::Role(turn, role, account.id), by });
         }
     }
+    let publishers = turns(read_publishers(bound)?, read_publishers(publishers)?);
+    out.extend(publishers.map(|(turn, publisher)| Happened { what: What::Publisher(turn, publisher), by }));
     Ok(out)
+}
+
+/// What is lost between two lists, then what is gained.
+fn turns<T: PartialEq + Clone>(before: Vec<T>, now: Vec<T>) -> impl Iterator<Item = (Turn, T)> {
+    let lost: Vec<T> = before.iter().filter(|one| !now.contains(one)).cloned().collect();
+    let gained = now.into_iter().filter(move |one| !before.contains(one));
+    lost.into_iter().map(|one| (Turn::Remove, one)).chain(gained.map(|one| (Turn::Add, one)))
+}
+
+fn read_publishers(json: &str) -> Result<Vec<Publisher>> {
+    serde_json::from_str(json).map_err(super::broken)
 }
 
 fn read_roles(json: &str) -> Result<Vec<(Role, String)>> {
@@ -131,18 +149,16 @@ pub(in crate::ops) async fn drafts(
     let mut drafts = Drafts::default();
     for change in changes {
         for Happened { what, by } in &change.happened {
-            let by = match by {
-                Some(account) => {
-                    Some(names::of_account(installation, tx, &mut drafts, change.project_id, *account).await?)
-                }
-                None => None,
-            };
+            let by = by.map(Who::Account);
             let whom = match what {
-                What::Role(_, _, account) => {
-                    Some(names::of_account(installation, tx, &mut drafts, change.project_id, *account).await?)
-                }
+                What::Role(_, _, account) => Some(Who::Account(*account)),
+                What::Publisher(_, publisher) => Some(Who::Publisher(publisher.clone())),
                 What::Publish(..) | What::Yank(..) | What::Unyank(..) | What::Remove(..) | What::Status(_) => None,
             };
+            let (by, whom) = (
+                names::said(installation, tx, &mut drafts, change.project_id, by).await?,
+                names::said(installation, tx, &mut drafts, change.project_id, whom).await?,
+            );
             match entry(change, what, by, whom, now_us) {
                 Ok(entry) => drafts.entries.push(entry.to_string()),
                 // One name that has no spelling in the log must not stop the publication of all others.
@@ -168,7 +184,8 @@ fn entry(
         (What::Remove(name, sha256), _) => Act::Remove(file(name, sha256)?),
         (What::Status(new), _) => Act::Status(status(*new)),
         (What::Role(turn, role, _), Some(whom)) => Act::Owner(*turn, *role, whom),
-        (What::Role(..), None) => return Err(EntryError::Field("whom")),
+        (What::Publisher(turn, _), Some(whom)) => Act::Publisher(*turn, whom),
+        (What::Role(..) | What::Publisher(..), None) => return Err(EntryError::Field("whom")),
     };
     let time = now_us.div_euclid(1_000_000).cast_unsigned();
     Ok(Entry { time, project: Project::new(change.project.as_str())?, act, page: change.page, by })
@@ -186,6 +203,8 @@ pub(super) async fn standing(tx: &mut Tx, row: &ProjectRow) -> Result<Vec<Happen
             out.push(Happened { what: What::Role(Turn::Add, role, account.id), by });
         }
     }
+    let bound = read_publishers(&row.published_publishers)?.into_iter();
+    out.extend(bound.map(|publisher| Happened { what: What::Publisher(Turn::Add, publisher), by }));
     let mut files = crate::store::publishing::published(tx, row.id).await?;
     files.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
     for file in files {

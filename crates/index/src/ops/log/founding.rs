@@ -3,6 +3,7 @@
 //! founds. Then the tiles, then the commit that signs the first checkpoint.
 
 use tlog::Hash;
+use tlog::note::KeyKind;
 use tuf::layout::Target;
 
 use super::events::{Change, drafts, standing};
@@ -91,8 +92,8 @@ pub(in crate::ops) async fn sign_first(
 fn new_row(installation: &Installation, index: &IndexName) -> Result<LogRow> {
     let signer = installation.signing_keys.make(index, KEY, &installation.entropy)?;
     let origin = format!("tidewaiter/{index}/{}", signer.keyid().get(..16).unwrap_or_default());
-    let verifier = verifier(&origin, &signer)?.to_string();
-    Ok(LogRow { origin, verifier, walked: 0, size: 0, root: String::new(), note: None })
+    let verifier = verifier(&origin, KeyKind::Ed25519, &signer)?.to_string();
+    Ok(LogRow { origin, verifier, walked: 0, size: 0, root: String::new(), note: None, witnessed: None })
 }
 
 async fn standing_of(

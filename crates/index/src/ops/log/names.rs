@@ -1,6 +1,8 @@
-//! Whom entries speak of. A project's entries call an account by a random id of this project alone and commit to its
-//! name under a salt; one row of the ledger says so, and deleting it is the erasure (see `tlog::entry`).
+//! Whom entries speak of. A project's entries call an account, or a publisher outside, by a random id of this project
+//! alone and commit to who it is under a salt; one row of the ledger says so, and deleting it is the erasure (see
+//! `tlog::entry`).
 
+use attest::Publisher;
 use packaging::NormalizedName;
 use serde_json::json;
 use tlog::entry::{Account, Salt, commit};
@@ -12,20 +14,43 @@ use crate::store::log::{self as rows, NameRow};
 use crate::store::{Tx, accounts, audit, indexes, projects};
 use crate::{Error, Installation, Result};
 
-/// How a ledger row names an account. What publishes without one has `publisher/<id>`.
-fn subject(account_id: i64) -> String {
-    format!("account/{account_id}")
+/// Somebody of whom entries speak.
+#[derive(Debug, Clone)]
+pub(super) enum Who {
+    /// An account, by row id.
+    Account(i64),
+    /// What publishes from outside.
+    Publisher(Publisher),
 }
 
-/// The account as this project's entries know it; made when they do not yet.
-pub(super) async fn of_account(
+impl Who {
+    /// How a ledger row names it.
+    fn subject(&self) -> String {
+        match self {
+            Self::Account(id) => format!("account/{id}"),
+            Self::Publisher(publisher) => format!("publisher/{}", publisher.to_json()),
+        }
+    }
+
+    /// What is committed to.
+    async fn identity(&self, tx: &mut Tx) -> Result<String> {
+        Ok(match self {
+            Self::Account(id) => accounts::by_id(tx, *id).await?.ok_or_else(|| broken("an account is gone"))?.name,
+            Self::Publisher(publisher) => publisher.to_json(),
+        })
+    }
+}
+
+/// Somebody as this project's entries speak of them; made up when they do not yet.
+pub(super) async fn said(
     installation: &Installation,
     tx: &mut Tx,
     drafts: &mut Drafts,
     project_id: i64,
-    account_id: i64,
-) -> Result<Account> {
-    let key = (project_id, subject(account_id));
+    who: Option<Who>,
+) -> Result<Option<Account>> {
+    let Some(who) = who else { return Ok(None) };
+    let key = (project_id, who.subject());
     let row = match drafts.names.get(&key) {
         Some((row, _)) => row.clone(),
         None => {
@@ -36,8 +61,8 @@ pub(super) async fn of_account(
             row
         }
     };
-    let name = accounts::by_id(tx, account_id).await?.ok_or_else(|| broken("an account is gone"))?.name;
-    account(&row, &name)
+    let identity = who.identity(tx).await?;
+    account(&row, &identity).map(Some)
 }
 
 fn fresh(installation: &Installation) -> NameRow {
@@ -55,18 +80,47 @@ fn account(row: &NameRow, name: &str) -> Result<Account> {
     Ok(Account { id, commitment: commit(&Salt(salt), name.as_bytes()) })
 }
 
-/// What shows that a project's entries speak of an account: to be given to that account's owner alone.
+/// Somebody whom an operator asks about.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Whom {
+    /// An account, by its name.
+    Account(String),
+    /// What publishes from outside.
+    Publisher(Publisher),
+}
+
+impl std::fmt::Display for Whom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Account(name) => f.write_str(name),
+            Self::Publisher(publisher) => publisher.fmt(f),
+        }
+    }
+}
+
+impl Whom {
+    async fn found(&self, tx: &mut Tx) -> Result<Option<Who>> {
+        Ok(match self {
+            Self::Account(name) => accounts::by_name(tx, name).await?.map(|account| Who::Account(account.id)),
+            Self::Publisher(publisher) => Some(Who::Publisher(publisher.clone())),
+        })
+    }
+}
+
+/// What shows that a project's entries speak of somebody: to be given to that somebody alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// The id in the entries.
     pub pseudonym: String,
-    /// The commitment beside it: SHA-256 of the salt's bytes and the account's name.
+    /// The commitment beside it: SHA-256 of the salt's bytes and `identity`.
     pub commitment: String,
     /// The salt, hex.
     pub salt: String,
+    /// What is committed to: an account's name, a publisher as JSON.
+    pub identity: String,
 }
 
-/// Whom an account is to a project's entries.
+/// Who somebody is to a project's entries.
 ///
 /// # Errors
 /// [`Error::NotFound`] when they do not speak of it, or no more.
@@ -74,23 +128,21 @@ pub async fn mapping(
     installation: &Installation,
     index: &IndexName,
     project: &NormalizedName,
-    user: &str,
+    whom: &Whom,
 ) -> Result<Mapping> {
     let mut tx = installation.store.read().await?;
     let index = indexes::named(&mut tx, index).await?;
     let row = projects::named(&mut tx, index.id, project).await?;
-    let known = match accounts::by_name(&mut tx, user).await? {
-        Some(account) => rows::name(&mut tx, row.id, &subject(account.id)).await?,
-        None => None,
-    };
-    let known = known.ok_or_else(|| nobody(project, user))?;
-    let commitment = account(&known, user)?.commitment.0.to_hex();
+    let who = whom.found(&mut tx).await?.ok_or_else(|| nobody(project, whom))?;
+    let known = rows::name(&mut tx, row.id, &who.subject()).await?.ok_or_else(|| nobody(project, whom))?;
+    let identity = who.identity(&mut tx).await?;
+    let commitment = account(&known, &identity)?.commitment.0.to_hex();
     let NameRow { pseudonym, salt } = known;
-    Ok(Mapping { pseudonym, commitment, salt })
+    Ok(Mapping { pseudonym, commitment, salt, identity })
 }
 
-fn nobody(project: &NormalizedName, user: &str) -> Error {
-    Error::NotFound(format!("No entry of '{project}' is known to speak of '{user}'."))
+fn nobody(project: &NormalizedName, whom: &Whom) -> Error {
+    Error::NotFound(format!("No entry of '{project}' is known to speak of '{whom}'."))
 }
 
 /// Makes it unknowable whom a project's entries so far speak of. Later acts of the same account get another id.
@@ -101,15 +153,15 @@ pub async fn erase(
     installation: &Installation,
     index: &IndexName,
     project: &NormalizedName,
-    user: &str,
+    whom: &Whom,
     actor: &str,
 ) -> Result<()> {
     let mut tx = installation.store.write().await?;
     let index = indexes::named(&mut tx, index).await?;
     let row = projects::named(&mut tx, index.id, project).await?;
-    let account = accounts::by_name(&mut tx, user).await?.ok_or_else(|| nobody(project, user))?;
-    if !rows::drop_name(&mut tx, row.id, &subject(account.id)).await? {
-        return Err(nobody(project, user));
+    let who = whom.found(&mut tx).await?.ok_or_else(|| nobody(project, whom))?;
+    if !rows::drop_name(&mut tx, row.id, &who.subject()).await? {
+        return Err(nobody(project, whom));
     }
     let now = installation.clock.now_us();
     // The audit says that something was erased; what linked the two is in no row.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use attest::Publisher;
 use tlog::entry::{Act, Change as Turn, Role, Salt, Status, commit};
 use tlog::{Entry, Hash, Log, Origin, Policy, VerifierKey};
 
 use super::super::signing::{InForce, Signing};
 use super::super::tests::{Stage, name, stages};
 use super::super::{accounts, indexes, projects as verbs};
-use super::{Book, erase, in_force, mapping, rows, walk};
+use super::{Book, Whom, erase, in_force, mapping, rows, walk};
 use crate::blobs::layout;
 use crate::model::{Actor, IndexName, ProjectRole};
 use crate::ops::projects::Target;
@@ -47,6 +48,8 @@ impl Stage {
             "unyank" => verbs::yank(of, &main, &foo, &release, None, &operator).await,
             "remove" => verbs::remove(of, &main, &foo, &release, Some("more words"), &operator).await.map(|_| ()),
             "bob" => verbs::set_role(of, &main, &foo, "bob", Some(ProjectRole::Maintainer), &operator).await,
+            "bind" => verbs::set_publisher(of, &main, &foo, workflow(), true, &Actor::Token(self.actor.clone())).await,
+            "unbind" => verbs::set_publisher(of, &main, &foo, workflow(), false, &operator).await,
             "no bob" => verbs::set_role(of, &main, &foo, "bob", None, &operator).await,
             status => {
                 let status = status.parse().expect("a status");
@@ -148,18 +151,57 @@ async fn an_erased_mapping_is_gone_for_good() {
         stage.upload("bar", "1.0", "x = 2").await.expect("taken");
         stage.settle().await;
         let (of, main, foo) = (&stage.installation, IndexName::main(), name("foo"));
-        let known = mapping(of, &main, &foo, "ann").await.expect("known");
-        let other = mapping(of, &main, &name("bar"), "ann").await.expect("known");
+        let ann = Whom::Account("ann".to_owned());
+        let known = mapping(of, &main, &foo, &ann).await.expect("known");
+        let other = mapping(of, &main, &name("bar"), &ann).await.expect("known");
         assert_ne!(known.pseudonym, other.pseudonym, "each project has its own");
         let salt = tuf::hash::unhex(&known.salt).and_then(|salt| salt.try_into().ok()).expect("32 bytes");
         assert_eq!(commit(&Salt(salt), b"ann").0.to_hex(), known.commitment, "what its owner can show");
-        erase(of, &main, &foo, "ann", "operator").await.expect("erased");
-        assert!(mapping(of, &main, &foo, "ann").await.is_err());
-        assert!(erase(of, &main, &foo, "ann", "operator").await.is_err());
+        erase(of, &main, &foo, &ann, "operator").await.expect("erased");
+        assert!(mapping(of, &main, &foo, &ann).await.is_err());
+        assert!(erase(of, &main, &foo, &ann, "operator").await.is_err());
         stage.operate("yank").await;
-        let anew = mapping(of, &main, &foo, "ann").await.expect("another one");
+        let anew = mapping(of, &main, &foo, &ann).await.expect("another one");
         assert_ne!((&anew.pseudonym, &anew.salt), (&known.pseudonym, &known.salt));
-        assert!(mapping(of, &main, &name("bar"), "ann").await.is_ok(), "one project's alone was erased");
+        assert!(mapping(of, &main, &name("bar"), &ann).await.is_ok(), "one project's alone was erased");
+        stage.assert_sound().await;
+    }
+}
+
+fn workflow() -> Publisher {
+    let (repository, workflow) = ("secret-owner/secret-repository".to_owned(), "secret.yml".to_owned());
+    Publisher::GitHub { repository, workflow, environment: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_publishes_from_outside_is_in_the_log_and_is_not_named() {
+    for stage in stages().await {
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        // Bound before there is a page: the log hears of it with the page.
+        stage.operate("bind").await;
+        stage.settle().await;
+        for act in ["unbind", "bind", "bind"] {
+            stage.operate(act).await;
+        }
+        let entries = stage.entries().await;
+        let by: Vec<_> = entries.iter().map(|entry| entry.by.is_some()).collect();
+        let turns: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| if let Act::Publisher(turn, whom) = &entry.act { Some((*turn, *whom)) } else { None })
+            .collect();
+        assert_eq!(turns.iter().map(|(turn, _)| *turn).collect::<Vec<_>>(), [Turn::Add, Turn::Remove, Turn::Add]);
+        assert_eq!(by, [true, true, true, false, true], "by the account, then by the operator: {entries:?}");
+        assert!(turns.iter().all(|(_, whom)| *whom == turns[0].1), "one publisher under one id");
+        let text = String::from_utf8_lossy(&stage.published_bytes()).into_owned();
+        assert!(!text.contains("secret"), "the log names who publishes");
+        // What its owner can show, and its erasure.
+        let (of, main, foo, whom) = (&stage.installation, IndexName::main(), name("foo"), Whom::Publisher(workflow()));
+        let known = mapping(of, &main, &foo, &whom).await.expect("known");
+        let salt = tuf::hash::unhex(&known.salt).and_then(|salt| salt.try_into().ok()).expect("32 bytes");
+        assert_eq!(known.identity, workflow().to_json());
+        assert_eq!(commit(&Salt(salt), known.identity.as_bytes()), turns[0].1.commitment);
+        erase(of, &main, &foo, &whom, "operator").await.expect("erased");
+        assert!(mapping(of, &main, &foo, &whom).await.is_err());
         stage.assert_sound().await;
     }
 }

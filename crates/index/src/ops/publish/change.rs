@@ -18,7 +18,7 @@ use crate::render::{self, Object, ProjectView, RENDER_VERSION};
 use crate::store::files::FileRow;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
-use crate::store::{Tx, files, projects};
+use crate::store::{Tx, attestations, files, projects};
 
 /// What one project contributes to a set.
 pub(super) struct ProjectChange {
@@ -120,7 +120,8 @@ async fn change_of(
     public_url: Option<&str>,
 ) -> Result<ProjectChange> {
     let row = projects::by_id(tx, project_id).await?;
-    let (status, roles) = (row.status(), roles_json(tx, project_id).await?);
+    let status = row.status();
+    let (roles, publishers) = people(tx, project_id).await?;
     let mut visible: BTreeMap<i64, PublishedRow> =
         publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
     let (open, again) = (status != ProjectStatus::Quarantined, row.render_version != RENDER_VERSION);
@@ -128,7 +129,7 @@ async fn change_of(
     // The log has them in an order that does not depend on the engine.
     changed.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
     let (mut files, mut moves, mut objects, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut happened = log::of_project(tx, &row, &roles).await?;
+    let mut happened = log::of_project(tx, &row, &roles, &publishers).await?;
     let mut releases: BTreeSet<String> = changed.iter().map(|file| file.version.clone()).collect();
     for file in changed {
         let now_visible = is_visible(file.state(), status);
@@ -174,6 +175,7 @@ async fn change_of(
             status,
             reason: row.status_reason.clone(),
             roles,
+            publishers,
             render_version: RENDER_VERSION,
         },
         files,
@@ -210,6 +212,11 @@ fn is_changed_whole(row: &ProjectRow, roles: &str) -> bool {
         || row.status_reason != row.published_reason
         || row.display_name != row.published_name
         || roles != row.published_roles
+}
+
+/// Who has which role, and who publishes from outside, as the ledger keeps them published.
+async fn people(tx: &mut Tx, project_id: i64) -> Result<(String, String)> {
+    Ok((roles_json(tx, project_id).await?, attestations::publishers_json(tx, project_id).await?))
 }
 
 /// Roles as the older JSON API shows them.

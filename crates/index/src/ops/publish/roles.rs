@@ -37,6 +37,17 @@ impl Publisher {
         Ok(())
     }
 
+    /// Writes the bins of the last commit that were too many to be held: as a replay would.
+    pub(super) async fn write_late(&self, bins: &[u32]) -> Result<()> {
+        if bins.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.installation.store.read().await?;
+        let in_force = InForce::read(&mut tx, self.index_id, &self.index).await?;
+        let in_force = in_force.ok_or_else(|| Error::Internal("nothing was founded".into()))?;
+        in_force.write_bins(&mut tx, bins.iter().copied(), &self.installation.blobs).await
+    }
+
     /// Founds the log, if there is none yet. Where the repository was founded before, the first checkpoint and the timestamp
     /// that names it are a commit of their own.
     pub(super) async fn found_log(&mut self) -> Result<()> {

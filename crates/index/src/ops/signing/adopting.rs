@@ -14,7 +14,7 @@ use tuf::write::{BINS, Issue, Record, Repository};
 use super::expected::expected;
 use super::write_error;
 use super::{
-    Held, InForce, KeysAtHand, Resigned, Signing, TargetChange, by_path, commit, lifetimes, role_path, sign_all,
+    InForce, KeysAtHand, Listing, Resigned, Signing, TargetChange, by_path, commit, lifetimes, role_path, sign_all,
     targets_of, time,
 };
 use crate::store::signing::{self as rows, TargetRow};
@@ -114,7 +114,7 @@ pub(crate) async fn adopt(
     let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: in_force.extra() };
     let (repository, keys) = (Arc::new(repository), Arc::new(keys));
     let Resigned { mut records, commit } = if is_anew {
-        let held = right.map_or(Held::Ledger(tx, in_force.index_id), Held::Here);
+        let held = right.map_or(Listing::Ledger(tx, in_force.index_id), Listing::Here);
         sign_all(installation, &in_force.index, &repository, &keys, issue, held).await?
     } else {
         let next = Arc::clone(&repository);

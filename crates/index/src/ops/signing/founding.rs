@@ -14,7 +14,7 @@ use tuf::write::{BINS, Bins, Bodies, Founding, Holders, Issue, Offline, Reposito
 use super::super::log;
 use super::super::site::put_all;
 use super::expected::expected_of;
-use super::{Held, KeysAtHand, Resigned, lifetimes, sign_all, time, write_error};
+use super::{KeysAtHand, Listing, Resigned, lifetimes, sign_all, time, write_error};
 use crate::blobs::layout;
 use crate::keys::Keys;
 use crate::model::IndexName;
@@ -57,7 +57,7 @@ pub(crate) async fn found(
     let extra = logged.as_ref().map(LogRow::extra).unwrap_or_default();
     let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra };
     // No redo record: what the commit relies on is on disk before it.
-    let held = Held::Ledger(&mut tx, index_id);
+    let held = Listing::Ledger(&mut tx, index_id);
     let Resigned { records, commit } =
         sign_all(installation, index, &Arc::new(repository), &Arc::new(keys), issue, held).await?;
     drop(tx);

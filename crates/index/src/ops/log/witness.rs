@@ -1,0 +1,176 @@
+//! Witnessing (C2SP tlog-witness), in both directions: this index cosigns the logs that it was told to watch, and gets its
+//! own log cosigned by others. How requests travel is the caller's affair.
+//!
+//! What is cosigned is in the ledger first: a signature that outlives its record would let a log show two pasts.
+
+use tlog::note::{KeyKind, Note};
+pub use tlog::witness::{ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Refusal, Watched};
+use tlog::witness::{AddCheckpoint, consider, take_cosignatures};
+use tlog::{Hash, Origin, TreeHead, VerifierKey, proof};
+
+use super::{NoteSigner, SiteTiles, broken, in_force, put, rows};
+use crate::blobs::layout;
+use crate::model::IndexName;
+use crate::store::indexes;
+use crate::{Error, Installation, Result, failpoint};
+
+/// The name of the witness's key among an index's keys. It signs nothing else.
+const KEY: &str = "witness";
+
+/// The logs that are to be watched, by their verifier keys: a log is called as its key is.
+///
+/// # Errors
+/// A sentence about the key that is none of a log.
+pub fn watched(keys: &[VerifierKey]) -> std::result::Result<Vec<Watched>, String> {
+    let one = |key: &VerifierKey| {
+        if key.kind() != KeyKind::Ed25519 {
+            return Err(format!("'{}' is the key of a witness, not of a log", key.name()));
+        }
+        let origin = Origin::new(key.name().as_str()).map_err(|error| error.to_string())?;
+        Ok(Watched { origin, keys: vec![key.clone()] })
+    };
+    keys.iter().map(one).collect()
+}
+
+/// The key of the index's log, and the key by which it witnesses others, which is made at the first question.
+///
+/// # Errors
+/// [`Error::NotFound`] before the log has begun.
+pub async fn keys(installation: &Installation, index: &IndexName) -> Result<(VerifierKey, VerifierKey)> {
+    let mut tx = installation.store.read().await?;
+    let row = indexes::named(&mut tx, index).await?;
+    let log = in_force(&mut tx, row.id).await?.ok_or_else(|| Error::NotFound("The log has not begun yet.".into()))?;
+    let log = VerifierKey::parse(&log.verifier).map_err(broken)?;
+    Ok((log, signer(installation, index)?.key))
+}
+
+fn signer(installation: &Installation, index: &IndexName) -> Result<NoteSigner> {
+    let signer = installation.signing_keys.make(index, KEY, &installation.entropy)?;
+    let name = format!("tidewaiter-witness/{index}/{}", signer.keyid().get(..16).unwrap_or_default());
+    // Another kind than a log's: what it signs can never be taken for a log's own word.
+    NoteSigner::new(&name, KeyKind::Cosigner, signer)
+}
+
+/// Answers a request to `add-checkpoint`: the line to be sent, or why not.
+///
+/// # Errors
+/// When the ledger cannot be written, or the key is not at hand.
+pub async fn add_checkpoint(
+    installation: &Installation,
+    index: &IndexName,
+    request: &[u8],
+) -> Result<std::result::Result<String, Refusal>> {
+    let logs = &installation.settings.watched;
+    if logs.is_empty() {
+        return Ok(Err(Refusal::UnknownLog));
+    }
+    let request = match AddCheckpoint::parse(request) {
+        Ok(request) => request,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let signer = signer(installation, index)?;
+    // Whoever has no key of a watched log costs no transaction.
+    if let Err(refusal @ (Refusal::UnknownLog | Refusal::NotTheLog | Refusal::Malformed)) =
+        consider(&request, logs, |_| None)
+    {
+        return Ok(Err(refusal));
+    }
+    let mut tx = installation.store.write().await?;
+    let index = indexes::named(&mut tx, index).await?;
+    let now_us = installation.clock.now_us();
+    let mut seen = std::collections::BTreeMap::new();
+    for log in logs.iter() {
+        if let Some((size, root)) = rows::seen(&mut tx, index.id, log.origin.as_str()).await? {
+            let root = Hash::from_hex(&root).ok_or_else(|| broken("a witnessed root cannot be read"))?;
+            seen.insert(log.origin.clone(), TreeHead { size: size.cast_unsigned(), root });
+        }
+    }
+    let consistent = match consider(&request, logs, |origin| seen.get(origin).copied()) {
+        Ok(consistent) => consistent,
+        Err(refusal) => {
+            if let Refusal::Conflict { forked: true, size } = refusal {
+                tracing::error!(size, "a watched log shows two pasts: it was not cosigned; keep what it submitted");
+            }
+            return Ok(Err(refusal));
+        }
+    };
+    let head = consistent.head();
+    let origin = consistent.origin().as_str();
+    rows::saw(&mut tx, index.id, origin, head.size.cast_signed(), &head.root.to_hex(), now_us);
+    tx.commit().await?;
+    failpoint::reach("log.witnessed");
+    let seconds = now_us.div_euclid(1_000_000).cast_unsigned();
+    let line = consistent.cosign(seconds, &signer).map_err(|error| Error::Unavailable(error.to_string()))?;
+    Ok(Ok(format!("{line}\n")))
+}
+
+/// The checkpoint in force of an index's log, to be shown to witnesses.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    note: Note,
+    size: u64,
+}
+
+impl Shown {
+    /// Entries of its tree.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Puts a witness's answer below the checkpoint; false when nothing in it is that witness's signature of it.
+    pub fn take(&mut self, answer: &[u8], witness: &VerifierKey) -> bool {
+        match take_cosignatures(self.note.clone(), answer, std::slice::from_ref(witness)) {
+            Ok(note) if note != self.note => {
+                self.note = note;
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+}
+
+/// What there is to be cosigned; nothing before the log has begun.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn shown(installation: &Installation, index: &IndexName) -> Result<Option<Shown>> {
+    let mut tx = installation.store.read().await?;
+    let row = indexes::named(&mut tx, index).await?;
+    let Some(log) = in_force(&mut tx, row.id).await? else { return Ok(None) };
+    let Some(note) = &log.note else { return Ok(None) };
+    let note = Note::parse(note.as_bytes()).map_err(broken)?;
+    Ok(Some(Shown { note, size: log.size.cast_unsigned() }))
+}
+
+/// The request to a witness that last saw a tree of `old` entries.
+///
+/// # Errors
+/// When the tiles are not there: the log has grown since, or they are being written.
+pub async fn request(installation: &Installation, index: &IndexName, shown: &Shown, old: u64) -> Result<String> {
+    let (blobs, index, shown) = (std::sync::Arc::clone(&installation.blobs), index.clone(), shown.clone());
+    let work = move || -> Result<String> {
+        let tiles = SiteTiles { blobs: &blobs, index: &index };
+        let proof = match old {
+            0 => Vec::new(),
+            old => proof::prove_consistency(old, shown.size, &tiles).map_err(broken)?,
+        };
+        let request = AddCheckpoint::new(old, proof, shown.note).map_err(broken)?;
+        Ok(request.to_string())
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))?
+}
+
+/// Keeps and serves a checkpoint with the signatures that witnesses gave. The one object of the site that is not the
+/// publisher's: nothing names it, and each signature in it was verified.
+///
+/// # Errors
+/// When it cannot be written.
+pub async fn keep(installation: &Installation, index: &IndexName, shown: &Shown) -> Result<()> {
+    let mut tx = installation.store.write().await?;
+    let row = indexes::named(&mut tx, index).await?;
+    let note = shown.note.to_string();
+    rows::witnessed(&mut tx, row.id, &note);
+    tx.commit().await?;
+    failpoint::reach("log.cosigned");
+    put(&installation.blobs, &layout::log_witnessed(index), note.as_bytes())
+}
