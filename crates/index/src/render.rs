@@ -16,8 +16,8 @@ use crate::model::{FileKind, IndexName};
 use crate::store::files::FileRow;
 use crate::store::publishing::PublishedRow;
 
-/// Raised whenever [`project_pages`] or an entry changes for the same state. A site that another version wrote is
-/// refused at the start; the first change brings its re-publication, in steps, under new serials.
+/// Raised whenever [`project_pages`], [`release_pages`], an entry or the list changes for the same state: what another version made is then
+/// rendered again, in steps, under new serials (ADR 0019).
 pub const RENDER_VERSION: i64 = 1;
 /// Pages over this many bytes have a gzip form.
 pub const GZIP_OVER_BYTES: usize = 400;
@@ -133,10 +133,9 @@ pub fn entries(index: &IndexName, file: &FileRow, public_url: Option<&str>) -> (
     (simple::entry_json(&entry), legacy.to_string())
 }
 
-/// Every page of a project. `releases`: whose pages of the older JSON API are to be written, each with the
-/// metadata of its representative, `None` for a release that has no visible file any more. The metadata of
-/// [`ProjectView::latest`] must be among them.
-pub fn project_pages(view: &ProjectView, releases: &BTreeMap<String, Option<CoreMetadata>>) -> Vec<Object> {
+/// A project's own pages: those of the Simple API, its page of the older JSON API, and what is signed. `latest`: the metadata
+/// of [`ProjectView::latest`].
+pub fn project_pages(view: &ProjectView, latest: Option<&CoreMetadata>) -> Vec<Object> {
     let ProjectView { index, name, status, reason, roles: _, serial, files } = view;
     let head = PageHead {
         name: name.clone(),
@@ -152,16 +151,12 @@ pub fn project_pages(view: &ProjectView, releases: &BTreeMap<String, Option<Core
         (layout::page(index, name, "json"), Some(simple::page_json(&head, &texts))),
         (layout::page(index, name, "html"), Some(simple::page_html(&head, parsed.iter()))),
     ];
-    let latest = view.latest();
-    let project = latest.and_then(|version| Some((version, releases.get(version)?.as_ref()?)));
-    let runs = view.by_version();
-    let files_of = |version: &str| runs.get(version).copied().unwrap_or_default();
-    let body = project.map(|(version, metadata)| legacy_json(view, version, files_of(version), metadata, true));
+    drop(parsed);
+    let body = view.latest().zip(latest).map(|(version, metadata)| {
+        let files = view.by_version().get(version).copied().unwrap_or_default();
+        legacy_json(view, version, files, metadata, true)
+    });
     pages.push((layout::legacy_project(index, name), body));
-    for (version, metadata) in releases {
-        let body = metadata.as_ref().map(|metadata| legacy_json(view, version, files_of(version), metadata, false));
-        pages.push((layout::legacy_release(index, name, version), body));
-    }
     let mut objects = with_gzip(pages);
     // The page once more under its content: who follows an older snapshot goes on finding the page it names.
     let page = layout::page(index, name, "json");
@@ -178,6 +173,18 @@ pub fn project_pages(view: &ProjectView, releases: &BTreeMap<String, Option<Core
     objects.extend(signed);
     objects.push((layout::target_paths(index, name), Some(target_paths(view))));
     objects
+}
+
+/// Pages of the older JSON API of some releases, each with the metadata of its representative; `None` for a release that has
+/// no visible file any more.
+pub fn release_pages(view: &ProjectView, releases: &BTreeMap<String, Option<CoreMetadata>>) -> Vec<Object> {
+    let runs = view.by_version();
+    let page = |(version, metadata): (&String, &Option<CoreMetadata>)| {
+        let files = runs.get(version.as_str()).copied().unwrap_or_default();
+        let body = metadata.as_ref().map(|metadata| legacy_json(view, version, files, metadata, false));
+        (layout::legacy_release(&view.index, &view.name, version), body)
+    };
+    with_gzip(releases.iter().map(page).collect())
 }
 
 /// Which targets a project has: a convenience that nobody trusts.

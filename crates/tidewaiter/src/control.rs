@@ -1,4 +1,5 @@
-//! How a command reaches a running server: one JSON request and one JSON answer over a socket in the data folder.
+//! How a command reaches a running server: one JSON request and one JSON answer over a socket in the data folder, and
+//! before the answer, of what takes long, lines that hold a number: how much was done so far.
 //! The same [`Request`] is executed in the command's own process when no server runs.
 
 use std::path::{Path, PathBuf};
@@ -8,8 +9,9 @@ use anyhow::{Context, Result};
 use index::Installation;
 use index::keys::Passphrase;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 
 use crate::cli::Format;
 use crate::commands::execute;
@@ -168,13 +170,29 @@ async fn answer(mut stream: UnixStream, installation: &Arc<Installation>) -> Res
     let mut bounded = (&mut stream).take(REQUEST_BYTES_MAX);
     tokio::time::timeout(REQUEST_TIME_MAX, bounded.read_to_end(&mut text)).await??;
     let request: Request = serde_json::from_slice(&text)?;
-    let answer = execute(installation, request).await;
+    let (tell, mut told) = watch::channel(0);
+    let answer = {
+        let mut progress = |done| {
+            tell.send_replace(done);
+        };
+        let mut work = std::pin::pin!(execute(installation, request, &mut progress));
+        loop {
+            tokio::select! {
+                answer = &mut work => break answer,
+                Ok(()) = told.changed() => {
+                    let line = format!("{}\n", *told.borrow_and_update());
+                    // What was asked for is done, also when nobody looks on any more.
+                    let _ = stream.write_all(line.as_bytes()).await;
+                }
+            }
+        }
+    };
     stream.write_all(&serde_json::to_vec(&answer)?).await?;
     Ok(stream.shutdown().await?)
 }
 
-/// Asks a running server.
-pub(crate) async fn ask(data: &Path, request: &Request) -> Result<Answer> {
+/// Asks a running server; `progress` is told how far it came.
+pub(crate) async fn ask(data: &Path, request: &Request, progress: &mut (dyn FnMut(u64) + Send)) -> Result<Answer> {
     let (near, _folder) = control_path(data)?;
     let mut stream = None;
     // A server that has the lock but not yet the socket is starting.
@@ -190,7 +208,13 @@ pub(crate) async fn ask(data: &Path, request: &Request) -> Result<Answer> {
     let mut stream = stream.context("a server holds the data folder but does not answer on its control socket")?;
     stream.write_all(&serde_json::to_vec(request)?).await?;
     stream.shutdown().await?;
-    let mut text = Vec::new();
-    stream.take(MESSAGE_BYTES_MAX).read_to_end(&mut text).await?;
-    serde_json::from_slice(&text).context("the server broke off before it answered")
+    let mut stream = tokio::io::BufReader::new(stream.take(MESSAGE_BYTES_MAX));
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        match line.trim_end().parse() {
+            Ok(done) => progress(done),
+            Err(_) => return serde_json::from_str(&line).context("the server broke off before it answered"),
+        }
+    }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     uploads: Family<Labels, Counter>,
     jobs: Family<Labels, Gauge>,
+    behind: Family<Labels, Gauge>,
     open: Gauge<i64, std::sync::atomic::AtomicI64>,
     sandbox: Gauge<i64, std::sync::atomic::AtomicI64>,
     expires: Family<Labels, Gauge>,
@@ -32,7 +33,12 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("tidewaiter");
         let (uploads, jobs) = (Family::default(), Family::default());
-        let (expires, alarm) = (Family::default(), Family::default());
+        let (expires, alarm, behind) = (Family::default(), Family::default(), Family::default());
+        registry.register(
+            "pages_behind",
+            "Projects whose pages another version of this program made, or that name another address, not yet rendered again",
+            Family::clone(&behind),
+        );
         registry.register(
             "tuf_expires_timestamp_seconds",
             "When a signed role expires, in seconds since the Unix epoch; of the bins, the first",
@@ -53,7 +59,7 @@ impl Metrics {
             Gauge::clone(&sandbox),
         );
         registry.register("requests", "Requests answered", Counter::clone(&requests));
-        Self { registry, uploads, jobs, open, sandbox, expires, alarm, requests }
+        Self { registry, uploads, jobs, behind, open, sandbox, expires, alarm, requests }
     }
 
     pub(crate) fn upload(&self, accepted: bool) {
@@ -104,6 +110,18 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
             }
         }
         Err(error) => tracing::error!(%error, "cannot count the jobs"),
+    }
+    match index::ops::workers::behind(app.installation()).await {
+        Ok(rows) => {
+            metrics.behind.clear();
+            for left in rows {
+                for (of, count) in [("version", left.version), ("address", left.address)] {
+                    let labels = vec![("index", left.index.to_string()), ("of", of.to_owned())];
+                    metrics.behind.get_or_create(&labels).set(count);
+                }
+            }
+        }
+        Err(error) => tracing::error!(%error, "cannot count the pages"),
     }
     match index::ops::verdicts::open_count(app.installation()).await {
         Ok(count) => {

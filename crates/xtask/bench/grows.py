@@ -1,5 +1,6 @@
 """`bench scale` and `bench large`: what an upload and a page cost in a large index, and in a large project."""
 
+import shutil
 import sqlite3
 import threading
 import time
@@ -10,18 +11,29 @@ from load import get, get_times, note, quantile, upload
 from servers import JSON, Tidewaiter
 
 
+FOUNDING_SECONDS = 3600
+
+
 def generated(folder, fills):
-    """A server over a ledger filled by `ledger.fill`; its schema and first account come from a first start."""
+    """A server over a ledger filled by `ledger.fill`; its schema and first account come from a first start, and the signed
+    state of what was filled from a second, which founds repository and log over it."""
     server = Tidewaiter(folder, start=False)
     server.start()
     server.stop()
     began = time.perf_counter()
     for projects, files_each, prefix in fills:
         ledger.fill(server.data / "index.db", projects, files_each, prefix)
+    ledger.unfound(server.data / "index.db")
+    for signed in ("tuf", "tlog"):
+        shutil.rmtree(server.site / signed)
     size = (server.data / "index.db").stat().st_size
     print(f"  {folder.name}: ledger of {size / 1e6:,.0f} MB generated in {time.perf_counter() - began:.0f} s", flush=True)
+    began = server.start(FOUNDING_SECONDS)
+    print(f"  {folder.name}: signed and logged by a start of {began / 1000:.1f} s; resident {server.process.memory()[0]:.0f} MB, at most "
+          f"{server.process.peak():.0f}", flush=True)
+    server.stop()
     began = server.start()
-    print(f"  {folder.name}: first answer after {began:.0f} ms", flush=True)
+    print(f"  {folder.name}: the next start answers after {began:.0f} ms; resident {server.process.memory()[0]:.0f} MB", flush=True)
     return server
 
 
@@ -62,7 +74,8 @@ def scale(options, folder):
         pass
     for (name, _), server in zip(sizes, servers):
         size = len(get(f"{server.simple_url}/", JSON)[2])
-        print(f"  {name}: list of {size / 1e6:.2f} MB; resident {server.process.memory()[0]:.0f} MB", flush=True)
+        print(f"  {name}: list of {size / 1e6:.2f} MB; resident {server.process.memory()[0]:.0f} MB, at most "
+              f"{server.process.peak():.0f}", flush=True)
         server.stop()
     print(f"\n{'median; p99 in ms':28}" + "".join(f"{name:>22}" for name, _ in sizes)
           + "   ratio of medians (at most 2; the list is as long as it is)")
@@ -82,7 +95,7 @@ def large(options, folder):
     server = generated(folder / "large", [(1, files, "large")])
     project = "large-000000"
     print(f"\none project of {files:,} files")
-    times, written = [], []
+    times, written, resident = [], [], [server.process.memory()[0]]
     for number in range(6):
         before, known = server.process.written(), serial(server)
         began = time.perf_counter()
@@ -93,6 +106,7 @@ def large(options, folder):
         times.append(1000 * (time.perf_counter() - began))
         if len(server.page(project)["files"]) != files + number + 1:
             raise RuntimeError("the page of the new serial lacks the file")
+        resident.append(server.process.memory()[0])
         # The checkpoint that follows within a second belongs to it.
         time.sleep(2)
         written.append(tuple(after - was for after, was in zip(server.process.written(), before)))
@@ -115,5 +129,7 @@ def large(options, folder):
     elapsed = 1000 * (time.perf_counter() - began)
     good = sum(result["good"] for result in results)
     print(f"16 uploads at once         {serial(server) - first:8} sets of changes, {good} accepted, all visible after {elapsed:.0f} ms")
-    print(f"resident                   {server.process.memory()[0]:8.0f} MB")
+    before, first, *later = resident
+    print(f"resident                   {server.process.memory()[0]:8.0f} MB   ({before:.0f} before, {first:.0f} after the first upload, then "
+          f"{', '.join(f'{one:.0f}' for one in later)}; at most {server.process.peak():.0f} in between; goal 150)")
     server.stop()

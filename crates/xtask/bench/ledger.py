@@ -44,9 +44,19 @@ def fill(path, projects, files_each, prefix, seed=1):
             marks = ", ".join("?" * len(columns.split(", ")))
             ledger.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)
         ledger.commit()
-    ledger.execute("UPDATE indexes SET serial = ?, written_serial = ? WHERE id = ?", (serial, serial, index))
+    ledger.execute("UPDATE indexes SET serial = ?, written_serial = ?, shown_projects = shown_projects + ?, shown_files = shown_files + ? "
+                   "WHERE id = ?", (serial, serial, projects, projects * files_each, index))
     ledger.commit()
     ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    ledger.close()
+
+
+def unfound(path):
+    """Makes the ledger one that was never signed or logged, so that the next start founds both over what is in it."""
+    ledger = sqlite3.connect(path)
+    for table in ("targets", "superseded", "online_roles", "offline_roles", "repositories", "log_names", "log_entries", "logs", "commits"):
+        ledger.execute(f"DELETE FROM {table}")
+    ledger.commit()
     ledger.close()
 
 

@@ -103,6 +103,10 @@ class Process:
         below = [resident(pid) for pid in descendants(self.pid)]
         return resident(self.pid), sum(below), max(below, default=0.0)
 
+    def peak(self):
+        """The most resident megabytes that the process itself ever had."""
+        return next(int(line.split()[1]) / 1024 for line in open(f"/proc/{self.pid}/status") if line.startswith("VmHWM"))
+
     def cpu(self):
         return cpu_seconds(self.popen.pid)
 

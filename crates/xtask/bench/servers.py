@@ -31,13 +31,13 @@ class Tidewaiter:
         if start:
             self.start()
 
-    def start(self):
+    def start(self, seconds=120):
         port = free_port()
         self.base = f"http://127.0.0.1:{port}"
         self.upload_url, self.simple_url = f"{self.base}/legacy/", f"{self.base}/simple"
         command = [PROGRAM, "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}"]
         self.process = Process(command, f"{self.data}.log", self.env)
-        elapsed = self.process.wait_for(f"{self.simple_url}/", every=.001)
+        elapsed = self.process.wait_for(f"{self.simple_url}/", seconds, every=.001)
         # The first start answers before it has written the token.
         while not (self.data / "first-token").exists() and time.perf_counter() - self.process.started < 10:
             time.sleep(.005)

@@ -115,7 +115,7 @@ where
 /// When the ledger cannot be read.
 pub async fn outline(installation: &Arc<Installation>, index: &IndexName) -> Result<Outline> {
     let (mut tx, row, in_force) = begin(installation, index).await?;
-    let (projects, _) = projects::counts(&mut tx, row.id).await?;
+    let (projects, _) = projects::counted(&mut tx, row.id).await?;
     drop(tx);
     let wrong = settled(installation, index, || async {
         let (_, _, in_force) = begin(installation, index).await?;

@@ -1,6 +1,8 @@
 //! The verbs. Each loads, asks the rules, changes the ledger in one transaction, and causes what follows.
 
 pub mod accounts;
+#[cfg(test)]
+mod again_tests;
 pub mod audit;
 pub mod browse;
 mod catalogue;

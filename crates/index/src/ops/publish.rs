@@ -6,12 +6,12 @@
 //! 1. One snapshot of the ledger, without the write lock; render with the next serial, and sign ([`Signing::sign`]).
 //! 2. **Commit 2**: fence, serial and the change counter of every rendered project are checked; published state
 //!    and the redo record are stored. If a project moved meanwhile: again from 1.
-//! 3. Write the site ([`write_site`]): bytes into the site; write-once objects and roles; pages; the timestamp; the
+//! 3. Write the site ([`write_pages`], [`write_head`]): bytes into the site; write-once objects and roles; pages; the timestamp; the
 //!    head, last; then bytes that nobody may see any more leave the site.
 //! 4. A checkpoint syncs the site and moves `written_serial`; redo records up to there are no longer needed.
 //!
 //! A crash before 2 leaves nothing: the jobs are still there. A crash after 2 leaves a redo record after
-//! `written_serial`: [`Publisher::recover`] renders the same pages from published state and runs the same [`write_site`].
+//! `written_serial`: [`Publisher::recover`] renders the same pages from published state and writes them by the same code.
 //! Each of its steps may be repeated.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,23 +24,28 @@ use tokio::time::Instant;
 
 use super::log::{self, Appended, Book};
 use super::signing::{InForce, Roles, SignedSet, Signing};
-use super::site::{Move, Writing, put_all, write_site};
+use super::site::{Move, Writing, put_all, write_head, write_pages};
 use crate::blobs::layout;
 use crate::failpoint;
 use crate::model::IndexName;
-use crate::render::{self, Object, ProjectView};
+use crate::render::{self, Object, ProjectView, RENDER_VERSION};
 use crate::store::jobs::JobKind;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing;
 use crate::store::{Tx, files, indexes, jobs, projects};
 use crate::{Error, Installation, News, Publication, Result};
 
+mod again;
 mod beside;
 mod change;
+mod pieces;
 mod roles;
 
+use again::Walk;
+pub(super) use again::{Behind, Left, left};
 use beside::beside;
-use change::{ProjectChange, change_of};
+use change::{ProjectChange, changes_of};
+pub(super) use pieces::Pieces;
 
 /// Most projects in one set of changes.
 const SET_PROJECTS_MAX: usize = 256;
@@ -98,6 +103,10 @@ pub(super) struct Publisher {
     signing: Option<Signing>,
     log: Option<Book>,
     swept: Option<Instant>,
+    walk: Walk,
+    /// Projects that another version of this program committed and did not come to write: every set has them, until one
+    /// is written.
+    owed: BTreeSet<i64>,
 }
 
 impl Publisher {
@@ -117,6 +126,8 @@ impl Publisher {
             signing: None,
             log: None,
             swept: None,
+            walk: Walk::ended(),
+            owed: BTreeSet::new(),
         }
     }
 
@@ -133,7 +144,7 @@ impl Publisher {
         loop {
             // Before a set, so that whoever hears that the first release of a new index is published finds its list.
             self.write_list_if_due().await?;
-            match self.publish_set(overtaken >= OVERTAKEN_MAX).await? {
+            match self.publish_set(overtaken >= OVERTAKEN_MAX, &[]).await? {
                 Set::Nothing => break,
                 Set::Published => overtaken = 0,
                 Set::Overtaken => overtaken += 1,
@@ -149,6 +160,9 @@ impl Publisher {
     /// lease again: it is this node's.
     pub(super) async fn repair(&mut self) -> Result<()> {
         if self.hold_lease().await? {
+            if !self.owed.is_empty() {
+                self.publish_set(true, &[]).await?;
+            }
             if !self.list_is_current().await? {
                 self.write_list().await?;
             }
@@ -165,7 +179,8 @@ impl Publisher {
             let page = self.installation.blobs.get(&layout::list(&self.index, form))?;
             Ok::<_, std::io::Error>(page.and_then(|page| simple::last_serial(&page)))
         };
-        Ok(carried("json")? == Some(serial) && carried("html")? == Some(serial))
+        let is_ours = publishing::list_version(&mut tx, self.index_id).await? == RENDER_VERSION;
+        Ok(is_ours && carried("json")? == Some(serial) && carried("html")? == Some(serial))
     }
 
     /// After a failure: the next run takes the lease anew, and with it repairs what was left half-written.
@@ -223,6 +238,7 @@ impl Publisher {
         };
         self.fence = fence;
         self.lease_until_us = now + LEASE_US;
+        self.walk = Walk::begin();
         self.recover().await?;
         self.found_log().await?;
         if self.signing.is_none() {
@@ -250,12 +266,6 @@ impl Publisher {
     async fn recover(&mut self) -> Result<()> {
         self.list_dirty = !self.list_is_current().await?;
         let mut tx = self.installation.store.read().await?;
-        if publishing::render_version(&mut tx, self.index_id).await? != render::RENDER_VERSION {
-            return Err(Error::Unavailable(format!(
-                "the pages of '{}' were rendered by another version; start that one, or see the changelog",
-                self.index
-            )));
-        }
         let index = indexes::by_id(&mut tx, self.index_id).await?;
         let from = index.written_serial.min(index.serial - HEAD_SERIALS as i64);
         let records = publishing::commits_after(&mut tx, self.index_id, from.max(0)).await?;
@@ -271,12 +281,17 @@ impl Publisher {
                 rendered.entry(one.project).or_default().extend(one.releases);
             }
         }
-        let mut objects = Vec::new();
+        let (mut objects, mut later) = (Vec::new(), Vec::new());
+        self.owed.clear();
         for (project_id, releases) in &rendered {
             let row = projects::by_id(&mut tx, *project_id).await?;
-            if row.published {
+            if row.published && row.render_version != RENDER_VERSION {
+                self.owed.insert(*project_id);
+            } else if row.published {
                 let view = published_view(&mut tx, &self.index, &row).await?;
-                objects.extend(render_project(&mut tx, view, releases).await?);
+                let (own, left) = Pieces::of(view, releases.iter().cloned()).begin(&mut tx).await?;
+                objects.extend(own);
+                later.extend(left);
             }
         }
         // Published state decides where bytes belong now, whichever record moved them first.
@@ -306,8 +321,20 @@ impl Publisher {
         }
         // Rendering may have taken long; nobody else can have taken the lease meanwhile without raising the fence.
         self.keep_lease().await?;
+        if !self.owed.is_empty() {
+            return self.write_beneath(standing, (objects, later), roles).await;
+        }
         let news = Publication { index: self.index.clone(), serial: index.serial, paths, files: vec![], jobs: vec![] };
-        self.write(news, standing, objects, roles, index.serial > index.written_serial).await
+        self.write(news, standing, (objects, later), roles, index.serial > index.written_serial).await
+    }
+
+    /// The replay of what another version committed: pages that only it can make are left out, and with them the two that
+    /// lead to them, timestamp and head. The next set renders these projects again, and leads to everything.
+    async fn write_beneath(&mut self, moves: Vec<Move>, pages: Pages, mut roles: Roles) -> Result<()> {
+        tracing::info!(index = %self.index, projects = self.owed.len(), "another version's last publications are rendered again");
+        roles.timestamp = None;
+        let moves = self.still_published(moves).await?;
+        self.write_all(moves, pages, roles, None).await
     }
 
     /// Remembers what the head names of recent commits; returns those that may not have been written.
@@ -328,30 +355,28 @@ impl Publisher {
         Ok(owed)
     }
 
-    async fn publish_set(&mut self, under_lock: bool) -> Result<Set> {
+    /// One set of changes: what is ready, or, where there are any, these projects `again`.
+    async fn publish_set(&mut self, under_lock: bool, again: &[i64]) -> Result<Set> {
         if !self.hold_lease().await? {
             return Ok(Set::Nothing);
         }
         let now = self.installation.clock.now_us();
         let store = &self.installation.store;
         let mut tx = if under_lock { store.write().await? } else { store.read().await? };
-        let last_job = self.ready_projects(&mut tx, now).await?;
+        let last_job = self.projects_of_set(&mut tx, now, again).await?;
         let due = self.signing.as_mut().and_then(|signing| signing.due(now));
         if last_job.is_empty() && due.is_none() {
             return Ok(Set::Nothing);
         }
         let signing = self.signing.as_mut().ok_or_else(|| Error::Internal("nothing was founded".into()))?;
-        if !signing.has_keys(&self.installation, !last_job.is_empty())? {
+        if !signing.has_keys(&self.installation, again.is_empty() && !last_job.is_empty())? {
             return Ok(Set::Nothing);
         }
         // Without the key that founds it there is no log yet, and nothing may be published past it.
         let book = self.log.as_mut().ok_or_else(|| Error::Unavailable("the log was not founded".into()))?;
         let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
         let public_url = self.installation.settings.public_url.as_deref();
-        let mut changes = Vec::with_capacity(last_job.len());
-        for id in last_job.keys() {
-            changes.push(change_of(&mut tx, &self.index, *id, serial, public_url).await?);
-        }
+        let mut changes = changes_of(&mut tx, &self.index, last_job.keys(), serial, public_url).await?;
         failpoint::reach("publish.rendered");
         let logged: Vec<log::Change> = changes.iter_mut().filter_map(|change| change.logged.take()).collect();
         let drafts = log::drafts(&self.installation, &mut tx, &logged, now).await?;
@@ -377,6 +402,7 @@ impl Publisher {
         }
         self.lease_until_us = now + LEASE_US;
         failpoint::reach("publish.committed");
+        self.owed.clear();
         self.remember(serial, &changes, record.paths.clone());
         self.write_late(&signed.late).await?;
         let mut roles = signed.roles(&self.index);
@@ -387,10 +413,14 @@ impl Publisher {
         if let Some(signing) = &mut self.signing {
             signing.apply(signed)?;
         }
-        let objects = changes.into_iter().flat_map(|change| change.objects).collect();
+        let mut pages = Pages::default();
+        for change in changes {
+            pages.0.extend(change.objects);
+            pages.1.extend(change.later);
+        }
         let jobs = last_job.into_iter().collect();
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
-        self.write(news, record.moves, objects, roles, true).await?;
+        self.write(news, record.moves, pages, roles, true).await?;
         Ok(Set::Published)
     }
 
@@ -403,9 +433,12 @@ impl Publisher {
         self.installation.store.write().await
     }
 
-    /// The projects of the next set, each with the last job that it does.
-    async fn ready_projects(&self, tx: &mut Tx, now: i64) -> Result<BTreeMap<i64, i64>> {
-        let mut last_job: BTreeMap<i64, i64> = BTreeMap::new();
+    /// The projects of the next set, each with the last job that it does: 0 for none.
+    async fn projects_of_set(&self, tx: &mut Tx, now: i64, again: &[i64]) -> Result<BTreeMap<i64, i64>> {
+        let mut last_job: BTreeMap<i64, i64> = self.owed.iter().chain(again).map(|id| (*id, 0)).collect();
+        if !again.is_empty() {
+            return Ok(last_job);
+        }
         for job in jobs::ready(tx, JobKind::Publish, self.index_id, now, SET_JOBS_MAX).await? {
             if last_job.len() < SET_PROJECTS_MAX || last_job.contains_key(&job.project_id) {
                 last_job.insert(job.project_id, job.id);
@@ -428,6 +461,9 @@ impl Publisher {
         for change in changes {
             change.publish(tx, serial);
         }
+        let shown = changes.iter().map(ProjectChange::shown);
+        let (projects, files) = shown.fold((0, 0), |(projects, files), one| (projects + one.0, files + one.1));
+        projects::shown(tx, self.index_id, projects, files);
         signed.store(tx, self.index_id, now);
         if let Some(appended) = appended {
             appended.store(tx, self.index_id, now);
@@ -468,7 +504,7 @@ impl Publisher {
         &mut self,
         news: Publication,
         moves: Vec<Move>,
-        objects: Vec<Object>,
+        pages: Pages,
         roles: Roles,
         announce: bool,
     ) -> Result<()> {
@@ -477,15 +513,39 @@ impl Publisher {
         // What commit 2 has just published nobody can have taken back.
         let moves = if announce { moves } else { self.still_published(moves).await? };
         let head = render::head_json(serial, self.recent.make_contiguous());
-        let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
-        let writing = Writing { moves, objects, roles, head };
-        let work = move || write_site(&blobs, &index, &writing);
-        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        self.write_all(moves, pages, roles, Some(head)).await?;
         self.unsynced = Some((serial, self.unsynced.map_or_else(Instant::now, |(_, since)| since)));
         if announce {
             announce_head(&self.installation, Publication { files, ..news });
         }
         Ok(())
+    }
+
+    async fn write_all(
+        &mut self,
+        moves: Vec<Move>,
+        (objects, later): Pages,
+        roles: Roles,
+        head: Option<Vec<u8>>,
+    ) -> Result<()> {
+        let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
+        let writing = Writing { moves, objects, roles, head };
+        let work = move || write_pages(&blobs, &index, &writing).map(|()| writing);
+        let mut writing = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        writing.forget_pages();
+        for mut pieces in later {
+            let mut tx = self.installation.store.read().await?;
+            while let Some(objects) = pieces.next(&mut tx).await? {
+                let blobs = Arc::clone(&self.installation.blobs);
+                let work = move || put_all(&blobs, &objects);
+                tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+                self.keep_lease().await?;
+            }
+        }
+        failpoint::reach("publish.pages");
+        let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
+        let work = move || write_head(&blobs, &index, &writing);
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
     }
 
     /// Leaves out, in a replay, bytes that must not enter the site any more.
@@ -525,6 +585,12 @@ impl Publisher {
             Ok((list, objects.into_iter().map(|(key, _)| site_path(&index, key.as_str())).collect::<Vec<_>>()))
         };
         let (list, paths) = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let mut tx = self.installation.store.read().await?;
+        if publishing::list_version(&mut tx, self.index_id).await? != RENDER_VERSION {
+            let mut tx = self.installation.store.write().await?;
+            publishing::set_list_version(&mut tx, self.index_id, RENDER_VERSION);
+            tx.commit().await?;
+        }
         self.list = Some(list);
         self.list_dirty = false;
         self.list_written = Some(Instant::now());
@@ -554,6 +620,9 @@ impl Publisher {
     }
 }
 
+/// Pages to be written, and those that are rendered one piece after the other while they are.
+type Pages = (Vec<Object>, Vec<Pieces>);
+
 enum Set {
     Nothing,
     Published,
@@ -573,26 +642,6 @@ pub(super) async fn published_view(tx: &mut Tx, index: &IndexName, row: &Project
         serial: row.serial,
         files: shown,
     })
-}
-
-/// A view's pages, with the metadata of the releases that are to be written.
-pub(super) async fn render_project(tx: &mut Tx, view: ProjectView, releases: &BTreeSet<String>) -> Result<Vec<Object>> {
-    let latest = view.latest().map(str::to_owned);
-    let mut wanted = BTreeMap::new();
-    let runs = view.by_version();
-    for version in releases.iter().chain(latest.as_ref()) {
-        if wanted.contains_key(version) {
-            continue;
-        }
-        let metadata = match runs.get(version.as_str()).and_then(|release| render::representative(release)) {
-            None => None,
-            Some(file) => files::metadata(tx, file.id).await?.map(|body| render::parse_metadata(&body)),
-        };
-        wanted.insert(version.clone(), metadata);
-    }
-    tokio::task::spawn_blocking(move || render::project_pages(&view, &wanted))
-        .await
-        .map_err(|e| Error::Internal(e.to_string()))
 }
 
 /// Every published project as the list names it.

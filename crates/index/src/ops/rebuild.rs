@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::log;
-use super::publish::{HEAD_SERIALS, list_objects, published_list, published_view, render_project, site_path};
+use super::publish::{HEAD_SERIALS, Left, Pieces, left, list_objects, published_list, published_view, site_path};
 use super::scrub::digest;
 use super::signing::{InForce, Roles};
 use crate::blobs::{Blobs, Key, layout};
@@ -39,6 +39,7 @@ pub struct Rebuilt {
 /// Rebuilds one index. `progress` is told how many projects and files were done.
 ///
 /// # Errors
+/// [`Error::Unavailable`] while pages of another version of the renderer are left: see `workers::finish_rendering`.
 /// When ledger or blob store fail; what was done so far stays, and the next run goes on.
 pub async fn rebuild(
     installation: &Arc<Installation>,
@@ -46,6 +47,7 @@ pub async fn rebuild(
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Rebuilt> {
     let name = index.name();
+    refuse_if_behind(installation, index).await?;
     let blobs = &installation.blobs;
     let mut report = Rebuilt::default();
     let mut expected: BTreeSet<Key> = BTreeSet::new();
@@ -80,9 +82,9 @@ pub async fn rebuild(
     for listed in projects::published(&mut tx, index.id).await? {
         let row = projects::by_id(&mut tx, listed.id).await?;
         let view = published_view(&mut tx, &name, &row).await?;
-        let releases = view.versions().map(str::to_owned).collect();
-        for object in render_project(&mut tx, view, &releases).await? {
-            compare(blobs, &object, &mut report, &mut expected)?;
+        let mut pieces = Pieces::all(view);
+        while let Some(objects) = pieces.next(&mut tx).await? {
+            objects.iter().try_for_each(|object| compare(blobs, object, &mut report, &mut expected))?;
         }
         done += 1;
         progress(done);
@@ -103,6 +105,17 @@ pub async fn rebuild(
     }
     blobs.sync()?;
     Ok(report)
+}
+
+/// Pages of another version can be made by that version alone.
+async fn refuse_if_behind(installation: &Installation, index: &IndexRow) -> Result<()> {
+    match left(installation, index.id, index.name()).await? {
+        Left { version: 0, .. } => Ok(()),
+        Left { index, version, .. } => Err(Error::Unavailable(format!(
+            "the pages of {version} projects of '{index}' were made by another version of this program and were not rendered \
+             again yet, so they cannot be made once more: let `serve` go on with it until `doctor` names none"
+        ))),
+    }
 }
 
 /// Every role file, and every file of the log, from records and rows: no key is needed. What was superseded and not yet swept stays, as clients

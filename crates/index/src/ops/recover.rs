@@ -179,7 +179,7 @@ pub async fn compare(
     let in_force = InForce::read(&mut tx, row.id, index).await?;
     let in_force = in_force.ok_or_else(|| Error::Unavailable(format!("'{index}' is not signed yet")))?;
     let (snapshot, mut good) = good(installation, &mut tx, &in_force, row.id, index, version, folder).await?;
-    let (expected, _) = expected(&mut tx, row.id, index, in_force.bins(), |_| Ok(())).await?;
+    let expected = expected(&mut tx, row.id, index, in_force.bins()).await?;
     let signed = rows::targets(&mut tx, row.id, 0, 1 << rows::SLOT_BITS).await?;
     let mut signed: BTreeMap<String, rows::TargetRow> = signed.into_iter().map(|row| (row.path.clone(), row)).collect();
     let (mut same, mut differences) = (0, Vec::new());

@@ -6,22 +6,34 @@ use std::time::Duration;
 
 use packaging::Sha256;
 use sha2::Digest;
+use tuf::layout::Target;
 
 use super::log;
-use super::publish::{published_view, render_project};
+use super::publish::{Pieces, published_view};
 use super::rebuild::head_of;
 use super::signing::{InForce, Roles};
 use crate::blobs::{Blobs, Key, layout};
 use crate::model::IndexName;
+use crate::render::RENDER_VERSION;
 use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
-use crate::store::{files, indexes, projects};
+use crate::store::projects::ProjectRow;
+use crate::store::{Tx, files, indexes, projects, signing};
 use crate::{Error, Installation, Result};
 
 const BATCH: i64 = 500;
 /// How long to wait before a thing that looks wrong is looked at again, and how often in one run.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSES_MAX: u32 = 120;
+
+/// How far a scrub of an index came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// Files whose bytes were read.
+    pub files: u64,
+    /// Projects whose pages were rendered and compared, which come after all files.
+    pub projects: u64,
+}
 
 /// Scrubs one index; returns one sentence for each thing that is wrong.
 ///
@@ -30,11 +42,11 @@ const PAUSES_MAX: u32 = 120;
 pub async fn scrub(
     installation: &Arc<Installation>,
     index: &IndexRow,
-    progress: &mut (dyn FnMut(u64) + Send),
+    progress: &mut (dyn FnMut(Scrubbed) + Send),
 ) -> Result<Vec<String>> {
     let name = index.name();
     let mut wrong = Vec::new();
-    let (mut after, mut done) = (0, 0);
+    let (mut after, mut done) = (0, Scrubbed::default());
     let mut patience = Patience::new();
     loop {
         let batch = {
@@ -50,11 +62,12 @@ pub async fn scrub(
                 found = examine(installation, &name, &file).await?;
             }
             wrong.extend(found);
-            done += 1;
+            done.files += 1;
         }
         progress(done);
     }
-    pages(installation, index, &mut wrong, &mut patience).await?;
+    let mut projects = |projects| progress(Scrubbed { projects, ..done });
+    pages(installation, index, &mut wrong, &mut patience, &mut projects).await?;
     Ok(wrong)
 }
 
@@ -123,17 +136,19 @@ async fn pages(
     index: &IndexRow,
     wrong: &mut Vec<String>,
     patience: &mut Patience,
+    progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<()> {
     let listed = {
         let mut tx = installation.store.read().await?;
         projects::published(&mut tx, index.id).await?
     };
-    for project in listed {
+    for (done, project) in (1..).zip(listed) {
         let mut found = differing(installation, &index.name(), project.id).await?;
         while !found.is_empty() && patience.again(installation, index.id).await? {
             found = differing(installation, &index.name(), project.id).await?;
         }
         wrong.extend(found.iter().map(|key| format!("{key}: differs from what the ledger says")));
+        progress(done);
     }
     let mut head = differing_head(installation, index.id).await?;
     while head.is_some() && patience.again(installation, index.id).await? {
@@ -186,17 +201,34 @@ async fn differing_head(installation: &Arc<Installation>, index_id: i64) -> Resu
 async fn differing(installation: &Arc<Installation>, name: &IndexName, project_id: i64) -> Result<Vec<Key>> {
     let mut tx = installation.store.read().await?;
     let row = projects::by_id(&mut tx, project_id).await?;
+    if row.render_version != RENDER_VERSION {
+        return differing_page(installation, &mut tx, name, &row).await;
+    }
     let view = published_view(&mut tx, name, &row).await?;
-    let releases = view.versions().map(str::to_owned).collect();
-    let objects = render_project(&mut tx, view, &releases).await?;
-    drop(tx);
-    let mut differing = Vec::new();
-    for (key, body) in objects {
-        if installation.blobs.get(&key)? != body {
-            differing.push(key);
+    let (mut pieces, mut differing) = (Pieces::all(view), Vec::new());
+    while let Some(objects) = pieces.next(&mut tx).await? {
+        for (key, body) in objects {
+            if installation.blobs.get(&key)? != body {
+                differing.push(key);
+            }
         }
     }
     Ok(differing)
+}
+
+/// Of a project whose pages another version made, the one that is signed, if it is not as it was signed: the others
+/// cannot be made here to be compared.
+async fn differing_page(
+    installation: &Arc<Installation>,
+    tx: &mut Tx,
+    name: &IndexName,
+    row: &ProjectRow,
+) -> Result<Vec<Key>> {
+    let (project, key) = (row.name(), layout::page(name, &row.name(), "json"));
+    let path = Target::Page { project: project.as_str() }.path();
+    let signed = signing::target(tx, row.index_id, &path).await?;
+    let found = digest(&installation.blobs, &key)?.map(|sha256| sha256.to_string());
+    Ok(if signed.map(|target| target.sha256) == found { vec![] } else { vec![key] })
 }
 
 pub(super) fn digest(blobs: &Blobs, key: &Key) -> Result<Option<Sha256>> {

@@ -293,6 +293,10 @@ async fn targets_of(tx: &mut Tx, index_id: i64, bits: u32, bin: u32) -> Result<V
     rows::targets(tx, index_id, i64::from(bin) * width, (i64::from(bin) + 1) * width).await
 }
 
+fn by_path(rows: Vec<TargetRow>) -> BTreeMap<String, TargetRow> {
+    rows.into_iter().map(|row| (row.path.clone(), row)).collect()
+}
+
 /// The rows of one bin in force.
 pub(super) async fn targets_of_bin(tx: &mut Tx, in_force: &InForce, bin: u32) -> Result<Vec<TargetRow>> {
     targets_of(tx, in_force.index_id, in_force.repository.bins().bits(), bin).await
@@ -715,32 +719,72 @@ fn with_online<T>(
     work(&Online { timestamp: &timestamp, snapshot: &snapshot, bins: &bins }).map_err(write_error)
 }
 
-/// Every bin signed anew, its file written as soon as it is signed, so that only one is in memory at a time. The files
+/// Every bin signed anew, its file written as soon as it is signed, so that only a few are in memory at a time. The files
 /// are write-once and nothing names them before the commit.
 struct Resigned {
     records: Vec<Record>,
     commit: Commit,
 }
 
-fn sign_all(
-    repository: &Repository,
-    keys: &KeysAtHand,
-    mut bins: BTreeMap<u32, BTreeMap<String, TargetRow>>,
-    issue: &Issue,
-    blobs: &Blobs,
+/// Bins that are signed in one go.
+const BINS_AT_ONCE: u32 = 16;
+
+/// Where the rows of bins are.
+enum Listing<'a> {
+    /// In the ledger, for an index.
+    Ledger(&'a mut Tx, i64),
+    /// Here, by bin.
+    Here(BTreeMap<u32, BTreeMap<String, TargetRow>>),
+}
+
+impl Listing<'_> {
+    async fn of(&mut self, bits: u32, bin: u32) -> Result<BTreeMap<String, TargetRow>> {
+        Ok(match self {
+            Self::Ledger(tx, index_id) => by_path(targets_of(tx, *index_id, bits, bin).await?),
+            Self::Here(bins) => bins.remove(&bin).unwrap_or_default(),
+        })
+    }
+}
+
+/// Signs every bin. As everything that nothing names yet, the files are on disk when it ends.
+async fn sign_all(
+    installation: &Arc<Installation>,
     index: &IndexName,
+    repository: &Arc<Repository>,
+    keys: &Arc<KeysAtHand>,
+    issue: Issue,
+    mut held: Listing<'_>,
 ) -> Result<Resigned> {
     let (mut records, mut lines) = (Vec::new(), Vec::new());
-    for bin in 0..repository.bins().count() {
-        let held = bins.remove(&bin).unwrap_or_default();
-        let listed = Listed::of(&held)?;
-        let signed =
-            with_online(repository, keys, |online| repository.sign_bin(bin, &listed.rows(), issue, online))?.written;
-        put(blobs, &layout::role(index, &signed.record.role, signed.record.version), &signed.bytes)?;
-        lines.push((bin, Line { version: signed.record.version, expires: signed.record.expires }));
-        records.push(signed.record);
+    let (issue, count) = (Arc::new(issue), repository.bins().count());
+    for first in (0..count).step_by(BINS_AT_ONCE as usize) {
+        let mut some = Vec::new();
+        for bin in first..count.min(first + BINS_AT_ONCE) {
+            some.push((bin, held.of(repository.bins().bits(), bin).await?));
+        }
+        let (of, index, issue) = (Arc::clone(installation), index.clone(), Arc::clone(&issue));
+        let (repository, keys) = (Arc::clone(repository), Arc::clone(keys));
+        let work = move || -> Result<Vec<(u32, Record)>> {
+            let sign = |(bin, held): &(u32, BTreeMap<String, TargetRow>)| {
+                let listed = Listed::of(held)?;
+                let sign = |online: &Online<'_>| repository.sign_bin(*bin, &listed.rows(), &issue, online);
+                let signed = with_online(&repository, &keys, sign)?.written;
+                put(&of.blobs, &layout::role(&index, &signed.record.role, signed.record.version), &signed.bytes)?;
+                Ok((*bin, signed.record))
+            };
+            some.iter().map(sign).collect()
+        };
+        for (bin, record) in tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?? {
+            lines.push((bin, Line { version: record.version, expires: record.expires }));
+            records.push(record);
+        }
     }
-    let commit = with_online(repository, keys, |online| repository.commit_signed(&lines, issue, online))?;
+    let (of, repository, keys) = (Arc::clone(installation), Arc::clone(repository), Arc::clone(keys));
+    let work = move || {
+        of.blobs.sync()?;
+        with_online(&repository, &keys, |online| repository.commit_signed(&lines, &issue, online))
+    };
+    let commit = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
     Ok(Resigned { records, commit })
 }
 

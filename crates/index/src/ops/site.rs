@@ -23,19 +23,30 @@ pub(super) struct Writing {
     pub(super) moves: Vec<Move>,
     pub(super) objects: Vec<Object>,
     pub(super) roles: Roles,
-    pub(super) head: Vec<u8>,
+    /// None where what it leads to is not complete yet.
+    pub(super) head: Option<Vec<u8>>,
 }
 
-/// Writes one set into the site. The order is the safety: a page never names bytes that are not there, and the
-/// timestamp names no role and no tree of the log, and the head no page, that is not. Every step may be repeated after a crash.
-pub(super) fn write_site(blobs: &Blobs, index: &IndexName, writing: &Writing) -> Result<()> {
-    let Writing { moves, objects, roles, head } = writing;
+impl Writing {
+    /// Frees what was written, but for what must still be taken away.
+    pub(super) fn forget_pages(&mut self) {
+        self.objects.retain(|(_, body)| body.is_none());
+    }
+}
+
+/// Whether an object's name holds a hash or a version: such come before whatever names them.
+fn is_write_once(key: &Key) -> bool {
+    key.is_beside_file() || key.is_page_target()
+}
+
+/// Writes one set into the site, all but what leads to it. The order is the safety: a page never names bytes that are not
+/// there, and ([`write_head`]) the timestamp names no role and no tree of the log, and the head no page, that is not. Every
+/// step may be repeated after a crash.
+pub(super) fn write_pages(blobs: &Blobs, index: &IndexName, writing: &Writing) -> Result<()> {
+    let Writing { moves, objects, roles, head: _ } = writing;
     relocate(blobs, index, moves, true)?;
     failpoint::reach("publish.moved");
-    // Objects whose name holds a hash or a version come before whatever names them.
-    let (write_once, pages): (Vec<&Object>, Vec<&Object>) =
-        objects.iter().partition(|(key, _)| key.is_beside_file() || key.is_page_target());
-    for (key, body) in &write_once {
+    for (key, body) in objects.iter().filter(|(key, _)| is_write_once(key)) {
         if let Some(body) = body {
             blobs.put(key, body)?;
         }
@@ -45,19 +56,24 @@ pub(super) fn write_site(blobs: &Blobs, index: &IndexName, writing: &Writing) ->
     failpoint::reach("publish.log");
     roles.write_files(blobs)?;
     failpoint::reach("publish.roles");
-    for (key, body) in &pages {
+    for (key, body) in objects.iter().filter(|(key, _)| !is_write_once(key)) {
         put_or_delete(blobs, key, body.as_deref())?;
     }
-    failpoint::reach("publish.pages");
+    Ok(())
+}
+
+/// The end of a set: timestamp, head, and then what nothing names any more.
+pub(super) fn write_head(blobs: &Blobs, index: &IndexName, writing: &Writing) -> Result<()> {
+    let Writing { moves, objects, roles, head } = writing;
     roles.write_timestamp(blobs)?;
     failpoint::reach("publish.timestamp");
-    blobs.put(&layout::head(index), head)?;
+    if let Some(head) = head {
+        blobs.put(&layout::head(index), head)?;
+    }
     failpoint::reach("publish.head");
     // An ordinary removal: nothing names the bytes any more.
-    for (key, body) in &write_once {
-        if body.is_none() {
-            blobs.delete(key)?;
-        }
+    for (key, _) in objects.iter().filter(|(key, body)| is_write_once(key) && body.is_none()) {
+        blobs.delete(key)?;
     }
     relocate(blobs, index, moves, false)?;
     failpoint::reach("publish.withdrawn");

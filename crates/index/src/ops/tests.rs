@@ -13,6 +13,7 @@ use crate::blobs::layout;
 use crate::model::{Actor, FileState, IndexName, TokenActor};
 use crate::policy::upload::Form;
 use crate::store::indexes::IndexRow;
+use crate::store::projects;
 use crate::testing::{Engine, engines, installation};
 use crate::{Error, Installation, Settings};
 
@@ -83,6 +84,9 @@ impl Stage {
         let rebuilt = rebuild::rebuild(&self.installation, &row, &mut |_| {}).await.expect("rebuilt");
         let untouched = rebuild::Rebuilt { unchanged: rebuilt.unchanged, ..rebuild::Rebuilt::default() };
         assert_eq!(rebuilt, untouched, "a rebuild of a sound site changes nothing");
+        let mut tx = self.installation.store.read().await.expect("read");
+        let kept = projects::counts(&mut tx, row.id).await.expect("kept");
+        assert_eq!(kept, projects::counted(&mut tx, row.id).await.expect("counted"), "what is shown was kept count of");
     }
 }
 

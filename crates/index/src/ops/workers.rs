@@ -10,17 +10,18 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::inspect::{self, GATHER, Inspector};
-use super::publish::Publisher;
+use super::publish::{self, Behind, Left, Publisher};
 use super::verdicts;
 use crate::Installation;
 use crate::blobs::layout;
-use crate::store::attestations;
 use crate::store::jobs::{self, JobKind};
 
 /// How often a loop looks although nobody woke it.
 const POLL: Duration = Duration::from_secs(1);
 /// How long a stop waits for inspections that are under way.
 const ENDING: Duration = Duration::from_secs(5);
+/// Most projects that are rendered again in one set of changes.
+const AGAIN_MOST: i64 = 64;
 /// Pause after a failure.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
 
@@ -94,24 +95,8 @@ pub async fn recover(installation: &Arc<Installation>) -> crate::Result<()> {
     for row in rows {
         let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());
         publisher.repair().await?;
-        name_address(installation, row.id).await?;
     }
     Ok(())
-}
-
-/// Has the pages that name this server's address published again where it is another now.
-async fn name_address(installation: &Installation, index_id: i64) -> crate::Result<()> {
-    let public_url = installation.settings.public_url.as_deref();
-    let stale = attestations::stale(&mut installation.store.read().await?, index_id, public_url).await?;
-    if stale.is_empty() {
-        return Ok(());
-    }
-    tracing::info!(projects = stale.len(), "server.public_url has changed: pages that name it are published again");
-    let mut tx = installation.store.write().await?;
-    for project_id in stale {
-        jobs::enqueue(&mut tx, JobKind::Publish, index_id, project_id, None, installation.clock.now_us());
-    }
-    tx.commit().await
 }
 
 /// Writes committed publications to their end and publishes what is ready: before a rebuild.
@@ -126,6 +111,35 @@ pub async fn drain_publications(installation: &Arc<Installation>) -> crate::Resu
         }
     }
     Ok(())
+}
+
+/// Has all pages that another version of this program made rendered by this one: before a rebuild, which can make those
+/// of its own version alone. Pages that name another address are made of what the ledger keeps, and stay as they are.
+///
+/// # Errors
+/// When ledger or blob store fail.
+pub async fn finish_rendering(installation: &Arc<Installation>) -> crate::Result<()> {
+    for row in super::indexes::list(installation).await? {
+        let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());
+        if publisher.run_ready().await? {
+            while publisher.render_some_again(Behind::Version, AGAIN_MOST).await? {}
+            publisher.stop().await?;
+        }
+    }
+    Ok(())
+}
+
+/// What is yet to be rendered again, of each index where something is.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn behind(installation: &Installation) -> crate::Result<Vec<Left>> {
+    let mut out = Vec::new();
+    for row in super::indexes::list(installation).await? {
+        out.push(publish::left(installation, row.id, row.name()).await?);
+    }
+    out.retain(|left| left.version > 0 || left.address > 0);
+    Ok(out)
 }
 
 /// Does everything that is ready, once, without loops: for commands that work on a ledger that nobody serves. What
@@ -222,15 +236,30 @@ async fn reinspections(installation: Arc<Installation>, mut stop: watch::Receive
     }
 }
 
+/// Renders a few projects again that are behind; false when there are none.
+async fn render_some_again(publisher: &mut Publisher) -> crate::Result<bool> {
+    Ok(publisher.render_some_again(Behind::Version, AGAIN_MOST).await?
+        || publisher.render_some_again(Behind::Address, AGAIN_MOST).await?)
+}
+
 async fn publish(installation: Arc<Installation>, mut publisher: Publisher, mut stop: watch::Receiver<bool>) {
     let mut wake = installation.publish_wake.subscribe();
     while !*stop.borrow() {
         wake.mark_unchanged();
-        if let Err(error) = publisher.run_ready().await {
-            tracing::error!(%error, "publishing failed; it will be repeated");
-            publisher.forget_lease();
-            tokio::time::sleep(AFTER_ERROR).await;
-            continue;
+        let step = async {
+            let publishes = publisher.run_ready().await?;
+            // Only when nobody's change waits.
+            Ok::<_, crate::Error>(publishes && render_some_again(&mut publisher).await?)
+        };
+        match step.await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(%error, "publishing failed; it will be repeated");
+                publisher.forget_lease();
+                tokio::time::sleep(AFTER_ERROR).await;
+                continue;
+            }
         }
         let pause = publisher.next_due().unwrap_or(POLL).min(POLL);
         tokio::select! {

@@ -30,8 +30,6 @@ statements! {
     PUBLISHER = "SELECT publisher FROM file_provenance WHERE file_id = $1";
     BEFORE = "SELECT f.release_id, v.publisher FROM files f LEFT JOIN file_provenance v ON v.file_id = f.id \
               WHERE f.project_id = $1 AND f.id < $2 AND f.state = 'visible' ORDER BY f.id DESC LIMIT $3";
-    STALE = "SELECT DISTINCT project_id FROM files WHERE index_id = $1 AND provenance_sha256 IS NOT NULL AND published \
-             AND published_root IS DISTINCT FROM $2";
 }
 
 /// A publisher of a project.
@@ -170,10 +168,4 @@ pub async fn publisher(tx: &mut Tx, file_id: i64) -> Result<Option<Publisher>> {
 pub async fn before(tx: &mut Tx, project_id: i64, file_id: i64, most: i64) -> Result<Vec<(i64, Option<Publisher>)>> {
     let rows: Vec<(i64, Option<String>)> = tx.all(BEFORE, args![project_id, file_id, most]).await?;
     rows.into_iter().map(|(release, text)| Ok((release, text.map(|text| read(&text)).transpose()?))).collect()
-}
-
-/// Projects of which a page names another address of this server than it has now.
-pub async fn stale(tx: &mut Tx, index_id: i64, public_url: Option<&str>) -> Result<Vec<i64>> {
-    let rows: Vec<(i64,)> = tx.all(STALE, args![index_id, public_url]).await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
 }

@@ -20,6 +20,9 @@ use crate::{Error, Result};
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL of one process.
 const POSTGRES_CONNECTIONS: u32 = 12;
+/// How long a start waits for PostgreSQL, and after how much of it that is said.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+const SAY_AFTER: Duration = Duration::from_secs(1);
 /// Key of the advisory lock that makes PostgreSQL write as SQLite does: one writer at a time. It is held to
 /// the end of a transaction, so what a rule read inside a write cannot change before the commit.
 const WRITE_LOCK: i64 = 0x7469_6465_7761_6974;
@@ -62,12 +65,26 @@ impl Db {
     /// returns, whatever the server's default.
     pub async fn postgres(url: &str) -> Result<Self> {
         let options = PgConnectOptions::from_str(url)?.options([("synchronous_commit", "on")]);
+        let place = format!(
+            "{}:{}, database '{}'",
+            options.get_socket().map_or(options.get_host().into(), |socket| socket.to_string_lossy()),
+            options.get_port(),
+            options.get_database().unwrap_or_else(|| options.get_username())
+        );
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options)
-            .await?;
-        Ok(Self::Postgres(pool))
+            .acquire_timeout(CONNECT_WAIT)
+            .connect_with(options);
+        let mut pool = std::pin::pin!(pool);
+        let early = tokio::time::timeout(SAY_AFTER, &mut pool).await;
+        let connected = match early {
+            Ok(connected) => connected,
+            Err(_) => {
+                tracing::warn!(place, most = ?CONNECT_WAIT, "waiting for PostgreSQL (ledger.url), which does not answer");
+                pool.await
+            }
+        };
+        connected.map(Self::Postgres).map_err(|error| Error::Unavailable(format!("PostgreSQL at {place}: {error}")))
     }
 
     /// A consistent snapshot for reading.

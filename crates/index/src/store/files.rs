@@ -30,7 +30,8 @@ statements! {
                f.published, f.published_yanked, r.version FROM files f JOIN releases r ON r.id = f.release_id WHERE f.project_id = $1 \
                AND (f.published <> (f.state = 'visible' AND $2) \
                OR (f.published AND COALESCE(f.yanked, r.yanked) IS DISTINCT FROM f.published_yanked) \
-               OR (f.published AND f.provenance_sha256 IS NOT NULL AND f.published_root IS DISTINCT FROM $3))";
+               OR (f.published AND f.provenance_sha256 IS NOT NULL AND f.published_root IS DISTINCT FROM $3) \
+               OR (f.published AND $4))";
     INSERT = "INSERT INTO files (index_id, project_id, release_id, filename, kind, python_tag, comment, size_bytes, sha256, blake2, \
               md5, requires_python, metadata_sha256, origin, uploaded_us, uploaded_by, provenance_sha256, state, published) \
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'uploaded', $14, $15, $16, 'staged', FALSE) \
@@ -171,9 +172,16 @@ pub async fn of_project(tx: &mut Tx, project_id: i64) -> Result<Vec<FileRow>> {
 }
 
 /// Files of a project whose wanted state differs from the published one. `open`: the project's status lets files be
-/// seen. `public_url`: the address that pages name now.
-pub async fn changed(tx: &mut Tx, project_id: i64, open: bool, public_url: Option<&str>) -> Result<Vec<FileRow>> {
-    tx.all(CHANGED, args![project_id, open, public_url]).await
+/// seen. `public_url`: the address that pages name now. `again`: with every file that is shown, as its entries are made
+/// anew.
+pub async fn changed(
+    tx: &mut Tx,
+    project_id: i64,
+    open: bool,
+    public_url: Option<&str>,
+    again: bool,
+) -> Result<Vec<FileRow>> {
+    tx.all(CHANGED, args![project_id, open, public_url, again]).await
 }
 
 /// Files of an index with an id above `after`, for walks over everything.

@@ -15,6 +15,7 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_publishers", include_str!("migrations/0006_publishers.sql")),
     ("0007_keys", include_str!("migrations/0007_keys.sql")),
     ("0008_log", include_str!("migrations/0008_log.sql")),
+    ("0009_rendering", include_str!("migrations/0009_rendering.sql")),
     ("0010_witness", include_str!("migrations/0010_witness.sql")),
 ];
 

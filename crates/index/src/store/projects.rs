@@ -8,10 +8,10 @@ use crate::{Error, Result};
 
 statements! {
     BY_NAME = "SELECT id, index_id, name, display_name, status, status_reason, changes, files_bytes, published, \
-               published_name, published_status, published_reason, published_roles, published_publishers, serial, acted_by \
+               published_name, published_status, published_reason, published_roles, published_publishers, serial, acted_by, render_version \
                FROM projects WHERE index_id = $1 AND name = $2";
     BY_ID = "SELECT id, index_id, name, display_name, status, status_reason, changes, files_bytes, published, \
-             published_name, published_status, published_reason, published_roles, published_publishers, serial, acted_by \
+             published_name, published_status, published_reason, published_roles, published_publishers, serial, acted_by, render_version \
              FROM projects WHERE id = $1";
     INSERT = "INSERT INTO projects (index_id, name, folded, display_name, created_us, status, changes, files_bytes, \
               published, published_name, published_status, published_roles, serial) \
@@ -26,8 +26,10 @@ statements! {
                        AND name > $2 ORDER BY name LIMIT $3";
     SEARCH = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
               AND name >= $2 AND name LIKE $3 ESCAPE '!' ORDER BY name LIMIT $4";
-    COUNTS = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published), \
-              (SELECT COUNT(*) FROM files WHERE index_id = $1 AND published)";
+    COUNTS = "SELECT shown_projects, shown_files FROM indexes WHERE id = $1";
+    COUNTED = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published), \
+               (SELECT COUNT(*) FROM files WHERE index_id = $1 AND published)";
+    SHOWN = "UPDATE indexes SET shown_projects = shown_projects + $2, shown_files = shown_files + $3 WHERE id = $1";
     ROLE = "SELECT role FROM roles WHERE project_id = $1 AND account_id = $2";
     ROLES = "SELECT r.role, a.name FROM roles r JOIN accounts a ON a.id = r.account_id WHERE r.project_id = $1 \
              ORDER BY CASE WHEN r.role = 'owner' THEN 0 ELSE 1 END, a.name";
@@ -71,6 +73,8 @@ pub struct ProjectRow {
     /// The serial under which it last changed.
     pub serial: i64,
     acted_by: Option<i64>,
+    /// The version of the renderer that made its pages.
+    pub render_version: i64,
 }
 
 impl ProjectRow {
@@ -173,7 +177,17 @@ pub async fn search(tx: &mut Tx, index_id: i64, part: &str, from: &str, most: i6
     tx.all(SEARCH, args![index_id, from, format!("%{escaped}%"), most]).await
 }
 
-/// Published projects and files.
+/// Notes that an index shows so many projects and files more, or less.
+pub fn shown(tx: &mut Tx, index_id: i64, projects: i64, files: i64) {
+    tx.later(SHOWN, args![index_id, projects, files]);
+}
+
+/// As [`counts`], counted: it looks at every row.
+pub async fn counted(tx: &mut Tx, index_id: i64) -> Result<(i64, i64)> {
+    tx.one(COUNTED, args![index_id]).await
+}
+
+/// Published projects and files, as far as each commit 2 kept count.
 pub async fn counts(tx: &mut Tx, index_id: i64) -> Result<(i64, i64)> {
     tx.one(COUNTS, args![index_id]).await
 }

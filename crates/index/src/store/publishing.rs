@@ -24,13 +24,23 @@ statements! {
     PUBLISH_FILE = "UPDATE files SET published = $2, published_yanked = $3, entry = $4, legacy_entry = $5, \
                     published_root = $6 WHERE id = $1";
     PUBLISH_PROJECT = "UPDATE projects SET published = $3, published_name = $4, published_status = $5, published_reason = $6, \
-                       published_roles = $7, published_publishers = $8, serial = $9, acted_by = NULL WHERE id = $1 AND changes = $2";
+                       published_roles = $7, published_publishers = $8, serial = $9, render_version = $10, acted_by = NULL WHERE id = $1 AND changes = $2";
     PUBLISH_RELEASE = "UPDATE releases SET serial = $3 WHERE project_id = $1 AND version = $2";
     PUBLISH_RELEASES = "UPDATE releases SET serial = $2 WHERE project_id = $1";
     INSERT_COMMIT = "INSERT INTO commits (index_id, serial, committed_us, record) VALUES ($1, $2, $3, $4)";
     COMMITS_AFTER = "SELECT serial, record FROM commits WHERE index_id = $1 AND serial > $2 ORDER BY serial";
     DROP_COMMITS = "DELETE FROM commits WHERE index_id = $1 AND serial <= $2";
-    RENDER_VERSION = "SELECT render_version FROM indexes WHERE id = $1";
+    LIST_VERSION = "SELECT render_version FROM indexes WHERE id = $1";
+    SET_LIST_VERSION = "UPDATE indexes SET render_version = $2 WHERE id = $1";
+    OF_ANOTHER_VERSION = "SELECT p.id, (SELECT COUNT(*) FROM files f WHERE f.project_id = p.id AND f.published) AS files \
+                          FROM projects p WHERE p.index_id = $1 AND p.published AND p.render_version <> $2 AND p.id > $3 \
+                          ORDER BY p.id LIMIT $4";
+    OF_ANOTHER_ADDRESS = "SELECT project_id, COUNT(*) AS files FROM files WHERE index_id = $1 AND published \
+                          AND provenance_sha256 IS NOT NULL AND published_root IS DISTINCT FROM $2 AND project_id > $3 \
+                          GROUP BY project_id ORDER BY project_id LIMIT $4";
+    COUNT_BEHIND = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published AND render_version <> $2), \
+                    (SELECT COUNT(DISTINCT project_id) FROM files WHERE index_id = $1 AND published \
+                    AND provenance_sha256 IS NOT NULL AND published_root IS DISTINCT FROM $3)";
 }
 
 /// A file as the site shows it.
@@ -170,14 +180,27 @@ pub struct PublishedProject {
     pub roles: String,
     /// Publishers, as JSON.
     pub publishers: String,
+    /// The version of the renderer that makes its pages.
+    pub render_version: i64,
 }
 
 /// Publishes a project's state; [`crate::Error::Overtaken`] when the project changed since it was read.
 pub fn publish_project(tx: &mut Tx, project: &PublishedProject, serial: i64) {
-    let PublishedProject { id, changes, published, name, status, reason, roles, publishers } = project;
+    let PublishedProject { id, changes, published, name, status, reason, roles, publishers, render_version } = project;
     tx.later_one(
         PUBLISH_PROJECT,
-        args![*id, *changes, *published, name, status.as_str(), reason.as_deref(), roles, publishers, serial],
+        args![
+            *id,
+            *changes,
+            *published,
+            name,
+            status.as_str(),
+            reason.as_deref(),
+            roles,
+            publishers,
+            serial,
+            *render_version
+        ],
     );
 }
 
@@ -206,8 +229,50 @@ pub fn drop_commits(tx: &mut Tx, index_id: i64, serial: i64) {
     tx.later(DROP_COMMITS, args![index_id, serial]);
 }
 
-/// The version of the renderer that wrote the site.
-pub async fn render_version(tx: &mut Tx, index_id: i64) -> Result<i64> {
-    let (version,): (i64,) = tx.one(RENDER_VERSION, args![index_id]).await?;
+/// The version of the renderer that wrote the list of projects.
+pub async fn list_version(tx: &mut Tx, index_id: i64) -> Result<i64> {
+    let (version,): (i64,) = tx.one(LIST_VERSION, args![index_id]).await?;
     Ok(version)
+}
+
+/// Notes which version of the renderer wrote the list.
+pub fn set_list_version(tx: &mut Tx, index_id: i64, version: i64) {
+    tx.later(SET_LIST_VERSION, args![index_id, version]);
+}
+
+/// Published projects after an id whose pages another version of the renderer made, by id, each with how many files it
+/// shows.
+pub async fn of_another_version(
+    tx: &mut Tx,
+    index_id: i64,
+    version: i64,
+    after: i64,
+    most: i64,
+) -> Result<Vec<(i64, i64)>> {
+    tx.all(OF_ANOTHER_VERSION, args![index_id, version, after, most]).await
+}
+
+/// Projects after an id that have pages which name another address of this server, by id, each with how many of its files
+/// are named so.
+pub async fn of_another_address(
+    tx: &mut Tx,
+    index_id: i64,
+    address: Option<&str>,
+    after: i64,
+    most: i64,
+) -> Result<Vec<(i64, i64)>> {
+    tx.all(OF_ANOTHER_ADDRESS, args![index_id, address, after, most]).await
+}
+
+/// How many projects [`of_another_version`] and [`of_another_address`] have left.
+pub async fn behind(tx: &mut Tx, index_id: i64, version: i64, address: Option<&str>) -> Result<(i64, i64)> {
+    tx.one(COUNT_BEHIND, args![index_id, version, address]).await
+}
+
+/// Makes the pages of an index those of another version of the renderer, for tests.
+#[cfg(test)]
+pub(crate) async fn made_by(tx: &mut Tx, index_id: i64, version: i64) -> Result<()> {
+    tx.execute("UPDATE projects SET render_version = $2 WHERE index_id = $1", args![index_id, version]).await?;
+    tx.execute("UPDATE indexes SET render_version = $2 WHERE id = $1", args![index_id, version]).await?;
+    Ok(())
 }

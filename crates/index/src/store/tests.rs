@@ -258,6 +258,7 @@ async fn search_takes_its_text_literally() {
                 name: name.into(),
                 status: packaging::ProjectStatus::Active,
                 reason: None,
+                render_version: 1,
                 roles: "[]".into(),
                 publishers: "[]".into(),
             };

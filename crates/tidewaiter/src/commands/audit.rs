@@ -59,7 +59,7 @@ pub(super) async fn run(
 }
 
 async fn ask<T: serde::de::DeserializeOwned>(door: &Door, ask: TufAsk) -> Result<T> {
-    let Answer { output, error, .. } = door.ask(Request::Tuf(ask)).await?;
+    let Answer { output, error, .. } = door.ask(Request::Tuf(ask), &mut |_| {}).await?;
     match error {
         Some(error) => bail!(error),
         None => serde_json::from_str(&output).context("the server answered something else than a part of an audit"),

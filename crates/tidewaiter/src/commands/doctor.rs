@@ -55,6 +55,7 @@ pub(super) async fn examine(installation: &Arc<Installation>) -> Result<(String,
             let _ = writeln!(out, "jobs: {count} {kind} waiting");
         }
     }
+    pages(installation, &mut out).await?;
     for warning in ceremony::warnings(installation).await? {
         bad = true;
         let _ = writeln!(out, "signing: {warning}");
@@ -68,4 +69,22 @@ pub(super) async fn examine(installation: &Arc<Installation>) -> Result<(String,
     }
     let _ = writeln!(out, "{}", if bad { "something needs attention" } else { "all well" });
     Ok((out, u8::from(bad)))
+}
+
+/// Pages that wait to be rendered again: nothing that needs a person.
+async fn pages(installation: &Installation, out: &mut String) -> Result<()> {
+    for left in workers::behind(installation).await? {
+        let (index, version, address) = (&left.index, left.version, left.address);
+        if version > 0 {
+            let _ = writeln!(
+                out,
+                "pages: {version} projects of '{index}' are as another version of this program made them"
+            );
+        }
+        if address > 0 {
+            let _ = writeln!(out, "pages: {address} projects of '{index}' name another address than server.public_url");
+        }
+        let _ = writeln!(out, "pages: `serve` renders them again, a few at a time");
+    }
+    Ok(())
 }

@@ -16,15 +16,23 @@ use crate::control::{Answer, Request, Which};
 
 const OPERATOR: &str = "operator";
 
-/// Does what was asked.
-pub(crate) async fn execute(installation: &Arc<Installation>, request: Request) -> Answer {
-    match attempt(installation, request).await {
+/// Does what was asked. `progress` is told how much was done of what takes long: a number that grows.
+pub(crate) async fn execute(
+    installation: &Arc<Installation>,
+    request: Request,
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Answer {
+    match attempt(installation, request, progress).await {
         Ok((output, code)) => Answer { output, error: None, code },
         Err(error) => Answer { output: String::new(), error: Some(error.to_string()), code: 1 },
     }
 }
 
-async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(String, u8)> {
+async fn attempt(
+    installation: &Arc<Installation>,
+    request: Request,
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Result<(String, u8)> {
     let done = |text: String| Ok((text, 0));
     match request {
         Request::UserCreate { name, email, role, password } => {
@@ -84,7 +92,7 @@ async fn attempt(installation: &Arc<Installation>, request: Request) -> Result<(
         Request::LogName { index: name, project: of, whom, erase } => {
             log_name(installation, &index(&name)?, &project(&of)?, &whom, erase).await.and_then(done)
         }
-        Request::Scrub { index: only } => run_scrub(installation, only.as_deref()).await,
+        Request::Scrub { index: only } => run_scrub(installation, only.as_deref(), progress).await,
         Request::Doctor => doctor::examine(installation).await,
         Request::Inspection(ask) => inspection::attempt(installation, ask).await,
         Request::Tuf(ask) => tuf::attempt(installation, ask).await,
@@ -178,9 +186,12 @@ async fn list_tokens(installation: &Installation, index: &IndexName) -> Result<S
     Ok(out)
 }
 
-async fn run_scrub(installation: &Arc<Installation>, only: Option<&str>) -> Result<(String, u8)> {
-    let mut out = String::new();
-    let mut sound = true;
+async fn run_scrub(
+    installation: &Arc<Installation>,
+    only: Option<&str>,
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Result<(String, u8)> {
+    let (mut out, mut sound, mut before) = (String::new(), true, 0);
     let mut found = only.is_none();
     for row in indexes::list(installation).await? {
         let name = row.name();
@@ -188,13 +199,18 @@ async fn run_scrub(installation: &Arc<Installation>, only: Option<&str>) -> Resu
             continue;
         }
         found = true;
-        let mut files = 0;
-        let wrong = scrub::scrub(installation, &row, &mut |n| files = n).await?;
+        let mut done = scrub::Scrubbed::default();
+        let mut tell = |now: scrub::Scrubbed| {
+            done = now;
+            progress(before + now.files + now.projects);
+        };
+        let wrong = scrub::scrub(installation, &row, &mut tell).await?;
+        before += done.files + done.projects;
         sound &= wrong.is_empty();
         for sentence in &wrong {
             let _ = writeln!(out, "{name}: {sentence}");
         }
-        let _ = writeln!(out, "{name}: {files} files, {} wrong", wrong.len());
+        let _ = writeln!(out, "{name}: {} files, {} wrong", done.files, wrong.len());
     }
     if !found {
         return Err(Error::NotFound(format!("There is no index '{}'.", only.unwrap_or_default())));

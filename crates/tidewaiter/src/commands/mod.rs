@@ -22,6 +22,7 @@ use ::index::ops::log::Whom;
 use ::inspect::Sandbox;
 use anyhow::{Context, Result, bail};
 use attest::Publisher;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{
     Cli, Command, In, IndexCommand, LogCommand, Place, ProjectCommand, PublisherOptions, TokenCommand, UserCommand,
@@ -74,11 +75,20 @@ fn print(text: &str) -> Result<ExitCode> {
 async fn send(place: &Place, request: Request) -> Result<ExitCode> {
     let may_found = matches!(request, Request::UserCreate { .. } | Request::IndexCreate { .. });
     let door = Door::open(place, request.needs_sandbox(), may_found).await?.finish_what_is_owed().await;
-    let answer = door.ask(request).await?;
+    let bar = matches!(request, Request::Scrub { .. }).then(scrubbing).transpose()?;
+    let mut progress = |done| bar.iter().for_each(|bar: &ProgressBar| bar.set_position(done));
+    let answer = door.ask(request, &mut progress).await?;
+    bar.iter().for_each(ProgressBar::finish_and_clear);
     // Said first: a token that was made must be seen even if the site cannot be written.
     let code = say(&answer)?;
     door.close().await?;
     Ok(code)
+}
+
+/// On a terminal alone.
+fn scrubbing() -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{spinner} scrubbing: {pos} files and projects")?;
+    Ok(ProgressBar::new_spinner().with_style(style))
 }
 
 /// How requests reach an installation.
@@ -126,10 +136,10 @@ impl Door {
         self
     }
 
-    async fn ask(&self, request: Request) -> Result<Answer> {
+    async fn ask(&self, request: Request, progress: &mut (dyn FnMut(u64) + Send)) -> Result<Answer> {
         match self {
-            Self::Served(data) => control::ask(data, &request).await,
-            Self::Ours(installation, _) => Ok(execute(installation, request).await),
+            Self::Served(data) => control::ask(data, &request, progress).await,
+            Self::Ours(installation, _) => Ok(execute(installation, request, progress).await),
         }
     }
 

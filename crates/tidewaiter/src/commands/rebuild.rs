@@ -17,6 +17,10 @@ pub(super) async fn run(settings: &Settings, only: Option<&str>) -> Result<ExitC
     let installation = place::open(settings, None).await?;
     // What was committed before is written first, so that the rebuild compares with the current serial.
     workers::drain_publications(&installation).await?;
+    for left in workers::behind(&installation).await?.into_iter().filter(|left| left.version > 0) {
+        eprintln!("{}: {} projects are rendered by this version first", left.index, left.version);
+    }
+    workers::finish_rendering(&installation).await?;
     let mut missing = false;
     let mut found = false;
     for row in indexes::list(&installation).await? {

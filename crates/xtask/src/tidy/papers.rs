@@ -38,6 +38,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "d1fdc7da81ecc1397963373f306ad9164410f24bc63899a4d04b26baaba851fa",
     ),
     (
+        "crates/index/src/store/migrations/0009_rendering.sql",
+        "2f217e2e9b953ccf191b0d98290e8ed09c9f4826699813c3b999eea5e76f13b6",
+    ),
+    (
         "crates/index/src/store/migrations/0010_witness.sql",
         "46b9d6208b7da238642dfe6549420796c6e24472e6ddf7af451f8df8915142be",
     ),

@@ -10,10 +10,11 @@ use super::super::log;
 use super::super::signing::TargetChange;
 use super::super::site::Move;
 use super::beside::beside;
-use super::{Rendered, render_project, site_path};
+use super::{Pieces, Rendered, site_path};
 use crate::Result;
+use crate::blobs::layout;
 use crate::model::{IndexName, is_visible};
-use crate::render::{self, Object, ProjectView};
+use crate::render::{self, Object, ProjectView, RENDER_VERSION};
 use crate::store::files::FileRow;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
@@ -24,11 +25,15 @@ pub(super) struct ProjectChange {
     pub(super) name: NormalizedName,
     pub(super) project: PublishedProject,
     files: Vec<FileChange>,
+    /// Whether it is shown for the first time.
+    is_new: bool,
     /// Whether all its releases' pages are rendered.
     is_whole: bool,
     pub(super) moves: Vec<Move>,
     pub(super) rendered: Rendered,
     pub(super) objects: Vec<Object>,
+    /// Pages of releases that are rendered while they are written.
+    pub(super) later: Option<Pieces>,
     pub(super) targets: Vec<TargetChange>,
     /// What the log says of it; nothing of a project that has no page.
     pub(super) logged: Option<log::Change>,
@@ -71,20 +76,43 @@ impl ProjectChange {
         }
     }
 
+    /// How many projects and files are shown more than before.
+    pub(super) fn shown(&self) -> (i64, i64) {
+        let files = self.moves.iter().map(|one| if one.into_site { 1 } else { -1 });
+        (i64::from(self.is_new), files.sum())
+    }
+
     pub(super) fn paths(&self, index: &IndexName) -> Vec<String> {
         // Nothing that is write-once changes under anybody's name for it.
         let pages = self.objects.iter().filter(|(key, _)| !key.is_page_target());
         let pages = pages.map(|(key, _)| site_path(index, key.as_str()));
+        let later = self.later.iter().flat_map(|_| &self.rendered.releases);
+        let later = later.map(|version| site_path(index, layout::legacy_release(index, &self.name, version).as_str()));
         let bytes = self.moves.iter().flat_map(|one| {
             let path = simple::file_path(&one.sha256, &one.filename);
             [format!("{path}.metadata"), path]
         });
-        pages.chain(bytes).collect()
+        pages.chain(later).chain(bytes).collect()
     }
 }
 
+/// What becomes of each project of a set.
+pub(super) async fn changes_of(
+    tx: &mut Tx,
+    index: &IndexName,
+    projects: impl Iterator<Item = &i64>,
+    serial: i64,
+    public_url: Option<&str>,
+) -> Result<Vec<ProjectChange>> {
+    let mut changes = Vec::new();
+    for id in projects {
+        changes.push(change_of(tx, index, *id, serial, public_url).await?);
+    }
+    Ok(changes)
+}
+
 /// Published state with the wanted changes on top, rendered under the next serial.
-pub(super) async fn change_of(
+async fn change_of(
     tx: &mut Tx,
     index: &IndexName,
     project_id: i64,
@@ -96,7 +124,8 @@ pub(super) async fn change_of(
     let (roles, publishers) = people(tx, project_id).await?;
     let mut visible: BTreeMap<i64, PublishedRow> =
         publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
-    let mut changed = files::changed(tx, project_id, status != ProjectStatus::Quarantined, public_url).await?;
+    let (open, again) = (status != ProjectStatus::Quarantined, row.render_version != RENDER_VERSION);
+    let mut changed = files::changed(tx, project_id, open, public_url, again).await?;
     // The log has them in an order that does not depend on the engine.
     changed.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
     let (mut files, mut moves, mut objects, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -127,8 +156,11 @@ pub(super) async fn change_of(
     }
     // On the list, and on any page, from its first visible file on; also when the last one goes.
     let published = row.published || !view.files.is_empty();
+    let mut later = None;
     if published {
-        objects.extend(render_project(tx, view, &releases).await?);
+        let (own, left) = Pieces::of(view, releases.iter().cloned()).begin(tx).await?;
+        objects.extend(own);
+        later = left;
     }
     targets.extend(TargetChange::page(index, &row.name(), &objects));
     let page = targets.last().and_then(TargetChange::page_hash);
@@ -144,12 +176,15 @@ pub(super) async fn change_of(
             reason: row.status_reason.clone(),
             roles,
             publishers,
+            render_version: RENDER_VERSION,
         },
         files,
+        is_new: published && !row.published,
         is_whole,
         moves,
         rendered: Rendered { project: project_id, releases },
         objects,
+        later,
         targets,
         logged,
     })
@@ -172,6 +207,7 @@ fn view_of(
 /// Whether every page of the project changes, not only those of some releases.
 fn is_changed_whole(row: &ProjectRow, roles: &str) -> bool {
     !row.published
+        || row.render_version != RENDER_VERSION
         || row.status() != row.published_status()
         || row.status_reason != row.published_reason
         || row.display_name != row.published_name

@@ -100,7 +100,7 @@ impl Publisher {
         signing.apply(signed)?;
         self.remember(serial, &[], paths.clone());
         let news = Publication { index: self.index.clone(), serial, paths, files: vec![], jobs: vec![] };
-        self.write(news, vec![], vec![], roles, true).await
+        self.write(news, vec![], Default::default(), roles, true).await
     }
 
     /// What changes under its name with every set: the timestamp, and the log's checkpoint where it grew.
@@ -138,7 +138,7 @@ impl Publisher {
         let roles = in_force.as_ref().map(InForce::top).transpose()?.unwrap_or_default();
         self.signing = in_force.map(Signing::new).transpose()?;
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs: vec![] };
-        self.write(news, vec![], vec![], roles, true).await
+        self.write(news, vec![], Default::default(), roles, true).await
     }
 
     /// Takes away what was superseded long enough ago.

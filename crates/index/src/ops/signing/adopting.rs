@@ -14,7 +14,8 @@ use tuf::write::{BINS, Issue, Record, Repository};
 use super::expected::expected;
 use super::write_error;
 use super::{
-    InForce, KeysAtHand, Resigned, Signing, TargetChange, commit, lifetimes, role_path, sign_all, targets_of, time,
+    InForce, KeysAtHand, Listing, Resigned, Signing, TargetChange, by_path, commit, lifetimes, role_path, sign_all,
+    targets_of, time,
 };
 use crate::store::signing::{self as rows, TargetRow};
 use crate::store::{Tx, audit};
@@ -52,7 +53,7 @@ impl Pending {
 /// What the commit of an adoption stores.
 pub(crate) struct Adopted {
     pending: Pending,
-    repository: Repository,
+    repository: Arc<Repository>,
     records: Vec<Record>,
     gone: Vec<String>,
     superseded: Vec<String>,
@@ -61,33 +62,28 @@ pub(crate) struct Adopted {
     retired: BTreeSet<String>,
 }
 
-/// Bins with their rows, and the rows that are to be corrected.
-type Rows = (BTreeMap<u32, BTreeMap<String, TargetRow>>, Vec<TargetChange>);
+/// What every bin must list, and the rows that do not say so.
+type Right = (BTreeMap<u32, BTreeMap<String, TargetRow>>, Vec<TargetChange>);
 
-/// The rows of bins that are to be signed anew. After a theft, rows are believed as little as signatures: what published
-/// state says is signed, and rows that differ are corrected.
-async fn rows_of(tx: &mut Tx, in_force: &InForce, repository: &Repository) -> Result<Rows> {
-    let shape = repository.bins();
-    let mut held: BTreeMap<u32, BTreeMap<String, TargetRow>> = BTreeMap::new();
-    for bin in repository.unsigned() {
-        let rows = targets_of(tx, in_force.index_id, shape.bits(), bin).await?;
-        held.insert(bin, rows.into_iter().map(|row| (row.path.clone(), row)).collect());
-    }
+/// After a theft, rows are believed as little as signatures: what published state says is signed, and rows that differ are
+/// corrected. Nothing where there was none.
+async fn after_theft(tx: &mut Tx, in_force: &InForce, repository: &Repository) -> Result<Option<Right>> {
     let ((_, old), (_, new)) = (in_force.repository.offline().versions(), repository.offline().versions());
     if new <= old + 1 {
-        return Ok((held, Vec::new()));
+        return Ok(None);
     }
-    let (mut right, _) = expected(tx, in_force.index_id, &in_force.index, shape, |_| Ok(())).await?;
-    let mut corrections = Vec::new();
-    for (bin, rows) in &mut held {
-        let right = right.remove(bin).unwrap_or_default();
-        let wrong = right.values().filter(|row| rows.get(&row.path) != Some(*row));
+    let shape = repository.bins();
+    let right = expected(tx, in_force.index_id, &in_force.index, shape).await?;
+    let (mut corrections, none) = (Vec::new(), BTreeMap::new());
+    for bin in repository.unsigned() {
+        let held = by_path(targets_of(tx, in_force.index_id, shape.bits(), bin).await?);
+        let right = right.get(&bin).unwrap_or(&none);
+        let wrong = right.values().filter(|row| held.get(&row.path) != Some(*row));
         corrections.extend(wrong.map(|row| TargetChange::Put(row.clone())));
-        let gone = rows.keys().filter(|path| !right.contains_key(*path));
+        let gone = held.keys().filter(|path| !right.contains_key(*path));
         corrections.extend(gone.map(|path| TargetChange::Drop(path.clone())));
-        *rows = right;
     }
-    Ok((held, corrections))
+    Ok(Some((right, corrections)))
 }
 
 /// Signs everything anew that must be, under pending roles.
@@ -110,19 +106,22 @@ pub(crate) async fn adopt(
         )));
     }
     let is_anew = repository.unsigned().next().is_some();
-    let (bins, corrections) = rows_of(tx, in_force, &repository).await?;
+    let (right, corrections) = match after_theft(tx, in_force, &repository).await? {
+        Some((right, corrections)) => (Some(right), corrections),
+        None => (None, Vec::new()),
+    };
     let now = time(installation.clock.now_us());
     let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: in_force.extra() };
-    let (of, index, next) = (Arc::clone(installation), in_force.index.clone(), repository.clone());
-    let signed = tokio::task::spawn_blocking(move || {
-        if !is_anew {
-            return Ok(Resigned { records: Vec::new(), commit: commit(&next, &keys, &bins, &issue)? });
-        }
-        let signed = sign_all(&next, &keys, bins, &issue, &of.blobs, &index)?;
-        of.blobs.sync()?;
-        Ok::<_, Error>(signed)
-    });
-    let Resigned { mut records, commit } = signed.await.map_err(|e| Error::Internal(e.to_string()))??;
+    let (repository, keys) = (Arc::new(repository), Arc::new(keys));
+    let Resigned { mut records, commit } = if is_anew {
+        let held = right.map_or(Listing::Ledger(tx, in_force.index_id), Listing::Here);
+        sign_all(installation, &in_force.index, &repository, &keys, issue, held).await?
+    } else {
+        let next = Arc::clone(&repository);
+        let signed = tokio::task::spawn_blocking(move || commit(&next, &keys, &BTreeMap::new(), &issue));
+        let commit = signed.await.map_err(|e| Error::Internal(e.to_string()))??;
+        Resigned { records: Vec::new(), commit }
+    };
     failpoint::reach("adopt.signed");
     records.extend(commit.written().map(|written| written.record.clone()));
     let names: BTreeSet<String> = records.iter().map(|record| record.role.clone()).collect();

@@ -12,16 +12,19 @@ use tuf::role::Top;
 use tuf::write::{BINS, Bins, Bodies, Founding, Holders, Issue, Offline, Repository};
 
 use super::super::log;
-use super::expected::{Expected, expected};
-use super::{KeysAtHand, Resigned, lifetimes, sign_all, time, write_error};
+use super::super::site::put_all;
+use super::expected::expected_of;
+use super::{KeysAtHand, Listing, Resigned, lifetimes, sign_all, time, write_error};
 use crate::blobs::layout;
 use crate::keys::Keys;
 use crate::model::IndexName;
 use crate::store::log::LogRow;
-use crate::store::signing::{self as rows, TargetRow};
-use crate::store::{Tx, audit};
+use crate::store::signing as rows;
+use crate::store::{Tx, audit, projects};
 use crate::{Error, Installation, Result, failpoint};
 
+/// Projects that are listed in one step.
+const PROJECTS_AT_ONCE: i64 = 50;
 /// How long people's signatures are good for, in days.
 const OFFLINE_DAYS: i64 = 365;
 
@@ -39,7 +42,7 @@ pub(crate) async fn found(
     installation: &Arc<Installation>,
     index_id: i64,
     index: &IndexName,
-    lease: impl FnOnce(&mut Tx, i64),
+    lease: impl Fn(&mut Tx, i64),
 ) -> Result<()> {
     let now_us = installation.clock.now_us();
     let (of, name) = (Arc::clone(installation), index.clone());
@@ -47,35 +50,17 @@ pub(crate) async fn found(
     let offlines = made.await.map_err(|e| Error::Internal(e.to_string()))??;
     let offline = Offline::read(&offlines.root, &offlines.targets, &offlines.bins).map_err(write_error)?;
     let repository = Repository::found(offline);
-    let shape = repository.bins().clone();
-    let mut tx = installation.store.read().await?;
-    let blobs = &installation.blobs;
-    // Pages are written under their content, where nothing names them yet.
-    let write = |expected: &Expected| {
-        let paths = layout::target_paths(index, &expected.name);
-        let ours = expected.objects.iter().filter(|(key, _)| key.is_page_target() || *key == paths);
-        for (key, body) in ours {
-            if let Some(body) = body {
-                blobs.put(key, body)?;
-            }
-        }
-        Ok(())
-    };
-    let (bins, projects) = expected(&mut tx, index_id, index, &shape, write).await?;
-    drop(tx);
-    let targets: Vec<TargetRow> = bins.values().flat_map(|held| held.values().cloned()).collect();
+    let (projects, targets) = list_published(installation, index_id, index, &lease).await?;
     let Offlines { root, targets: top, bins: all, keys } = offlines;
-    let logged = log::in_force(&mut installation.store.read().await?, index_id).await?;
+    let mut tx = installation.store.read().await?;
+    let logged = log::in_force(&mut tx, index_id).await?;
     let extra = logged.as_ref().map(LogRow::extra).unwrap_or_default();
-    let (of, name) = (Arc::clone(installation), index.clone());
-    let signed = tokio::task::spawn_blocking(move || {
-        let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra };
-        let signed = sign_all(&repository, &keys, bins, &issue, &of.blobs, &name)?;
-        // No redo record: what the commit relies on is on disk before it.
-        of.blobs.sync()?;
-        Ok::<_, Error>(signed)
-    });
-    let Resigned { records, commit } = signed.await.map_err(|e| Error::Internal(e.to_string()))??;
+    let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra };
+    // No redo record: what the commit relies on is on disk before it.
+    let held = Listing::Ledger(&mut tx, index_id);
+    let Resigned { records, commit } =
+        sign_all(installation, index, &Arc::new(repository), &Arc::new(keys), issue, held).await?;
+    drop(tx);
     failpoint::reach("found.signed");
     let mut tx = installation.store.write().await?;
     lease(&mut tx, installation.clock.now_us());
@@ -86,15 +71,49 @@ pub(crate) async fn found(
     for record in records.iter().chain(commit.written().map(|written| &written.record)) {
         rows::set_online(&mut tx, index_id, record);
     }
-    for target in &targets {
-        rows::set_target(&mut tx, index_id, target);
-    }
-    let detail = json!({ "profile": "dev", "projects": projects, "targets": targets.len() });
+    let detail = json!({ "profile": "dev", "projects": projects, "targets": targets });
     audit::note(&mut tx, Some(index_id), now_us, "publisher", "tuf.found", index.as_str(), detail);
     tx.commit().await?;
     failpoint::reach("found.committed");
-    tracing::info!(%index, projects, targets = targets.len(), "the index is signed from now on");
+    tracing::info!(%index, projects, targets, "the index is signed from now on");
     Ok(())
+}
+
+/// Takes what is published into the table of targets, and writes pages under their content, where nothing names them yet.
+/// In steps, each a transaction: what is broken off is begun anew and writes the same again, as nobody publishes before the
+/// founding. Returns how many projects and targets there are.
+async fn list_published(
+    installation: &Arc<Installation>,
+    index_id: i64,
+    index: &IndexName,
+    lease: &impl Fn(&mut Tx, i64),
+) -> Result<(usize, usize)> {
+    let (mut after, mut done, mut listed) = (String::new(), 0, 0);
+    loop {
+        let mut tx = installation.store.read().await?;
+        let batch = projects::published_after(&mut tx, index_id, &after, PROJECTS_AT_ONCE).await?;
+        let Some(last) = batch.last() else { return Ok((done, listed)) };
+        let (mut targets, mut pages) = (Vec::new(), Vec::new());
+        for one in &batch {
+            let expected = expected_of(&mut tx, index, one.id).await?.of_this_version()?;
+            let paths = layout::target_paths(index, &expected.name);
+            targets.extend(expected.targets);
+            pages.extend(expected.objects.into_iter().filter(|(key, _)| key.is_page_target() || *key == paths));
+        }
+        after.clone_from(&last.name);
+        drop(tx);
+        let of = Arc::clone(installation);
+        let work = move || put_all(&of.blobs, &pages);
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let mut tx = installation.store.write().await?;
+        lease(&mut tx, installation.clock.now_us());
+        for target in &targets {
+            rows::set_target(&mut tx, index_id, target);
+        }
+        tx.commit().await?;
+        done += batch.len();
+        listed += targets.len();
+    }
 }
 
 fn dev(installation: &Installation, index: &IndexName, now_us: i64) -> Result<Offlines> {
