@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -79,3 +80,23 @@ def test_an_upload_is_on_disk_before_it_is_answered(trace):
     # No commit while any of it was still unsynced: nothing of this file was promised before.
     between = [r for n, r in seen[named:max(bytes_synced, folder, above)] if n in sync and "index.db-wal" in r]
     assert between == []
+
+
+def test_the_same_bytes_at_once_are_never_lost(make_server):
+    """The publisher moves bytes while others who brought the same ones find that they are there already. Every link is
+    delayed, so that all of them are in between at some time."""
+    server = make_server()
+    delay = ["-e", "trace=link,linkat", "-e", "inject=link,linkat:delay_enter=20000"]
+    server.start(wrap=["strace", "-f", "-qq", "-e", "signal=none", "-o", "/dev/null", *delay])
+    packages = [wheel(f"twice-{n}") for n in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        for package in packages:
+            answers = list(pool.map(lambda _: server.upload(package), range(6)))
+            assert [answer.status for answer in answers] == [200] * 6, [answer.text for answer in answers]
+    for n, package in enumerate(packages):
+        wait_until(lambda: server.filenames(f"twice-{n}") == [package.filename], what="the page")
+        assert server.fetch(f"twice-{n}", package.filename) == package.data
+    assert server.cli("scrub").stdout.endswith("6 files, 0 wrong\n")
+    children = f"/proc/{server.process.pid}/task/{server.process.pid}/children"
+    os.kill(int(open(children).read().split()[0]), signal.SIGTERM)
+    wait_until(lambda: not server.running(), what="the traced server's end")

@@ -24,9 +24,9 @@ use crate::routes::Site;
 use crate::simple::{SURROGATE, matches, not_found};
 
 /// Read from disk at once.
-const CHUNK_BYTES: u64 = 256 << 10;
+const CHUNK_BYTES: u64 = 128 << 10;
 /// Chunks of one answer whose memory may be in use at a time.
-const CHUNKS_SENT: usize = 3;
+const CHUNKS_SENT: usize = 2;
 
 enum Source {
     Memory(Bytes),

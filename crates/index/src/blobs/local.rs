@@ -16,6 +16,9 @@ use super::layout::{self, Key};
 use crate::clock::Entropy;
 use crate::model::IndexName;
 
+/// How often a folder that goes while it is needed is made again.
+const LINK_TRIES: u32 = 8;
+
 /// The store below one folder. Every method blocks.
 #[derive(Debug)]
 pub struct Blobs {
@@ -118,7 +121,7 @@ impl Blobs {
                 }
                 // Done before, and crashed after the unlink.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && self.exists(to) => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => lost.push(one),
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !self.exists(from) => lost.push(one),
                 Err(e) => return Err(e),
             }
         }
@@ -134,12 +137,19 @@ impl Blobs {
         let target = self.path(to);
         let folder = target.parent().ok_or_else(|| io::Error::other("a key has a folder"))?;
         let mut changed = vec![folder.to_owned()];
-        make_folder(folder, &mut changed)?;
-        match fs::hard_link(from, &target) {
-            Ok(()) => {}
-            // Stored before, by somebody who may not have come to sync it.
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => File::open(&target)?.sync_all()?,
-            Err(e) => return Err(e),
+        for left in (0..LINK_TRIES).rev() {
+            make_folder(folder, &mut changed)?;
+            match fs::hard_link(from, &target) {
+                Ok(()) => break,
+                // Stored before, by somebody who may not have come to sync it.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    File::open(&target)?.sync_all()?;
+                    break;
+                }
+                // Whoever took the last other name out of the folder took the folder, too.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && left > 0 && from.exists() => {}
+                Err(e) => return Err(e),
+            }
         }
         Ok(changed)
     }

@@ -185,6 +185,12 @@ impl Accepting {
         let received = candidate.received.as_ref().ok_or_else(|| Error::Internal("a kept upload has bytes".into()))?;
         let key = layout::vault_file(&index.name(), &received.sha256, &candidate.filename);
         let _turn = installation.keys.lock(key.as_str()).await;
+        // Another upload of these bytes may have had the turn before: their name is the publisher's to move by now, and
+        // nobody else's to make or take away.
+        let known = facts(&mut installation.store.read().await?, index, candidate, Some(actor)).await?;
+        if candidate.is_already_here(&known) {
+            return Ok(Committed::AlreadyHere);
+        }
         let (blobs, stored_key) = (Arc::clone(&installation.blobs), key.clone());
         // Synced before commit 1: a row must never promise bytes that a power cut can take.
         let stored = tokio::task::spawn_blocking(move || blobs.store(&incoming, &stored_key));
@@ -197,12 +203,12 @@ impl Accepting {
         outcome
     }
 
-    /// Takes back bytes that no row came to own. They stay when a row waits for them in the vault.
+    /// Takes back bytes that no row came to own. What a row of theirs says is left to the publisher.
     async fn discard(&self, key: &crate::blobs::Key) -> Result<()> {
         let mut tx = self.installation.store.read().await?;
         let row = files::by_name(&mut tx, self.index.id, &self.candidate.filename).await?;
         let sha256 = self.candidate.received.as_ref().map(|received| received.sha256);
-        if row.is_none_or(|file| Some(file.sha256()) != sha256 || file.published) {
+        if row.is_none_or(|file| Some(file.sha256()) != sha256) {
             self.installation.blobs.discard(key)?;
         }
         Ok(())

@@ -124,10 +124,7 @@ async fn change_of(
     let (roles, publishers) = people(tx, project_id).await?;
     let mut visible: BTreeMap<i64, PublishedRow> =
         publishing::published(tx, project_id).await?.into_iter().map(|file| (file.id, file)).collect();
-    let (open, again) = (status != ProjectStatus::Quarantined, row.render_version != RENDER_VERSION);
-    let mut changed = files::changed(tx, project_id, open, public_url, again).await?;
-    // The log has them in an order that does not depend on the engine.
-    changed.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
+    let changed = changed_files(tx, &row, public_url).await?;
     let (mut files, mut moves, mut objects, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut happened = log::of_project(tx, &row, &roles, &publishers).await?;
     let mut releases: BTreeSet<String> = changed.iter().map(|file| file.version.clone()).collect();
@@ -148,12 +145,7 @@ async fn change_of(
     }
     let is_whole = is_changed_whole(&row, &roles);
     let mut view = view_of(index, &row, &roles, serial, visible);
-    if is_whole {
-        releases.extend(view.versions().map(str::to_owned));
-    }
-    for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
-        file.release_serial = serial;
-    }
+    changed_releases(&mut view, &mut releases, is_whole, serial);
     // On the list, and on any page, from its first visible file on; also when the last one goes.
     let published = row.published || !view.files.is_empty();
     let mut later = None;
@@ -188,6 +180,24 @@ async fn change_of(
         targets,
         logged,
     })
+}
+
+/// Files whose published state is not what is wanted, in an order that does not depend on the engine: the log has them so.
+async fn changed_files(tx: &mut Tx, row: &ProjectRow, public_url: Option<&str>) -> Result<Vec<FileRow>> {
+    let (open, again) = (row.status() != ProjectStatus::Quarantined, row.render_version != RENDER_VERSION);
+    let mut changed = files::changed(tx, row.id, open, public_url, again).await?;
+    changed.sort_unstable_by(|one, two| one.filename.cmp(&two.filename));
+    Ok(changed)
+}
+
+/// Marks the releases that change in a view: all of them where the project changes as a whole.
+fn changed_releases(view: &mut ProjectView, releases: &mut BTreeSet<String>, is_whole: bool, serial: i64) {
+    if is_whole {
+        releases.extend(view.versions().map(str::to_owned));
+    }
+    for file in view.files.iter_mut().filter(|file| releases.contains(&file.version)) {
+        file.release_serial = serial;
+    }
 }
 
 /// The project as it will be published.
