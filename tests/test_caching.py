@@ -60,6 +60,8 @@ OTHERS |= {"/readyz", "/metrics", "/static/{hash}/{name}", "/project/{project}",
 OTHERS |= {"/simple/{project}", "/legacy"}
 # Only there where a file has attestations: test_attestations.py.
 OTHERS |= {"/integrity/{project}/{version}/{filename}/provenance"}
+# Only there where witnesses were asked: test_witness.py.
+OTHERS |= {"/tlog/witnessed"}
 
 
 def test_every_route_tells_caches_what_it_is(make_server):

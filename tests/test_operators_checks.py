@@ -138,6 +138,7 @@ class Service:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 with outer.lock:
+                    self.is_done = False
                     outer.at_once += 1
                     outer.most = max(outer.most, outer.at_once)
                     outer.asked.append((self.path, self.headers["content-type"], body))
@@ -146,14 +147,20 @@ class Service:
                 except OSError:
                     pass  # the other side has had enough
                 finally:
-                    with outer.lock:
-                        outer.at_once -= 1
+                    self.done()
+
+            def done(self):
+                """Once, and before the answer is out: whoever has it may ask the next question."""
+                with outer.lock:
+                    outer.at_once -= not self.is_done
+                    self.is_done = True
 
             def say(self, body, status=200, **headers):
                 self.send_response(status)
                 for name, value in {"content-length": len(body), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
+                self.done()
                 self.wfile.write(body)
 
             def log_message(self, *_):

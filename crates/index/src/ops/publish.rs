@@ -204,9 +204,10 @@ impl Publisher {
         [checkpoint, list].into_iter().flatten().min()
     }
 
-    /// Writes what is owed and gives the lease back: an orderly stop.
+    /// Writes what is owed and gives the lease back: an orderly stop. A lease that was forgotten after a failure is taken
+    /// once more for it; where another node publishes, what is owed is owed by it.
     pub(super) async fn stop(&mut self) -> Result<()> {
-        if self.fence == 0 {
+        if !self.hold_lease().await? {
             return Ok(());
         }
         if self.list_dirty {
