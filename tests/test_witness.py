@@ -116,6 +116,12 @@ def test_a_witness_refuses_the_twin_that_lies(make_server, tmp_path):
     liar.publish(wheel(version="3.0"), sdist("other"), wheel("third", "1.0"))
     wait_until(lambda: "does not join the two trees" in liar.log(), 30, "the witness's refusal")
     assert witnessed(liar) == (None, b"")
+    name = keys[1]["witness"].split("+")[0]
+    doctor = liar.cli("doctor", ok=False)
+    assert doctor.returncode == 1 and f"the witness {name} does not cosign the log: it answers 422" in doctor.stdout, doctor
+    wait_until(lambda: name in str(liar.get("/readyz").json()["warnings"]), 30, "the warning")
+    assert 'tidewaiter_witnesses_silent{index="main"} 1' in liar.get("/metrics").text
+    assert "witness" not in honest.cli("doctor", ok=False).stdout and "witnesses_silent{" not in honest.get("/metrics").text
     told = looks(root, liar, policy, "another")
     assert (told.returncode, told.stdout) == (2, "") and "0 of 1 witnesses had seen the log" in told.stderr, told
     # Nothing of the lie was remembered: the same client goes on with the honest one.

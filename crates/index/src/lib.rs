@@ -225,9 +225,15 @@ pub struct Installation {
     /// Uploads whose answer waits for their publication.
     waiting: AtomicUsize,
     indexes_wake: Notify,
+    /// False from the recovery of an index that is not founded yet until it is: see [`Installation::until_founded`].
+    founded: watch::Sender<bool>,
     news: broadcast::Sender<News>,
     head_hooks: RwLock<Vec<HeadHook>>,
     keys: KeyLocks,
+    /// Witnesses that do not cosign a log of ours, and what was said of each.
+    silent: Mutex<BTreeMap<(IndexName, String), String>>,
+    /// The names that each index shows, as of a serial, once they were searched.
+    names: tokio::sync::Mutex<BTreeMap<i64, (i64, model::names::Names)>>,
     /// The keys by which indexes witness the logs of others, once they were asked for.
     witnesses: tokio::sync::Mutex<BTreeMap<IndexName, Arc<ops::log::NoteSigner>>>,
 }
@@ -295,14 +301,23 @@ impl Installation {
             publish_wake: watch::Sender::new(0),
             waiting: AtomicUsize::new(0),
             indexes_wake: Notify::new(),
+            founded: watch::Sender::new(true),
             news: broadcast::Sender::new(1024),
             head_hooks: RwLock::default(),
             keys: KeyLocks::default(),
+            silent: Mutex::default(),
+            names: tokio::sync::Mutex::default(),
             witnesses: tokio::sync::Mutex::default(),
         });
         ops::indexes::ensure_main(&installation).await?;
         installation.refresh_revocations().await?;
         Ok(installation)
+    }
+
+    /// Waits while a start founds what signs and logs its indexes: nothing signed can be answered before.
+    pub async fn until_founded(&self) {
+        // The sender lives as long as this does.
+        let _ = self.founded.subscribe().wait_for(|founded| *founded).await;
     }
 
     /// Registers something that must know of a new head before any uploader does (a cache).

@@ -53,7 +53,7 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     purge::start(&installation, settings.purge.clone())?;
     witnesses::start(&installation, settings.witnesses.clone())?;
     installation.probe_confinement().await;
-    workers::recover(&installation).await.context("recovery failed; nothing was served")?;
+    let taken_over = workers::take_over(&installation).await.context("recovery failed; nothing was served")?;
     let tls = match &settings.tls {
         None => None,
         Some((certificate, key)) => {
@@ -62,11 +62,7 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
         }
     };
     let (stop, stopping) = watch::channel(false);
-    let control = control::bind(&settings.data)?;
-    tokio::spawn(control::serve(control, Arc::clone(&installation)));
     let mut tasks = tokio::task::JoinSet::new();
-    let background = background()?;
-    tasks.spawn_on(workers::run(Arc::clone(&installation), stopping.clone()), background.handle());
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
@@ -75,6 +71,12 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
     let app = web::App::new(Arc::clone(&installation), settings.web.clone());
     tokio::spawn(app.clone().follow_heads());
     tasks.spawn(web::serve(listener, app, tls, stopping.clone()));
+    // Readers are answered by now; what is signed, `/healthz` and commands wait for the founding of a new index.
+    taken_over.found().await.context("an index could not be founded")?;
+    let control = control::bind(&settings.data)?;
+    tokio::spawn(control::serve(control, Arc::clone(&installation)));
+    let background = background()?;
+    tasks.spawn_on(workers::run(Arc::clone(&installation), stopping.clone()), background.handle());
     greet(&settings, address, &token);
     say_confinement(&installation);
     wait_for_signal().await?;

@@ -179,9 +179,14 @@ impl Asking {
             match taken {
                 Ok(()) => {
                     signatures += 1;
+                    witness::said(&self.installation, index, asked.key.name().as_str(), None);
                     *known = Known { size: shown.size(), after: now, pause: AFTER_FAILURE, complaint: String::new() };
                 }
-                Err(error) => known.failed(index, asked, &format!("{error:#}")),
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    witness::said(&self.installation, index, asked.key.name().as_str(), Some(&why));
+                    known.failed(index, asked, &why);
+                }
             }
         }
         // What has more signatures is replaced by what has fewer only once it is old: clients ask for a number of them.

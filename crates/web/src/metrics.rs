@@ -26,6 +26,7 @@ pub(crate) struct Metrics {
     sandbox: Gauge<i64, std::sync::atomic::AtomicI64>,
     expires: Family<Labels, Gauge>,
     alarm: Family<Labels, Gauge>,
+    silent: Family<Labels, Gauge>,
     requests: Counter<u64, AtomicU64>,
 }
 
@@ -34,6 +35,12 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tidewaiter");
         let (uploads, jobs) = (Family::default(), Family::default());
         let (expires, alarm, behind) = (Family::default(), Family::default(), Family::default());
+        let silent = Family::default();
+        registry.register(
+            "witnesses_silent",
+            "Witnesses that do not cosign an index's log at the moment",
+            Family::clone(&silent),
+        );
         registry.register(
             "pages_behind",
             "Projects whose pages another version of this program made, or that name another address, not yet rendered again",
@@ -59,7 +66,7 @@ impl Metrics {
             Gauge::clone(&sandbox),
         );
         registry.register("requests", "Requests answered", Counter::clone(&requests));
-        Self { registry, uploads, jobs, behind, open, sandbox, expires, alarm, requests }
+        Self { registry, uploads, jobs, behind, open, sandbox, expires, alarm, silent, requests }
     }
 
     pub(crate) fn upload(&self, accepted: bool) {
@@ -72,14 +79,17 @@ impl Metrics {
     }
 }
 
-/// `GET /healthz`: the process serves. It is bound only after recovery, so an answer says that too.
-pub(crate) async fn healthz() -> &'static str {
+/// `GET /healthz`: the process serves. It is bound only after recovery, so an answer says that too, and that what is
+/// signed can be had.
+pub(crate) async fn healthz(State(app): State<App>) -> &'static str {
+    app.installation().until_founded().await;
     "ok\n"
 }
 
 /// `GET /readyz`: 200 while reads can be answered; the body says what else holds.
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let installation = app.installation();
+    installation.until_founded().await;
     let confinement = installation.confinement();
     let body = json!({
         "ready": true,
@@ -128,6 +138,10 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
             metrics.open.set(count);
         }
         Err(error) => tracing::error!(%error, "cannot count the verdicts"),
+    }
+    metrics.silent.clear();
+    for (index, ..) in index::ops::log::witness::silent(app.installation()) {
+        metrics.silent.get_or_create(&vec![("index", index.to_string())]).inc();
     }
     metrics.expires.clear();
     metrics.alarm.clear();

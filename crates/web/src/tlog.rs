@@ -20,6 +20,7 @@ use crate::tuf::IMMUTABLE;
 /// `GET /tlog/checkpoint`
 pub(crate) async fn checkpoint(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    app.installation().until_founded().await;
     send(&app, &layout::log_checkpoint(&site.index), kind, request.headers(), false).await
 }
 

@@ -20,6 +20,7 @@ pub(crate) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-
 /// `GET /tuf/{role}`: `timestamp.json`, or a role whose name holds its version and which never changes.
 pub(crate) async fn role(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
     let name = site.param("role").unwrap_or_default();
+    app.installation().until_founded().await;
     match layout::role_file(&site.index, &name) {
         Some(key) if name == "timestamp.json" => send(&app, &key, request.headers(), false).await,
         Some(key) => send(&app, &key, request.headers(), true).await,

@@ -94,6 +94,8 @@ def large(options, folder):
     files = 3_000 if options.short else 15_000
     server = generated(folder / "large", [(1, files, "large")])
     project = "large-000000"
+    print(f"  large: pages of its generated releases are rendered {server.wait_rendered():.1f} s later; resident "
+          f"{server.process.memory()[0]:.0f} MB, at most {server.process.peak():.0f}")
     print(f"\none project of {files:,} files")
     times, written, resident = [], [], [server.process.memory()[0]]
     for number in range(6):

@@ -72,6 +72,15 @@ class Tidewaiter:
                 self.process.failed(f"{project} stays at serial {after}")
             time.sleep(.005)
 
+    def wait_rendered(self, seconds=600):
+        """Until no page is of another version of the program, as those of a generated ledger are."""
+        began = time.perf_counter()
+        while b"tidewaiter_pages_behind{" in get(f"{self.base}/metrics")[2]:
+            if time.perf_counter() - began > seconds:
+                self.process.failed("pages stay behind")
+            time.sleep(.1)
+        return time.perf_counter() - began
+
     def wait_published(self, project, count, seconds=300):
         began = time.perf_counter()
         while len(self.page(project)["files"]) < count:

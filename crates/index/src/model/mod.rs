@@ -1,6 +1,7 @@
 //! The nouns and what must hold of them. No I/O, no clock.
 
 pub mod lifecycle;
+pub mod names;
 
 use std::fmt;
 use std::str::FromStr;

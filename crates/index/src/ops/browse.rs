@@ -1,6 +1,7 @@
 //! What pages for people show: published state only, read from the ledger in one snapshot. Nothing is decided here,
 //! and nothing that waits to be published is seen.
 
+use std::collections::btree_map::Entry;
 use std::io::Read;
 
 use packaging::metadata::{self, CoreMetadata, Field};
@@ -8,10 +9,11 @@ use packaging::simple::{self, FileEntry};
 use packaging::{NormalizedName, ProjectStatus, Version};
 use serde::Deserialize;
 
+use crate::model::names::Names;
 use crate::render;
 use crate::store::indexes::IndexRow;
 use crate::store::publishing::ReleaseSummaryRow;
-use crate::store::{Tx, files, projects, publishing};
+use crate::store::{Tx, files, indexes, projects, publishing};
 use crate::{Error, Installation, Result};
 
 /// Projects on one page of the list.
@@ -119,14 +121,20 @@ pub async fn counts(installation: &Installation, index: &IndexRow) -> Result<Cou
 pub async fn list(installation: &Installation, index: &IndexRow, part: &str, from: &str) -> Result<Listing> {
     let part = normal_part(part);
     let mut tx = installation.store.read().await?;
-    let mut rows = projects::search(&mut tx, index.id, &part, from, LISTED_MAX as i64 + 1).await?;
-    let next = rows.get(LISTED_MAX).map(|row| row.name.clone());
-    rows.truncate(LISTED_MAX);
-    let mut listed = Vec::with_capacity(rows.len());
-    for row in rows {
+    let mut names = search(installation, &mut tx, index.id, &part, from).await?;
+    let next = names.get(LISTED_MAX).cloned();
+    names.truncate(LISTED_MAX);
+    let mut listed = Vec::with_capacity(names.len());
+    for name in names {
+        let row = match name.parse() {
+            Ok(name) => projects::by_name(&mut tx, index.id, &name).await?,
+            Err(_) => None,
+        };
+        // Another search may have brought a later state of the names than this one reads.
+        let Some(row) = row.filter(|row| row.published) else { continue };
         let newest = publishing::newest(&mut tx, row.id).await?;
         listed.push(Listed {
-            name: row.name,
+            name,
             display_name: row.published_name,
             summary: newest.as_ref().map(|file| summary(&file.metadata)).unwrap_or_default(),
             changed_us: newest.as_ref().map(|file| file.uploaded_us),
@@ -134,6 +142,38 @@ pub async fn list(installation: &Installation, index: &IndexRow, part: &str, fro
         });
     }
     Ok(Listing { projects: listed, next })
+}
+
+/// One more than a page has of the published names that hold `part`, from a name on. The names are held by this process,
+/// and before each search those are read that changed since the last.
+async fn search(
+    installation: &Installation,
+    tx: &mut Tx,
+    index_id: i64,
+    part: &str,
+    from: &str,
+) -> Result<Vec<String>> {
+    let serial = indexes::by_id(tx, index_id).await?.serial;
+    let mut held = installation.names.lock().await;
+    match held.entry(index_id) {
+        Entry::Vacant(empty) => {
+            let mut names: Vec<String> = projects::names(tx, index_id).await?.into_iter().map(|(name,)| name).collect();
+            // PostgreSQL's order is that of its locale.
+            names.sort_unstable();
+            empty.insert((serial, Names::from_sorted(names.iter().map(String::as_str))));
+        }
+        Entry::Occupied(mut known) => {
+            let (known_serial, names) = known.get_mut();
+            if *known_serial < serial {
+                for (name, is_published) in projects::changed(tx, index_id, *known_serial).await? {
+                    if is_published { names.insert(&name) } else { names.remove(&name) }
+                }
+                *known_serial = serial;
+            }
+        }
+    }
+    let found = held.get(&index_id).map(|(_, names)| names.holding(part, from, LISTED_MAX + 1)).unwrap_or_default();
+    Ok(found.into_iter().map(str::to_owned).collect())
 }
 
 /// The typed part of a name as it would stand inside a normal name.

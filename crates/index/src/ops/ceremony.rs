@@ -12,6 +12,7 @@ use tuf::role::{RoleKeys, Top};
 use tuf::write::{BINS, Holders, Offline, Recovery, Renewal};
 use tuf::{PublicKey, Time};
 
+use super::log::witness;
 use super::signing::{InForce, Pending, time};
 use crate::keys::{Passphrase, keyid_of};
 use crate::model::IndexName;
@@ -261,6 +262,9 @@ pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
         if is_pending {
             out.push(format!("'{index}': signed roles wait for the publisher"));
         }
+    }
+    for (index, witness, why) in witness::silent(installation) {
+        out.push(format!("'{index}': the witness {witness} does not cosign the log: {why}"));
     }
     Ok(out)
 }

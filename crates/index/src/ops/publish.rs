@@ -102,6 +102,8 @@ pub(super) struct Publisher {
     unsynced: Option<(i64, Instant)>,
     signing: Option<Signing>,
     log: Option<Book>,
+    /// Whether [`Self::found_missing`] has nothing to do under this lease.
+    founded: bool,
     swept: Option<Instant>,
     walk: Walk,
     /// Projects that another version of this program committed and did not come to write: every set has them, until one
@@ -125,6 +127,7 @@ impl Publisher {
             unsynced: None,
             signing: None,
             log: None,
+            founded: false,
             swept: None,
             walk: Walk::ended(),
             owed: BTreeSet::new(),
@@ -159,14 +162,17 @@ impl Publisher {
     /// Finishes committed publications, if this node can have the lease. The worker that comes after takes the
     /// lease again: it is this node's.
     pub(super) async fn repair(&mut self) -> Result<()> {
-        if self.hold_lease().await? {
+        if self.take_up().await? {
             if !self.owed.is_empty() {
                 self.publish_set(true, &[]).await?;
             }
             if !self.list_is_current().await? {
                 self.write_list().await?;
             }
-            self.checkpoint_if_due(true).await?;
+            if !self.is_to_be_founded() {
+                // Before a founding nothing waits for a sync of everything; the worker that comes after sees to it.
+                self.checkpoint_if_due(true).await?;
+            }
         }
         Ok(())
     }
@@ -219,7 +225,36 @@ impl Publisher {
         tx.commit().await
     }
 
+    /// Holds the lease of an index that is founded.
     async fn hold_lease(&mut self) -> Result<bool> {
+        let held = self.take_up().await?;
+        if held {
+            self.found_missing().await?;
+        }
+        Ok(held)
+    }
+
+    /// Whether this node publishes an index that nothing signs, or nothing logs, as far as it was looked at.
+    pub(super) fn is_to_be_founded(&self) -> bool {
+        self.fence != 0 && !self.founded
+    }
+
+    /// Founds what signs the index, and what logs it, once for each time that the lease was taken. Without the key that
+    /// founds a log there is none yet.
+    pub(super) async fn found_missing(&mut self) -> Result<()> {
+        if !self.is_to_be_founded() {
+            return Ok(());
+        }
+        self.found_log().await?;
+        if self.signing.is_none() {
+            self.found().await?;
+        }
+        self.founded = true;
+        Ok(())
+    }
+
+    /// Takes the lease, or extends it, and finishes what the previous holder began.
+    async fn take_up(&mut self) -> Result<bool> {
         let now = self.installation.clock.now_us();
         if self.fence != 0 && now + LEASE_LEFT_US < self.lease_until_us {
             return Ok(true);
@@ -240,11 +275,9 @@ impl Publisher {
         self.fence = fence;
         self.lease_until_us = now + LEASE_US;
         self.walk = Walk::begin();
+        self.founded = false;
         self.recover().await?;
-        self.found_log().await?;
-        if self.signing.is_none() {
-            self.found().await?;
-        }
+        self.founded = self.log.is_some() && self.signing.is_some();
         Ok(true)
     }
 

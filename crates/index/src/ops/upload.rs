@@ -18,6 +18,7 @@ use packaging::metadata::{self, Field};
 use packaging::{DistFilename, NormalizedName, Rejection, Rule, Sha256, Version, hash};
 use serde_json::json;
 use sha2::Digest;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::blobs::{Incoming, layout};
 use crate::failpoint;
@@ -135,7 +136,7 @@ pub async fn upload(
     }
     installation.room_for_inspection().await?;
     let (candidate, kept, rejections) = judge(installation, index, upload, Some(actor)).await?;
-    let Kept { incoming, metadata_text, identical, uploader } = match kept {
+    let Kept { incoming, metadata_text, identical, uploader, turn } = match kept {
         Some(kept) if rejections.is_empty() || kept.identical => kept,
         _ => return Err(Error::Rejected(rejections)),
     };
@@ -153,6 +154,7 @@ pub async fn upload(
         uploader,
         candidate: candidate.clone(),
         metadata_text,
+        _turn: turn,
     };
     // On its own: a client that hangs up now must not leave bytes stored without the commit that owns them.
     let accepted = tokio::spawn(accepting.store_and_commit(incoming));
@@ -177,20 +179,14 @@ struct Accepting {
     uploader: Uploader,
     candidate: Candidate,
     metadata_text: String,
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl Accepting {
     async fn store_and_commit(self, incoming: Incoming) -> Result<Committed> {
-        let Self { installation, index, actor, uploader, candidate, metadata_text } = &self;
+        let Self { installation, index, actor, uploader, candidate, metadata_text, _turn } = &self;
         let received = candidate.received.as_ref().ok_or_else(|| Error::Internal("a kept upload has bytes".into()))?;
         let key = layout::vault_file(&index.name(), &received.sha256, &candidate.filename);
-        let _turn = installation.keys.lock(key.as_str()).await;
-        // Another upload of these bytes may have had the turn before: their name is the publisher's to move by now, and
-        // nobody else's to make or take away.
-        let known = facts(&mut installation.store.read().await?, index, candidate, Some(actor)).await?;
-        if candidate.is_already_here(&known) {
-            return Ok(Committed::AlreadyHere);
-        }
         let (blobs, stored_key) = (Arc::clone(&installation.blobs), key.clone());
         // Synced before commit 1: a row must never promise bytes that a power cut can take.
         let stored = tokio::task::spawn_blocking(move || blobs.store(&incoming, &stored_key));
@@ -235,6 +231,7 @@ struct Kept {
     metadata_text: String,
     identical: bool,
     uploader: Option<Uploader>,
+    turn: OwnedMutexGuard<()>,
 }
 
 /// Every rule, in one place for uploads and dry runs.
@@ -248,9 +245,14 @@ async fn judge(
     let mut rejections = Vec::new();
     let mut candidate = Candidate { form, filename, content_type, received: None, metadata: None, attested: None };
     let mut incoming = None;
+    let mut turn = None;
     let mut metadata_text = None;
     if let Some(body) = body {
         let (file, received) = body.finish();
+        // From before the ledger is asked until commit 1: another upload of these bytes may have the turn first, and then
+        // their name is the publisher's to move, and nobody else's to make or take away.
+        let key = layout::vault_file(&index.name(), &received.sha256, &candidate.filename);
+        turn = Some(installation.keys.lock(key.as_str()).await);
         candidate.received = Some(received);
         let request = inspect::Request::Rules {
             subject: inspect::Subject::Distribution(candidate.filename.clone()),
@@ -298,9 +300,9 @@ async fn judge(
         && ledger.iter().all(|rejection| !matches!(rejection.rule, Rule::TokenScope | Rule::Permission));
     rejections.extend(ledger);
     rejections.retain(|rejection| rejection.rule.applies(index.profile()));
-    let kept = match (incoming, metadata_text) {
-        (Some(incoming), text) if identical || text.is_some() => {
-            Some(Kept { incoming, metadata_text: text.unwrap_or_default(), identical, uploader })
+    let kept = match (incoming.zip(turn), metadata_text) {
+        (Some((incoming, turn)), text) if identical || text.is_some() => {
+            Some(Kept { incoming, metadata_text: text.unwrap_or_default(), identical, uploader, turn })
         }
         _ => None,
     };

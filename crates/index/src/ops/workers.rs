@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_secs(1);
 const ENDING: Duration = Duration::from_secs(5);
 /// Most projects that are rendered again in one set of changes.
 const AGAIN_MOST: i64 = 64;
+/// Longest that a job waits for others while uploads keep coming and nobody waits (ADR 0020).
+const GATHER_MOST: Duration = Duration::from_millis(900);
 /// Pause after a failure.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
 
@@ -59,12 +61,41 @@ pub async fn run(installation: Arc<Installation>, mut stop: watch::Receiver<bool
     tasks.join_all().await;
 }
 
-/// Brings the store in line with the ledger after a crash, before anything is served: half-received uploads and
-/// bytes that no row knows are swept, committed publications are written to their end.
+/// Brings the store in line with the ledger after a crash: as [`take_over`], and founds what is not founded.
 ///
 /// # Errors
 /// When ledger or blob store fail; nothing may be served then.
 pub async fn recover(installation: &Arc<Installation>) -> crate::Result<()> {
+    take_over(installation).await?.found().await
+}
+
+/// What [`take_over`] leaves: the publishers of every index, of which some may have nothing yet that signs.
+pub struct TakenOver {
+    installation: Arc<Installation>,
+    publishers: Vec<Publisher>,
+}
+
+impl TakenOver {
+    /// Founds signatures and log of each index that has none. Until it returns, [`Installation::until_founded`] waits.
+    ///
+    /// # Errors
+    /// When ledger, blob store or the keys fail.
+    pub async fn found(mut self) -> crate::Result<()> {
+        for publisher in &mut self.publishers {
+            publisher.found_missing().await?;
+        }
+        self.installation.founded.send_replace(true);
+        Ok(())
+    }
+}
+
+/// What must be done before anything is served: half-received uploads and bytes that no row knows are swept, committed
+/// publications are written to their end. A new index has its empty list after this; its founding signs a thousand bins
+/// and more, and readers need not wait for that.
+///
+/// # Errors
+/// When ledger or blob store fail; nothing may be served then.
+pub async fn take_over(installation: &Arc<Installation>) -> crate::Result<TakenOver> {
     let rows = super::indexes::list(installation).await?;
     let names: Vec<_> = rows.iter().map(crate::store::indexes::IndexRow::name).collect();
     let blobs = Arc::clone(&installation.blobs);
@@ -92,11 +123,16 @@ pub async fn recover(installation: &Arc<Installation>) -> crate::Result<()> {
     jobs::release_all(&mut tx, JobKind::Inspect);
     jobs::release_all(&mut tx, JobKind::Status);
     tx.commit().await?;
+    let mut publishers = Vec::with_capacity(rows.len());
     for row in rows {
         let mut publisher = Publisher::new(Arc::clone(installation), row.id, row.name());
         publisher.repair().await?;
+        publishers.push(publisher);
     }
-    Ok(())
+    if publishers.iter().any(Publisher::is_to_be_founded) {
+        installation.founded.send_replace(false);
+    }
+    Ok(TakenOver { installation: Arc::clone(installation), publishers })
 }
 
 /// Writes committed publications to their end and publishes what is ready: before a rebuild.
@@ -172,12 +208,13 @@ async fn inspections(installation: Arc<Installation>, mut stop: watch::Receiver<
     let mut inspector = Inspector::new(Arc::clone(&installation));
     let mut slow = tokio::time::interval(POLL);
     slow.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // When jobs are taken next.
+    // When jobs are taken next, and since when the first of those that are gathered waits.
     let mut fill_at = Some(Instant::now());
+    let mut gathered_since: Option<Instant> = None;
     while !*stop.borrow() {
         let step = async {
             if fill_at.is_some_and(|at| at <= Instant::now() || installation.somebody_waits()) {
-                fill_at = None;
+                (fill_at, gathered_since) = (None, None);
                 inspector.fill().await?;
             }
             let due = async { tokio::time::sleep_until(fill_at.unwrap_or_else(Instant::now)).await };
@@ -187,12 +224,18 @@ async fn inspections(installation: Arc<Installation>, mut stop: watch::Receiver<
                     fill_at = Some(Instant::now());
                 }
                 () = installation.inspect_wake.notified() => {
-                    fill_at.get_or_insert_with(|| Instant::now() + GATHER);
+                    let now = Instant::now();
+                    let most = *gathered_since.get_or_insert(now) + GATHER_MOST;
+                    if fill_at.is_none_or(|at| at > now) {
+                        fill_at = Some((now + GATHER).min(most));
+                    }
                 }
                 () = due, if fill_at.is_some() => {}
                 _ = slow.tick() => {
                     inspect::overdue(&installation).await?;
-                    fill_at = Some(Instant::now());
+                    if gathered_since.is_none() {
+                        fill_at = Some(Instant::now());
+                    }
                 }
                 _ = stop.changed() => {}
             }

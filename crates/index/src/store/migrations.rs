@@ -17,6 +17,7 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("0008_log", include_str!("migrations/0008_log.sql")),
     ("0009_rendering", include_str!("migrations/0009_rendering.sql")),
     ("0010_witness", include_str!("migrations/0010_witness.sql")),
+    ("0011_search", include_str!("migrations/0011_search.sql")),
 ];
 
 const HISTORY: &str =

@@ -24,8 +24,8 @@ statements! {
     PUBLISHED = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published ORDER BY name";
     PUBLISHED_AFTER = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
                        AND name > $2 ORDER BY name LIMIT $3";
-    SEARCH = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
-              AND name >= $2 AND name LIKE $3 ESCAPE '!' ORDER BY name LIMIT $4";
+    NAMES = "SELECT name FROM projects WHERE index_id = $1 AND published ORDER BY name";
+    CHANGED = "SELECT name, published FROM projects WHERE index_id = $1 AND serial > $2";
     COUNTS = "SELECT shown_projects, shown_files FROM indexes WHERE id = $1";
     COUNTED = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published), \
                (SELECT COUNT(*) FROM files WHERE index_id = $1 AND published)";
@@ -171,10 +171,14 @@ pub async fn published_after(tx: &mut Tx, index_id: i64, after: &str, most: i64)
     tx.all(PUBLISHED_AFTER, args![index_id, after, most]).await
 }
 
-/// Published projects whose normal name contains `part`, at or after `from`.
-pub async fn search(tx: &mut Tx, index_id: i64, part: &str, from: &str, most: i64) -> Result<Vec<ListedRow>> {
-    let escaped = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    tx.all(SEARCH, args![index_id, from, format!("%{escaped}%"), most]).await
+/// The normal names of all published projects, in the order that the ledger gives them.
+pub async fn names(tx: &mut Tx, index_id: i64) -> Result<Vec<(String,)>> {
+    tx.all(NAMES, args![index_id]).await
+}
+
+/// Normal names of the projects that a publication after this serial changed, and whether they are published now.
+pub async fn changed(tx: &mut Tx, index_id: i64, serial: i64) -> Result<Vec<(String, bool)>> {
+    tx.all(CHANGED, args![index_id, serial]).await
 }
 
 /// Notes that an index shows so many projects and files more, or less.

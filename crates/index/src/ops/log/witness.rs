@@ -4,7 +4,7 @@
 //! What is cosigned is in the ledger first: a signature that outlives its record would let a log show two pasts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tlog::note::{KeyKind, Note};
 pub use tlog::witness::{ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Refusal, Watched};
@@ -45,6 +45,22 @@ pub async fn keys(installation: &Installation, index: &IndexName) -> Result<(Ver
     let log = in_force(&mut tx, row.id).await?.ok_or_else(|| Error::NotFound("The log has not begun yet.".into()))?;
     let log = VerifierKey::parse(&log.verifier).map_err(broken)?;
     Ok((log, signer(installation, index)?.key))
+}
+
+/// Notes why a witness does not cosign the log of an index, or, without a reason, that it does.
+pub fn said(installation: &Installation, index: &IndexName, witness: &str, why: Option<&str>) {
+    let mut silent = installation.silent.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (index.clone(), witness.to_owned());
+    match why {
+        Some(why) => silent.insert(key, why.to_owned()),
+        None => silent.remove(&key),
+    };
+}
+
+/// The witnesses of this process that do not cosign a log at the moment: index, witness, why.
+pub fn silent(installation: &Installation) -> Vec<(IndexName, String, String)> {
+    let silent = installation.silent.lock().unwrap_or_else(PoisonError::into_inner);
+    silent.iter().map(|((index, witness), why)| (index.clone(), witness.clone(), why.clone())).collect()
 }
 
 fn signer(installation: &Installation, index: &IndexName) -> Result<NoteSigner> {
