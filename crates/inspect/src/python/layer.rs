@@ -256,7 +256,7 @@ impl<'a> Walker<'a, '_> {
         let backwards: Vec<u8>;
         let (text, of) = match HTTP.iter().position(|head| data.starts_with(head)) {
             Some(at) => (data, at),
-            None => match HTTP.iter().position(|head| begins_backwards(head)) {
+            None => match HTTP.iter().position(begins_backwards) {
                 Some(at) => {
                     backwards = data.iter().rev().copied().collect();
                     (&backwards[..], at)
