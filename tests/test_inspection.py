@@ -310,6 +310,18 @@ def test_a_full_queue_says_come_back(planted):
     assert server.upload(FINE).status == 200
 
 
+def test_who_runs_out_of_processor_time_is_told_so(server):
+    """The kernel's bound and no clock: the finding says which was met."""
+    server = server(sandbox_cpu_time="1s", upload_wait="0")
+    loop = b"for i in range(200000):\n    a = i + 1\n    b = a * 2\n"
+    slow = wheel("slow", "1.0", files={f"slow/m{number}.py": loop for number in range(200)})
+    assert server.upload(slow).status == 200
+    wait_until(lambda: verdicts(server) == [(slow.filename, "hold")], 60, "the third attempt")
+    shown = json.loads(server.cli("verdicts", "show", slow.filename, "--format", "json").stdout)
+    whys = [finding["why"] for finding in shown["findings"]]
+    assert whys == ["the inspection did not end within 1 s of processor time"]
+
+
 def test_each_state_of_an_upload_is_seen(planted, tmp_path):
     # An outside check that waits for us keeps sixteen files, as many as are looked at at once, in their inspection.
     gate = tmp_path / "gate"

@@ -215,8 +215,18 @@ pub(crate) const ROWS: &[Row] = &[
         "Take uploads although this machine cannot keep the inspection of archives away from files and network. Say yes only for trials.",
     ),
     row("sandbox.memory", Kind::Bytes, "256 MB", "Memory of one inspection."),
-    row("sandbox.cpu_time", Kind::Time, "20s", "Processor time of one inspection, in whole seconds."),
-    row("sandbox.wall_time", Kind::Time, "60s", "Longest that one inspection may take."),
+    row(
+        "sandbox.cpu_time",
+        Kind::Time,
+        "20s",
+        "Processor time of one inspection, in whole seconds: the bound of its work, however busy the machine is.",
+    ),
+    row(
+        "sandbox.wall_time",
+        Kind::Time,
+        "5m",
+        "Longest that one inspection may take by the clock: an outer bound, as it waits for the processors too.",
+    ),
     row("sandbox.parallel", Kind::Number, "2", "Inspections side by side."),
     row("log.format", Kind::Text, "auto", "`text`, `json`, or `auto`: text on a terminal, JSON otherwise."),
     row(

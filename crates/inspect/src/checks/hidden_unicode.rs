@@ -17,6 +17,9 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         if !code && !matches!(member.kind, Kind::Metadata | Kind::ToolConfig) {
             continue;
         }
+        if member.text.is_ascii() {
+            continue;
+        }
         for hidden in unicode::read(&member.text()) {
             // Bundled scripts for browsers carry tables of direction marks; nobody reviews their one line.
             let bundled = member.kind == Kind::JavaScript;

@@ -1,9 +1,11 @@
 //! What the names of the standard library and of well-known projects do: one table.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
 use super::facts::{EffectKind, Labels};
+use super::walk::Map;
 
 /// What a name does when called, and what it gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +204,7 @@ const METHODS: &[(EffectKind, Labels, &str)] = &[
 
 /// What a full name does.
 pub(super) fn named(name: &str) -> Option<Api> {
-    static TABLE: OnceLock<HashMap<&'static str, Api>> = OnceLock::new();
+    static TABLE: OnceLock<Map<&'static str, Api>> = OnceLock::new();
     let table = TABLE.get_or_init(|| {
         let effects = EFFECTS.iter().flat_map(|(kind, gives, names)| {
             names.split_whitespace().map(|name| (name, Api { effect: Some(*kind), gives: *gives }))
@@ -217,7 +219,7 @@ pub(super) fn named(name: &str) -> Option<Api> {
 
 /// What a method of something unknown may do.
 pub(super) fn method(name: &str) -> Option<Api> {
-    static TABLE: OnceLock<HashMap<&'static str, Api>> = OnceLock::new();
+    static TABLE: OnceLock<Map<&'static str, Api>> = OnceLock::new();
     let table = TABLE.get_or_init(|| {
         METHODS
             .iter()
@@ -249,14 +251,15 @@ pub(super) fn canonical(name: &str) -> &str {
 
 /// A socket under TLS is a socket, whoever wrapped it.
 fn secured(name: &str) -> Option<&'static str> {
-    let (_, method) = name.rsplit_once(".wrap_socket().")?;
-    Some(match method {
+    let (maker, method) = name.rsplit_once('.')?;
+    let plain = match method {
         "connect" => "socket.socket().connect",
         "send" => "socket.socket().send",
         "sendall" => "socket.socket().sendall",
         "recv" => "socket.socket().recv",
         _ => return None,
-    })
+    };
+    maker.ends_with(".wrap_socket()").then_some(plain)
 }
 
 const BUILTINS: &str = "exec eval compile __import__ getattr setattr globals locals vars open chr ord map filter list tuple \
@@ -267,8 +270,8 @@ const BUILTINS: &str = "exec eval compile __import__ getattr setattr globals loc
 
 /// Whether a bare name is the language's own.
 pub(super) fn is_builtin(name: &str) -> bool {
-    static TABLE: OnceLock<std::collections::HashSet<&'static str>> = OnceLock::new();
-    TABLE.get_or_init(|| BUILTINS.split_whitespace().collect()).contains(name)
+    static TABLE: OnceLock<Map<&'static str, ()>> = OnceLock::new();
+    TABLE.get_or_init(|| BUILTINS.split_whitespace().map(|name| (name, ())).collect()).contains_key(name)
 }
 
 /// See [`super::prepare`]: the first look-up in a table makes it.
@@ -276,6 +279,7 @@ pub(super) fn prepare() {
     named("");
     method("");
     is_builtin("");
+    secret_parts();
 }
 
 /// Whether a call passes none of its arguments' content on.
@@ -307,33 +311,50 @@ pub(super) fn forgets(name: &str) -> bool {
     )
 }
 
+/// Parts of names that speak of a secret.
+const SECRET_PARTS: [&str; 14] = [
+    "token",
+    "password",
+    "passphrase",
+    "secret",
+    "private_key",
+    "privatekey",
+    "mnemonic",
+    "api_key",
+    "apikey",
+    "access_key",
+    "credential",
+    "seed_phrase",
+    "wallet_key",
+    "secret_key",
+];
+
+/// One pass for all of them: every parameter of every function is asked for.
+fn secret_parts() -> Option<&'static AhoCorasick> {
+    static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    let build = || {
+        let builder = &mut AhoCorasick::builder();
+        builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(SECRET_PARTS).ok()
+    };
+    AUTOMATON.get_or_init(build).as_ref()
+}
+
 /// Whether a name speaks of a secret: of a parameter, or of an environment variable.
 pub(super) fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
     const WHOLE: [&str; 7] = ["pwd", "seed", "pk", "privkey", "creds", "passwd", "jwt"];
-    const PARTS: [&str; 14] = [
-        "token",
-        "password",
-        "passphrase",
-        "secret",
-        "private_key",
-        "privatekey",
-        "mnemonic",
-        "api_key",
-        "apikey",
-        "access_key",
-        "credential",
-        "seed_phrase",
-        "wallet_key",
-        "secret_key",
-    ];
-    WHOLE.contains(&name.as_str())
-        || PARTS.iter().any(|part| name.contains(part))
-            && !name.contains("tokenize")
-            && !name.contains("max_token")
-            && !name.ends_with("tokens")
-            && !name.contains("token_id")
-            && !name.starts_with("num_")
+    if WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
+        return true;
+    }
+    if !secret_parts().is_none_or(|parts| parts.is_match(name)) {
+        return false;
+    }
+    let name = name.to_ascii_lowercase();
+    SECRET_PARTS.iter().any(|part| name.contains(part))
+        && !name.contains("tokenize")
+        && !name.contains("max_token")
+        && !name.ends_with("tokens")
+        && !name.contains("token_id")
+        && !name.starts_with("num_")
 }
 
 /// Whether a name belongs to the standard library or a project whose functions are in no distribution but its own.

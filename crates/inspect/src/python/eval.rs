@@ -11,7 +11,7 @@ use super::peel;
 use super::pure;
 use super::signs;
 use super::value::{Known, LATER_SIZE_MAX, Later, Value};
-use super::walk::{Scope, UNROLL_SITES_MAX, Walker};
+use super::walk::{STACK_PIECE, STACK_RED_ZONE, Scope, UNROLL_SITES_MAX, Walker};
 
 /// Longest full name that is followed, in bytes.
 const NAME_BYTES_MAX: usize = 160;
@@ -33,7 +33,7 @@ impl<'a> Walker<'a, '_> {
             return Value::default();
         }
         self.depth += 1;
-        let value = stacker::maybe_grow(128 << 10, 1 << 20, || self.expression(expr));
+        let value = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.expression(expr));
         self.depth -= 1;
         value
     }
@@ -349,10 +349,17 @@ impl<'a> Walker<'a, '_> {
                 if piece_count(left) + piece_count(right) > PIECES_MAX {
                     return None;
                 }
-                let pieces: Vec<Piece> = left.pieces().into_iter().chain(right.pieces()).collect();
+                let cost = |pieces: &[Piece]| -> usize {
+                    pieces.iter().map(|piece| 32 + piece.text().map_or(0, str::len)).sum()
+                };
                 // Copying is cheap next to what is done with the result.
-                let copied: usize = pieces.iter().map(|piece| 32 + piece.text().map_or(0, str::len)).sum();
-                budget.bytes(copied / 32)?;
+                if let Known::Partial(begin) = &left.known {
+                    let right = right.pieces();
+                    budget.bytes((cost(begin) + cost(&right)) / 32)?;
+                    return Some(Value::append(begin, right, budget.value_bytes_max));
+                }
+                let pieces: Vec<Piece> = left.pieces().into_iter().chain(right.pieces()).collect();
+                budget.bytes(cost(&pieces) / 32)?;
                 Some(Value::from_pieces(pieces, budget.value_bytes_max))
             }
             (Operator::Add, Known::Bytes(a), Known::Bytes(b)) => {

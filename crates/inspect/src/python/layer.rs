@@ -8,8 +8,9 @@ use ruff_text_size::TextRange;
 use super::facts::{FunctionId, Layer, LayerKind, OddityKind, Place};
 use super::lexical;
 use super::peel;
+use super::source::line_starts;
 use super::value::{Known, Value};
-use super::walk::{Scope, Walker, line_starts};
+use super::walk::{Scope, Walker};
 
 /// Literals of at least this many bytes are looked into, whoever decodes them.
 const LONG_LITERAL: usize = 200;
@@ -251,11 +252,15 @@ impl<'a> Walker<'a, '_> {
         if !(16..1_000).contains(&data.len()) {
             return;
         }
-        let backwards: Vec<u8> = data.iter().rev().copied().collect();
+        let begins_backwards = |head: &&[u8]| data.iter().rev().take(head.len()).eq(*head);
+        let backwards: Vec<u8>;
         let (text, of) = match HTTP.iter().position(|head| data.starts_with(head)) {
             Some(at) => (data, at),
-            None => match HTTP.iter().position(|head| backwards.starts_with(head)) {
-                Some(at) => (&backwards[..], at),
+            None => match HTTP.iter().position(begins_backwards) {
+                Some(at) => {
+                    backwards = data.iter().rev().copied().collect();
+                    (&backwards[..], at)
+                }
                 None => return,
             },
         };

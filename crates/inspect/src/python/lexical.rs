@@ -1,6 +1,9 @@
 //! What tokens and lines alone tell: how deep the text nests, before the parser meets it; and what is odd about
 //! how it is written.
 
+use std::sync::OnceLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use ruff_python_ast::ModModule;
 use ruff_python_ast::token::TokenKind;
 use ruff_python_parser::{Mode, Parsed, lexer};
@@ -157,9 +160,13 @@ fn long_and_pushed(text: &str, lines: &[u32], layer: LayerId, module: &mut Modul
         }
         let Some(line) = text.get(*start as usize..end) else { continue };
         let at = |offset: usize| TextRange::empty(TextSize::from(*start + offset as u32));
-        let before = text.get(..*start as usize).unwrap_or_default().trim_end();
-        let goes_on = before.ends_with([',', '(', '[', '{', '\\', '+', '=', '|', '&', '%', '.']);
-        if let Some((offset, blanks)) = pushed(line, goes_on) {
+        let goes_on = || {
+            let before = text.get(..*start as usize).unwrap_or_default().trim_end();
+            before.ends_with([',', '(', '[', '{', '\\', '+', '=', '|', '&', '%', '.'])
+        };
+        if has_blanks(line)
+            && let Some((offset, blanks)) = pushed(line, goes_on())
+        {
             let what = line[offset..].trim();
             note(module, OddityKind::PushedRight, place(text, lines, layer, at(offset)), blanks as u32, what);
         }
@@ -167,6 +174,11 @@ fn long_and_pushed(text: &str, lines: &[u32], layer: LayerId, module: &mut Modul
             note(module, OddityKind::LongLine, place(text, lines, layer, at(0)), length as u32, line.trim());
         }
     }
+}
+
+/// Whether so many blanks may stand in a row: wherever they stand, one of every [`PUSHED_BLANKS`] bytes is of them.
+fn has_blanks(line: &str) -> bool {
+    line.bytes().skip(PUSHED_BLANKS - 1).step_by(PUSHED_BLANKS).any(|byte| matches!(byte, b' ' | b'\t'))
 }
 
 /// Where code begins after a hundred blanks, other than a comment or a closing bracket of a table. The blanks that
@@ -215,55 +227,97 @@ fn hidden(text: &str, lines: &[u32], layer: LayerId, module: &mut Module) {
     }
 }
 
+/// Marks that obfuscators leave, and whose they are.
+const TOOLS: [(&str, &str); 12] = [
+    ("__pyarmor__", "PyArmor"),
+    ("pyarmor_runtime", "PyArmor"),
+    ("pytransform", "PyArmor"),
+    ("Hyperion", "Hyperion"),
+    ("billythegoat356", "Hyperion/Kramer"),
+    ("Kramer", "Kramer"),
+    ("BlankOBF", "BlankOBF"),
+    ("Blank-OBF", "BlankOBF"),
+    ("pyobfuscate", "pyobfuscate"),
+    ("PyObfuscator", "PyObfuscator"),
+    ("freecodingtools.org", "freecodingtools"),
+    ("Obfuscated with", "obfuscator"),
+];
+/// Names of analysts' machines and users, and of what runs there.
+const MACHINES: [&str; 20] = [
+    "WDAGUtilityAccount",
+    "Harry Johnson",
+    "DESKTOP-NAKFFMT",
+    "WIN-5E07COS9ALR",
+    "B30F0242-1C6A-4",
+    "BEE7370C-8C0C-4",
+    "QarZhrdBpj",
+    "ORELEEPC",
+    "JOANNA",
+    "d1bnJkfVlH",
+    "JULIA-PC",
+    "BEA-CHI",
+    "hmarc",
+    "patex",
+    "RDhJ0CNFevzX",
+    "vmtoolsd",
+    "vboxservice",
+    "sandboxie",
+    "wireshark",
+    "fiddler",
+];
+const MARKS: usize = TOOLS.len() + MACHINES.len();
+
 /// Marks that obfuscators leave, and lists of analysts' machines.
 fn markers(text: &str, layer: LayerId, module: &mut Module) {
-    const TOOLS: [(&str, &str); 12] = [
-        ("__pyarmor__", "PyArmor"),
-        ("pyarmor_runtime", "PyArmor"),
-        ("pytransform", "PyArmor"),
-        ("Hyperion", "Hyperion"),
-        ("billythegoat356", "Hyperion/Kramer"),
-        ("Kramer", "Kramer"),
-        ("BlankOBF", "BlankOBF"),
-        ("Blank-OBF", "BlankOBF"),
-        ("pyobfuscate", "pyobfuscate"),
-        ("PyObfuscator", "PyObfuscator"),
-        ("freecodingtools.org", "freecodingtools"),
-        ("Obfuscated with", "obfuscator"),
-    ];
-    const MACHINES: [&str; 20] = [
-        "WDAGUtilityAccount",
-        "Harry Johnson",
-        "DESKTOP-NAKFFMT",
-        "WIN-5E07COS9ALR",
-        "B30F0242-1C6A-4",
-        "BEE7370C-8C0C-4",
-        "QarZhrdBpj",
-        "ORELEEPC",
-        "JOANNA",
-        "d1bnJkfVlH",
-        "JULIA-PC",
-        "BEA-CHI",
-        "hmarc",
-        "patex",
-        "RDhJ0CNFevzX",
-        "vmtoolsd",
-        "vboxservice",
-        "sandboxie",
-        "wireshark",
-        "fiddler",
-    ];
     let whole = Place { layer, line: 1, column: 1 };
-    for (mark, tool) in TOOLS {
-        if let Some(at) = text.find(mark) {
+    let first = first_places(text);
+    for (n, (_, tool)) in TOOLS.into_iter().enumerate() {
+        if let Some(at) = first[n] {
             let line = text[..at].bytes().filter(|b| *b == b'\n').count() as u32 + 1;
             note(module, OddityKind::Obfuscator, Place { line, ..whole }, 1, tool);
         }
     }
-    let found: Vec<&str> = MACHINES.iter().copied().filter(|name| text.contains(name)).collect();
+    let is_there = |(n, name): (usize, &&'static str)| first[TOOLS.len() + n].map(|_| *name);
+    let found: Vec<&str> = MACHINES.iter().enumerate().filter_map(is_there).collect();
     if found.len() >= 4 {
         note(module, OddityKind::SandboxNames, whole, found.len() as u32, &found.join(" "));
     }
+}
+
+/// Where each mark and each name stands first, by one pass over the text.
+fn first_places(text: &str) -> [Option<usize>; MARKS] {
+    let mut first = [None; MARKS];
+    let Some(marks) = marks() else { return first };
+    // Most texts hold none, and that is told faster than what they hold.
+    if !marks.is_match(text) {
+        return first;
+    }
+    let mut missing = MARKS;
+    for found in marks.find_overlapping_iter(text) {
+        let place = &mut first[found.pattern().as_usize()];
+        if place.is_none() {
+            *place = Some(found.start());
+            missing -= 1;
+            if missing == 0 {
+                break;
+            }
+        }
+    }
+    first
+}
+
+fn marks() -> Option<&'static AhoCorasick> {
+    static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    let build = || {
+        let all = TOOLS.iter().map(|(mark, _)| *mark).chain(MACHINES);
+        AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(all).ok()
+    };
+    AUTOMATON.get_or_init(build).as_ref()
+}
+
+/// See [`super::prepare`].
+pub(super) fn prepare() {
+    marks();
 }
 
 /// Notes names that are not what they look like, and what the parser could not read.

@@ -1,20 +1,16 @@
 //! All modules of a distribution together: who reaches what and when, and what flows where.
 //!
-//! Functions of all modules are numbered in one row. Reach spreads over calls and imports from the roots; taint
-//! spreads over arguments and results until nothing changes, or [`ROUNDS_MAX`] rounds are done.
+//! Functions of all modules are numbered in one row. Reach spreads over calls and imports from the roots.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::Limits;
-use super::facts::{
-    Call, Effect, EffectKind, Function, FunctionId, Handed, Labels, Layer, LayerKind, Module, Piece, Taint, Target,
-};
+use super::facts::{Effect, Function, FunctionId, Handed, Labels, Layer, LayerKind, Module, Piece, Taint, Target};
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
+use super::walk::Map;
 
-/// Rounds of spreading taint; each round follows every call once.
-const ROUNDS_MAX: usize = 24;
 /// Hops from a name to the name that it stands for.
 const HOPS_MAX: u32 = 8;
 
@@ -75,6 +71,8 @@ pub(super) struct Linked {
 #[derive(Debug)]
 pub struct Program {
     pub(super) modules: Vec<Linked>,
+    /// Indices of the modules that are members, by path: checks ask for them again and again.
+    pub(super) by_path: Vec<usize>,
     pub(super) reach: Vec<Reach>,
     pub(super) labels: Vec<Vec<Labels>>,
     pub(super) chains: Vec<Chain>,
@@ -167,26 +165,46 @@ pub fn link(modules: Vec<(String, Module)>, roots: &[Root], limits: &Limits) -> 
     linker.fill();
     linker.late();
     linker.number();
+    let by_path = by_path(&linker.modules);
     let targets = linker.targets();
-    let reach = linker.reach(&targets, roots);
+    let edges = linker.edges(&targets);
+    let reach = linker.reach(&edges, roots, &by_path);
     let labels = linker.taint(&targets);
-    let chains = linker.chains(&targets, &reach, &labels);
-    Program { modules: linker.modules, reach, labels, chains, degraded: linker.degraded }
+    let chains = linker.chains(edges, &reach, &labels);
+    Program { modules: linker.modules, by_path, reach, labels, chains, degraded: linker.degraded }
 }
 
-struct Linker {
-    modules: Vec<Linked>,
-    by_name: BTreeMap<String, usize>,
+/// The modules that are members, sorted by path; of two with one path the first comes first.
+fn by_path(modules: &[Linked]) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..modules.len()).filter(|n| modules[*n].late.is_empty()).collect();
+    all.sort_by(|a, b| modules[*a].path.cmp(&modules[*b].path));
+    all
+}
+
+/// The modules at a path, in their order.
+pub(super) fn at_path<'m>(
+    modules: &'m [Linked],
+    by_path: &'m [usize],
+    path: &str,
+) -> impl Iterator<Item = &'m Linked> + use<'m> {
+    let from = by_path.partition_point(|n| *modules[*n].path < *path);
+    let same = by_path[from..].partition_point(|n| modules[*n].path == path);
+    by_path[from..from + same].iter().map(|n| &modules[*n])
+}
+
+pub(super) struct Linker {
+    pub(super) modules: Vec<Linked>,
+    by_name: Map<String, usize>,
     limits: Limits,
     budget: Budget,
     /// The function that runs a late module, by the module's index.
     runs_late: Vec<(usize, FunctionId, usize)>,
-    degraded: Vec<String>,
+    pub(super) degraded: Vec<String>,
 }
 
 /// How control passes from one function to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// Always.
     Called,
     /// When the module is run as a script.
@@ -196,13 +214,19 @@ enum How {
 }
 
 /// For each call of each module, the functions that it reaches.
-type Targets = Vec<Vec<Option<usize>>>;
+pub(super) type Targets = Vec<Vec<Option<u32>>>;
+
+/// For each module, its functions by name, of equal names the first first; made when one is asked for.
+type Names = Vec<OnceCell<Vec<FunctionId>>>;
+
+/// For each function, those that it reaches by calls and imports.
+pub(super) type Edges = Vec<Vec<(u32, How)>>;
 
 impl Linker {
     fn new(modules: Vec<(String, Module)>, limits: &Limits) -> Self {
         let modules: Vec<Linked> =
             modules.into_iter().map(|(path, module)| Linked { path, module, late: Vec::new(), first: 0 }).collect();
-        let mut by_name = BTreeMap::new();
+        let mut by_name = Map::default();
         for (n, linked) in modules.iter().enumerate() {
             by_name.entry(dotted(&linked.path)).or_insert(n);
         }
@@ -223,7 +247,7 @@ impl Linker {
         }
     }
 
-    fn functions(&self) -> usize {
+    pub(super) fn functions(&self) -> usize {
         self.modules.last().map_or(0, |last| last.first + last.module.functions.len())
     }
 
@@ -254,7 +278,7 @@ impl Linker {
     }
 
     /// The module and name at which a name's meaning stands, re-exports followed.
-    fn find(&self, from: usize, name: &str) -> Option<(usize, String)> {
+    pub(super) fn find(&self, from: usize, name: &str) -> Option<(usize, String)> {
         let mut full = self.absolute(from, name);
         for _ in 0..HOPS_MAX {
             let (module, rest) = self.split(&full)?;
@@ -272,29 +296,34 @@ impl Linker {
         None
     }
 
-    fn function(&self, module: usize, name: &str) -> Option<usize> {
+    fn function(&self, names: &Names, module: usize, name: &str) -> Option<u32> {
         let plain = name.replace("()", "");
         let linked = &self.modules[module];
         let functions = &linked.module.functions;
-        let init = format!("{plain}.__init__");
-        let at = functions
-            .iter()
-            .position(|f| *f.name == *plain)
-            .or_else(|| functions.iter().position(|f| *f.name == *init));
-        at.map(|at| linked.first + at)
+        let sorted = names[module].get_or_init(|| {
+            let mut all: Vec<FunctionId> = (0..functions.len() as FunctionId).collect();
+            all.sort_by(|a, b| functions[*a as usize].name.cmp(&functions[*b as usize].name));
+            all
+        });
+        let first = |name: &str| {
+            let from = sorted.partition_point(|at| *functions[*at as usize].name < *name);
+            sorted.get(from).copied().filter(|at| *functions[*at as usize].name == *name)
+        };
+        let at = first(&plain).or_else(|| first(&format!("{plain}.__init__")));
+        at.map(|at| linked.first as u32 + at)
     }
 
     fn targets(&self) -> Targets {
-        let mut known: BTreeMap<(usize, Rc<str>), Option<usize>> = BTreeMap::new();
+        let names: Names = vec![OnceCell::new(); self.modules.len()];
+        let mut known: Map<&str, Option<u32>> = Map::default();
         let mut all = Vec::with_capacity(self.modules.len());
         for (n, linked) in self.modules.iter().enumerate() {
+            known.clear();
             let mut targets = Vec::with_capacity(linked.module.calls.len());
             for call in &linked.module.calls {
                 targets.push(match &call.target {
-                    Target::Local(id) => Some(linked.first + *id as usize),
-                    Target::Named(name) => {
-                        *known.entry((n, Rc::clone(name))).or_insert_with(|| self.named_target(n, name))
-                    }
+                    Target::Local(id) => Some(linked.first as u32 + *id),
+                    Target::Named(name) => *known.entry(name).or_insert_with(|| self.named_target(&names, n, name)),
                 });
             }
             all.push(targets);
@@ -302,15 +331,15 @@ impl Linker {
         all
     }
 
-    fn named_target(&self, from: usize, name: &str) -> Option<usize> {
+    fn named_target(&self, names: &Names, from: usize, name: &str) -> Option<u32> {
         if let Some((module, rest)) = self.find(from, name) {
-            return if rest.is_empty() { None } else { self.function(module, &rest) };
+            return if rest.is_empty() { None } else { self.function(names, module, &rest) };
         }
         // A bare name may have come by a star import.
         let stars = self.modules[from].module.imports.iter().filter(|import| import.star);
         stars.take(16).find_map(|import| {
             let (module, _) = self.find(from, &import.module)?;
-            self.function(module, name)
+            self.function(names, module, name)
         })
     }
 
@@ -440,14 +469,14 @@ impl Linker {
         Some(Value::new(known, Taint::default(), peeled))
     }
 
-    fn reach(&self, targets: &Targets, roots: &[Root]) -> Vec<Reach> {
+    fn reach(&self, edges: &Edges, roots: &[Root], by_path: &[usize]) -> Vec<Reach> {
         let mut reach = vec![Reach::OnCall; self.functions()];
         let mut work: Vec<(usize, Reach)> = Vec::new();
         for linked in self.modules.iter().filter(|linked| linked.late.is_empty()) {
             work.push((linked.first, own_reach(&linked.path)));
         }
         for root in roots {
-            for linked in self.modules.iter().filter(|linked| linked.path == root.path && linked.late.is_empty()) {
+            for linked in at_path(&self.modules, by_path, &root.path) {
                 let at = match &root.function {
                     None => Some(0),
                     Some(name) => linked.module.functions.iter().position(|function| *function.name == **name),
@@ -455,7 +484,6 @@ impl Linker {
                 work.extend(at.map(|at| (linked.first + at, root.reach)));
             }
         }
-        let edges = self.edges(targets);
         while let Some((at, when)) = work.pop() {
             if reach[at] >= when && when != Reach::OnCall {
                 continue;
@@ -468,8 +496,8 @@ impl Linker {
                     How::AsScript if when < Reach::InstallTime => Reach::Script.min(when),
                     How::Kept | How::AsScript | How::Called => when,
                 };
-                if reach[*to] < then {
-                    work.push((*to, then));
+                if reach[*to as usize] < then {
+                    work.push((*to as usize, then));
                 }
             }
         }
@@ -477,8 +505,8 @@ impl Linker {
     }
 
     /// Whom each function reaches by calls and imports.
-    fn edges(&self, targets: &Targets) -> Vec<Vec<(usize, How)>> {
-        let mut edges: Vec<Vec<(usize, How)>> = vec![Vec::new(); self.functions()];
+    fn edges(&self, targets: &Targets) -> Edges {
+        let mut edges: Edges = vec![Vec::new(); self.functions()];
         for (n, linked) in self.modules.iter().enumerate() {
             for (call, target) in linked.module.calls.iter().zip(&targets[n]) {
                 if let Some(target) = target {
@@ -492,206 +520,16 @@ impl Linker {
             }
             for import in &linked.module.imports {
                 if let Some((module, _)) = self.find(n, &import.module) {
-                    edges[linked.first + import.function as usize].push((self.modules[module].first, How::Called));
+                    edges[linked.first + import.function as usize]
+                        .push((self.modules[module].first as u32, How::Called));
                 }
             }
         }
         for (module, function, late) in &self.runs_late {
-            edges[self.modules[*module].first + *function as usize].push((self.modules[*late].first, How::Called));
+            edges[self.modules[*module].first + *function as usize]
+                .push((self.modules[*late].first as u32, How::Called));
         }
         edges
-    }
-
-    /// The labels that reach each effect.
-    fn taint(&mut self, targets: &Targets) -> Vec<Vec<Labels>> {
-        let mut state = State {
-            params: vec![Vec::new(); self.functions()],
-            sites: self.modules.iter().map(|linked| vec![Labels::NONE; linked.module.calls.len()]).collect(),
-        };
-        for (n, linked) in self.modules.iter().enumerate() {
-            for (m, function) in linked.module.functions.iter().enumerate() {
-                state.params[linked.first + m] = vec![Labels::NONE; function.params.len().min(32)];
-            }
-            for (c, call) in linked.module.calls.iter().enumerate() {
-                if targets[n][c].is_none()
-                    && let Target::Named(name) = &call.target
-                {
-                    state.sites[n][c] = self.export_labels(n, name);
-                }
-            }
-        }
-        let mut rounds = 0;
-        while self.spread(targets, &mut state) {
-            rounds += 1;
-            if rounds == ROUNDS_MAX {
-                self.degraded.push(format!("taint was followed for {ROUNDS_MAX} rounds"));
-                break;
-            }
-        }
-        let effects = |n: usize, linked: &Linked| {
-            linked
-                .module
-                .effects
-                .iter()
-                .map(|e| state.labels(n, linked.first + e.function as usize, &e.taint))
-                .collect()
-        };
-        self.modules.iter().enumerate().map(|(n, linked)| effects(n, linked)).collect()
-    }
-
-    fn export_labels(&self, from: usize, name: &str) -> Labels {
-        let Some((module, rest)) = self.find(from, name) else { return Labels::NONE };
-        let exports = &self.modules[module].module.exports;
-        exports.binary_search_by(|(name, _)| (**name).cmp(&rest)).map_or(Labels::NONE, |at| exports[at].1.taint.labels)
-    }
-
-    /// Follows every call once; whether anything changed.
-    fn spread(&self, targets: &Targets, state: &mut State) -> bool {
-        let mut changed = false;
-        for (n, linked) in self.modules.iter().enumerate() {
-            for (c, call) in linked.module.calls.iter().enumerate() {
-                let Some(target) = targets[n][c] else { continue };
-                let (module, function) = self.callee(target);
-                let from = linked.first + call.function as usize;
-                let mut given = vec![Labels::NONE; state.params[target].len()];
-                for (at, (keyword, taint)) in call.args.iter().enumerate() {
-                    let labels = state.labels(n, from, taint);
-                    if let Some(slot) =
-                        position(call, function, at, keyword.as_deref()).and_then(|at| given.get_mut(at))
-                    {
-                        *slot = slot.with(labels);
-                    }
-                }
-                for (have, new) in state.params[target].iter_mut().zip(&given) {
-                    changed |= have.with(*new) != *have;
-                    *have = have.with(*new);
-                }
-                let mut result = function.returns.labels;
-                for call in function.returns.calls.iter().flat_map(|calls| calls.iter()) {
-                    result = result.with(state.sites[module].get(*call as usize).copied().unwrap_or_default());
-                }
-                for (at, labels) in given.iter().enumerate() {
-                    if function.returns.params >> at & 1 == 1 {
-                        result = result.with(*labels);
-                    }
-                }
-                let site = &mut state.sites[n][c];
-                changed |= site.with(result) != *site;
-                *site = site.with(result);
-            }
-        }
-        changed
-    }
-
-    fn callee(&self, number: usize) -> (usize, &Function) {
-        let module = self.modules.partition_point(|linked| linked.first <= number) - 1;
-        let linked = &self.modules[module];
-        (module, &linked.module.functions[number - linked.first])
-    }
-
-    fn chains(&self, targets: &Targets, reach: &[Reach], labels: &[Vec<Labels>]) -> Vec<Chain> {
-        let mut chains = Vec::new();
-        for (n, linked) in self.modules.iter().enumerate() {
-            for (e, effect) in linked.module.effects.iter().enumerate() {
-                let when = at_reach(reach[linked.first + effect.function as usize], effect);
-                for kind in by_data(effect, labels[n][e], linked) {
-                    chains.push(Chain { kind, module: n, effect: e, reach: when });
-                }
-            }
-        }
-        self.sequences(targets, reach, labels, &mut chains);
-        chains.sort_by_key(|chain| (chain.module, chain.effect, chain.kind));
-        chains.dedup_by_key(|chain| (chain.module, chain.effect, chain.kind));
-        chains
-    }
-
-    /// Fetch, write, run: by what a function does and what it calls do, together.
-    fn sequences(&self, targets: &Targets, reach: &[Reach], labels: &[Vec<Labels>], chains: &mut Vec<Chain>) {
-        const FETCHED: u8 = 1;
-        const WRITTEN: u8 = 2;
-        const RUN: u8 = 4;
-        let mut does = vec![0_u8; self.functions()];
-        let mut last: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-        for (n, linked) in self.modules.iter().enumerate() {
-            for (e, effect) in linked.module.effects.iter().enumerate() {
-                let at = linked.first + effect.function as usize;
-                let program = is_program(effect, linked);
-                match effect.kind {
-                    EffectKind::Download => does[at] |= FETCHED,
-                    EffectKind::Write if labels[n][e].any(Labels::NETWORK) => does[at] |= FETCHED,
-                    EffectKind::Write if program || labels[n][e].any(Labels::DECODED) => does[at] |= WRITTEN,
-                    EffectKind::Process | EffectKind::Load => {
-                        does[at] |= RUN;
-                        last.entry(at).or_insert((n, e));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        let edges = self.edges(targets);
-        let callees: Vec<Vec<usize>> = edges
-            .iter()
-            .enumerate()
-            .map(|(at, to)| {
-                to.iter().map(|(to, _)| *to).filter(|to| *to != at).collect::<BTreeSet<_>>().into_iter().collect()
-            })
-            .collect();
-        // Three calls deep is as far as droppers go; deeper, everything reaches everything.
-        for at in 0..does.len() {
-            let (mut all, mut runs) = (does[at], last.get(&at).copied());
-            let mut seen: BTreeSet<usize> = BTreeSet::from([at]);
-            let mut edge: Vec<usize> = callees[at].clone();
-            for _ in 0..2 {
-                let mut next = Vec::new();
-                for callee in edge.into_iter().filter(|callee| seen.insert(*callee)).take(64) {
-                    all |= does[callee];
-                    runs = runs.or_else(|| last.get(&callee).copied());
-                    next.extend(callees[callee].iter().copied());
-                }
-                edge = next;
-            }
-            let kind = match all {
-                all if all & (FETCHED | RUN) == FETCHED | RUN => ChainKind::FetchWriteRun,
-                all if all & (WRITTEN | RUN) == WRITTEN | RUN => ChainKind::WriteRun,
-                _ => continue,
-            };
-            if let Some((module, effect)) = runs {
-                chains.push(Chain { kind, module, effect, reach: reach[at] });
-            }
-        }
-    }
-}
-
-/// Labels at parameters and at call results.
-struct State {
-    params: Vec<Vec<Labels>>,
-    sites: Vec<Vec<Labels>>,
-}
-
-impl State {
-    fn labels(&self, module: usize, function: usize, taint: &Taint) -> Labels {
-        let mut labels = taint.labels;
-        for (at, param) in self.params[function].iter().enumerate() {
-            if taint.params >> at & 1 == 1 {
-                labels = labels.with(*param);
-            }
-        }
-        for call in taint.calls.iter().flat_map(|calls| calls.iter()) {
-            labels = labels.with(self.sites[module].get(*call as usize).copied().unwrap_or_default());
-        }
-        labels
-    }
-}
-
-/// The parameter that an argument goes to.
-fn position(call: &Call, function: &Function, at: usize, keyword: Option<&str>) -> Option<usize> {
-    match keyword {
-        Some(keyword) => function.params.iter().position(|param| **param == *keyword),
-        None => {
-            // A method of another module is called on an instance that is no argument.
-            let method = function.params.first().is_some_and(|param| &**param == "self") && call.shift == 0;
-            Some(at + usize::from(call.shift) + usize::from(method))
-        }
     }
 }
 
@@ -723,53 +561,4 @@ fn own_reach(path: &str) -> Reach {
 
 pub(super) fn at_reach(reach: Reach, effect: &Effect) -> Reach {
     if effect.main_only && reach == Reach::ImportTime { Reach::Script } else { reach }
-}
-
-/// Whether what is written is itself a program.
-fn is_program(effect: &Effect, linked: &Linked) -> bool {
-    linked.module.layers.iter().any(|layer| {
-        layer.place == effect.place && !matches!(layer.kind, LayerKind::Text | LayerKind::Bytes | LayerKind::Media)
-    })
-}
-
-/// Chains that one effect's data tells.
-fn by_data(effect: &Effect, labels: Labels, linked: &Linked) -> Vec<ChainKind> {
-    let ran =
-        linked.module.layers.iter().any(|l| l.place == effect.place && l.runs && l.path.last() != Some(&"string"));
-    let mut kinds = Vec::new();
-    match effect.kind {
-        EffectKind::Network => {
-            let private = labels.any(Labels::PRIVATE);
-            let rules = [
-                (private && labels.any(Labels::ENCODED), ChainKind::CollectEncodeSend),
-                (private, ChainKind::CollectSend),
-                (labels.any(Labels::ENVIRONMENT), ChainKind::EnvironmentSend),
-                (labels.any(Labels::STORE), ChainKind::StoreSend),
-                (labels.any(Labels::SECRET_PARAM), ChainKind::SecretParameterSend),
-                (labels.any(Labels::OUTPUT), ChainKind::OutputSend),
-            ];
-            kinds.extend(rules.iter().filter(|(holds, _)| *holds).map(|(_, kind)| *kind));
-        }
-        EffectKind::Exec => {
-            if labels.any(Labels::NETWORK) {
-                kinds.push(ChainKind::FetchExec);
-            }
-            if labels.any(Labels::DECODED) || ran {
-                kinds.push(ChainKind::DecodeExec);
-            }
-        }
-        EffectKind::Process => {
-            if labels.any(Labels::NETWORK) {
-                kinds.push(ChainKind::FetchProcess);
-            }
-            if labels.any(Labels::DECODED) || ran {
-                kinds.push(ChainKind::DecodeProcess);
-            }
-        }
-        EffectKind::Clipboard if labels.any(Labels::CLIPBOARD) || !effect.text().is_empty() => {
-            kinds.push(ChainKind::ClipboardReplace);
-        }
-        _ => {}
-    }
-    kinds
 }

@@ -13,7 +13,7 @@
 //!       ─► Module   functions, calls, effects, layers, oddities, signs, exports; the tree is dropped
 //!
 //! modules ─► link   names across modules, constants split over modules, who reaches what and when,
-//!                   taint through parameters and results to a fixed point
+//!                   taint through parameters and results to a fixed point; then chains
 //!         ─► Program: effects(), flows(), chains(), words()
 //! ```
 //!
@@ -30,9 +30,12 @@
 
 mod api;
 mod call;
+mod chains;
 mod cipher;
 mod eval;
 mod facts;
+mod flow;
+mod hash;
 mod layer;
 mod lexical;
 mod link;
@@ -53,7 +56,8 @@ pub use facts::{
 pub use link::{Chain, ChainKind, Flow, Program, Reach, Root, Seen, link};
 
 use ruff_text_size::TextRange;
-use walk::{Map, Scope, Shared, Walker, line_starts};
+use source::line_starts;
+use walk::{Map, Scope, Shared, Walker};
 
 /// Bounds of reading one module. Past each of them less is known, and [`Module::degraded`] says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,9 +143,13 @@ impl Default for Limits {
     }
 }
 
-/// Makes the tables; the zygote does it once, so that no child has to.
+/// Makes the tables, and learns where the stack of this thread ends; the zygote does it once, so that no child has to.
 pub fn prepare() {
+    // Learned from a file that nobody confined can open; who does not know takes new stack for every statement.
+    stacker::remaining_stack();
     api::prepare();
+    lexical::prepare();
+    peel::prepare();
     signs::prepare();
 }
 
@@ -246,6 +254,11 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
     walker.shared.tokens -= scan.tokens;
     drop(walker);
     lexical::release(parsed, &scan);
+}
+
+/// Does something on a stack of which the end is known: on this one, or on a new one where nobody could tell.
+pub(crate) fn on_known_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(walk::STACK_RED_ZONE, walk::STACK_PIECE, work)
 }
 
 /// The signs of a text, as [`Sign::sign`] names them.

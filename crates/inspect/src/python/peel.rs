@@ -1,8 +1,10 @@
 //! Taking encodings off, one at a time, within limits; and saying what came out.
 
 use std::io::Read;
+use std::sync::OnceLock;
 
 use aes::cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
@@ -398,49 +400,85 @@ fn reads(text: &str) -> bool {
 
 /// Which language a text is written in, if one that we know.
 pub(super) fn script(text: &str) -> LayerKind {
-    const POWERSHELL: [&str; 9] =
-        ["powershell", "invoke-", "new-object", "[system.", "$env:", "iex(", "iex (", "-encodedcommand", "write-host"];
-    const SHELL: [&str; 12] = [
-        "#!/bin/",
-        "#!/usr/bin/env bash",
-        "#!/usr/bin/env sh",
-        "@echo off",
-        "curl ",
-        "wget ",
-        "/bin/sh",
-        "/bin/bash",
-        "chmod +x",
-        "cmd.exe",
-        "certutil",
-        "bitsadmin",
-    ];
-    const JAVASCRIPT: [&str; 5] = ["require('", "require(\"", "=> {", "function(", "const "];
-    let head: String = text.chars().take(4_096).collect::<String>().to_ascii_lowercase();
-    if head.starts_with("#!") && head.lines().next().is_some_and(|line| line.contains("python")) || is_python(text) {
-        LayerKind::Python
-    } else if POWERSHELL.iter().any(|word| head.contains(word)) {
+    let head = first_chars(text, 4_096);
+    let is_shebang = |line: &str| line.to_ascii_lowercase().contains("python");
+    if head.starts_with("#!") && head.lines().next().is_some_and(is_shebang) || is_python(text) {
+        return LayerKind::Python;
+    }
+    let (mut powershell, mut shell, mut javascript) = (false, false, 0_u32);
+    for found in words().into_iter().flat_map(|words| words.find_overlapping_iter(head)) {
+        match found.pattern().as_usize() {
+            n if n < POWERSHELL.len() => powershell = true,
+            n if n < POWERSHELL.len() + SHELL.len() => shell = true,
+            n => javascript |= 1 << (n - POWERSHELL.len() - SHELL.len()),
+        }
+    }
+    if powershell {
         LayerKind::PowerShell
-    } else if SHELL.iter().any(|word| head.contains(word)) {
+    } else if shell {
         LayerKind::Shell
-    } else if JAVASCRIPT.iter().filter(|word| head.contains(**word)).count() >= 2 {
+    } else if javascript.count_ones() >= 2 {
         LayerKind::JavaScript
     } else {
         LayerKind::Text
     }
 }
 
+const POWERSHELL: [&str; 9] =
+    ["powershell", "invoke-", "new-object", "[system.", "$env:", "iex(", "iex (", "-encodedcommand", "write-host"];
+const SHELL: [&str; 12] = [
+    "#!/bin/",
+    "#!/usr/bin/env bash",
+    "#!/usr/bin/env sh",
+    "@echo off",
+    "curl ",
+    "wget ",
+    "/bin/sh",
+    "/bin/bash",
+    "chmod +x",
+    "cmd.exe",
+    "certutil",
+    "bitsadmin",
+];
+const JAVASCRIPT: [&str; 5] = ["require('", "require(\"", "=> {", "function(", "const "];
+
+/// The words of all three languages, in any case.
+fn words() -> Option<&'static AhoCorasick> {
+    static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    let build = || {
+        let builder = &mut AhoCorasick::builder();
+        let all = POWERSHELL.iter().chain(&SHELL).chain(&JAVASCRIPT);
+        builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(all).ok()
+    };
+    AUTOMATON.get_or_init(build).as_ref()
+}
+
+/// See [`super::prepare`].
+pub(super) fn prepare() {
+    words();
+}
+
+/// The beginning of a text, in characters.
+fn first_chars(text: &str, most: usize) -> &str {
+    &text[..text.char_indices().nth(most).map_or(text.len(), |(at, _)| at)]
+}
+
 /// Whether a text reads as Python: it has a statement's shape somewhere. The parser has the last word.
 fn is_python(text: &str) -> bool {
-    let head: String = text.chars().take(20_000).collect();
-    head.split(['\n', ';', '\r']).any(|line| {
+    const CALLS: [&str; 6] = ["exec(", "eval(", "__import__(", "print(", "os.system(", "subprocess."];
+    first_chars(text, 20_000).split(['\n', ';', '\r']).any(|line| {
         let line = line.trim();
         let imports = (line.starts_with("import ") && !line.contains("{"))
             || line.starts_with("from ") && line.contains(" import ");
         let defines = (line.starts_with("def ") || line.starts_with("class ")) && line.contains(':');
-        let calls = ["exec(", "eval(", "__import__(", "print(", "os.system(", "subprocess."].iter().any(|call| {
-            line.starts_with(call) || line.contains(&format!("={call}")) || line.contains(&format!("= {call}"))
-        });
-        let lambda = line.contains("lambda ") && line.contains(':') && line.contains('=');
+        // At the beginning, or behind an equals sign and one blank or none.
+        let begins = |text: &str| CALLS.iter().any(|call| text.starts_with(call));
+        let calls = begins(line)
+            || line.bytes().enumerate().filter(|(_, byte)| *byte == b'=').any(|(at, _)| {
+                let after = &line[at + 1..];
+                begins(after.strip_prefix(' ').unwrap_or(after))
+            });
+        let lambda = line.contains('=') && line.contains(':') && line.contains("lambda ");
         imports || defines || calls || lambda
     })
 }

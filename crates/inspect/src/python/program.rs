@@ -51,8 +51,7 @@ impl Program {
 
     /// The module at a path.
     pub fn module(&self, path: &str) -> Option<&Module> {
-        let found = self.modules.iter().find(|linked| linked.path == path && linked.late.is_empty());
-        found.map(|linked| &linked.module)
+        self.at(path).map(|linked| &linked.module)
     }
 
     /// Takes out the bytes of layers that only came out when modules were put together, each with its member's path.
@@ -67,8 +66,13 @@ impl Program {
 
     /// When a function of a module runs.
     pub fn reach_of(&self, path: &str, function: FunctionId) -> Option<Reach> {
-        let linked = self.modules.iter().find(|linked| linked.path == path)?;
+        let linked = self.at(path)?;
         self.reach.get(linked.first + function as usize).copied()
+    }
+
+    /// The first module at a path. What came out late stands behind all others, and repeats the path of one of them.
+    fn at(&self, path: &str) -> Option<&Linked> {
+        super::link::at_path(&self.modules, &self.by_path, path).next()
     }
 
     /// What all of it can do, as words of a profile: `cap:network`, `host:example.org`, `import:requests`,

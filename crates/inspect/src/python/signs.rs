@@ -203,8 +203,7 @@ pub(super) fn of(text: &str) -> Vec<&'static str> {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let lower = text[..end].to_ascii_lowercase();
-    automaton().scan(&lower)
+    automaton().scan(&text.as_bytes()[..end])
 }
 
 /// Whether a text is a path of a store of secrets.
@@ -215,15 +214,24 @@ pub(super) fn is_store(text: &str) -> bool {
 /// All parts, by their first two bytes: most positions of most texts match none.
 struct Automaton {
     starts: Vec<Vec<(&'static str, &'static str)>>,
+    /// Whether anything starts so, a bit each: all of it stays in the nearest cache.
+    any: [u64; SLOTS / 64],
 }
 
+const SLOTS: usize = 1 << 14;
+
 impl Automaton {
-    fn scan(&self, text: &str) -> Vec<&'static str> {
-        let bytes = text.as_bytes();
+    /// The parts that stand in bytes, in any case.
+    fn scan(&self, bytes: &[u8]) -> Vec<&'static str> {
         let mut found: Vec<&'static str> = Vec::new();
         for (at, pair) in bytes.windows(2).enumerate() {
-            for (part, sign) in &self.starts[slot(pair[0], pair[1])] {
-                if bytes[at..].starts_with(part.as_bytes()) && !found.contains(sign) {
+            let slot = slot(pair[0].to_ascii_lowercase(), pair[1].to_ascii_lowercase());
+            if self.any[slot / 64] >> (slot % 64) & 1 == 0 {
+                continue;
+            }
+            for (part, sign) in &self.starts[slot] {
+                let here = bytes.get(at..at + part.len());
+                if here.is_some_and(|here| here.eq_ignore_ascii_case(part.as_bytes())) && !found.contains(sign) {
                     found.push(sign);
                 }
             }
@@ -239,15 +247,18 @@ fn slot(a: u8, b: u8) -> usize {
 fn automaton() -> &'static Automaton {
     static AUTOMATON: std::sync::OnceLock<Automaton> = std::sync::OnceLock::new();
     AUTOMATON.get_or_init(|| {
-        let mut starts = vec![Vec::new(); 1 << 14];
+        let mut starts = vec![Vec::new(); SLOTS];
+        let mut any = [0; SLOTS / 64];
         for words in [STORES, DROPS, PLACES, WORDS].into_iter().flatten() {
             for part in words.any {
                 if let [a, b, ..] = part.as_bytes() {
-                    starts[slot(*a, *b)].push((*part, words.sign));
+                    let slot = slot(*a, *b);
+                    starts[slot].push((*part, words.sign));
+                    any[slot / 64] |= 1 << (slot % 64);
                 }
             }
         }
-        Automaton { starts }
+        Automaton { starts, any }
     })
 }
 

@@ -133,3 +133,21 @@ fn cookie(bytes: &[u8]) -> Option<String> {
     }
     None
 }
+
+/// Offsets at which lines begin, by any of the three line ends.
+pub(super) fn line_starts(text: &str) -> Vec<u32> {
+    let bytes = text.as_bytes();
+    let mut starts = vec![0];
+    for (part, chunk) in bytes.chunks(16).enumerate() {
+        // Most of a text is within lines: sixteen bytes are asked at once.
+        if !chunk.iter().fold(false, |any, byte| any | (*byte == b'\n') | (*byte == b'\r')) {
+            continue;
+        }
+        for (n, byte) in (part * 16..).zip(chunk) {
+            if *byte == b'\n' || *byte == b'\r' && bytes.get(n + 1) != Some(&b'\n') {
+                starts.push(n as u32 + 1);
+            }
+        }
+    }
+    starts
+}

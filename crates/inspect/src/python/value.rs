@@ -203,28 +203,10 @@ impl Value {
     }
     /// Makes a text of pieces: whole when all are known.
     pub(super) fn from_pieces(pieces: Vec<Piece>, bytes_max: usize) -> Known {
-        let mut whole: Vec<Piece> = Vec::with_capacity(pieces.len().min(16));
-        let mut run = String::new();
-        let mut size = 0;
-        for piece in pieces {
-            match piece {
-                Piece::Text(text) => {
-                    size += text.len();
-                    if size > bytes_max {
-                        return Known::Unknown;
-                    }
-                    run.push_str(&text);
-                }
-                other => {
-                    if !run.is_empty() {
-                        whole.push(Piece::Text(std::mem::take(&mut run).into()));
-                    }
-                    if whole.last() != Some(&Piece::Hole) || other != Piece::Hole {
-                        whole.push(other);
-                    }
-                }
-            }
+        if text_bytes(&pieces) > bytes_max {
+            return Known::Unknown;
         }
+        let (mut whole, run) = merged(pieces);
         if whole.is_empty() {
             return Known::Str(run.into());
         }
@@ -237,6 +219,47 @@ impl Value {
             Known::Partial(whole.into())
         }
     }
+}
+
+impl Value {
+    /// A text known in part with more behind it: what [`Self::from_pieces`] makes of all pieces, of which the first ones
+    /// are merged already.
+    pub(super) fn append(begin: &[Piece], more: Vec<Piece>, bytes_max: usize) -> Known {
+        let Some((last, begin)) = begin.split_last() else { return Self::from_pieces(more, bytes_max) };
+        if text_bytes(begin) + text_bytes(std::slice::from_ref(last)) + text_bytes(&more) > bytes_max {
+            return Known::Unknown;
+        }
+        let (mut end, run) = merged(std::iter::once(last.clone()).chain(more).collect());
+        if !run.is_empty() {
+            end.push(Piece::Text(run.into()));
+        }
+        Known::Partial(begin.iter().cloned().chain(end).collect())
+    }
+}
+
+/// Bytes that are known.
+fn text_bytes(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|piece| piece.text().map_or(0, str::len)).sum()
+}
+
+/// Texts beside one another made one, and so with holes; the text at the end comes apart.
+fn merged(pieces: Vec<Piece>) -> (Vec<Piece>, String) {
+    let mut whole: Vec<Piece> = Vec::with_capacity(pieces.len().min(16));
+    let mut run = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => run.push_str(&text),
+            other => {
+                if !run.is_empty() {
+                    whole.push(Piece::Text(std::mem::take(&mut run).into()));
+                }
+                if whole.last() != Some(&Piece::Hole) || other != Piece::Hole {
+                    whole.push(other);
+                }
+            }
+        }
+    }
+    (whole, run)
 }
 
 fn is_numbers(items: &[Value]) -> bool {

@@ -6,7 +6,7 @@
 //! is how decoders are folded); any other loop is walked once, and again if the first time brought new taint.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use ruff_python_ast::{self as ast, Expr, Stmt};
@@ -21,11 +21,11 @@ use super::layer::LongLiteral;
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
 
-pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<super::hash::Fold>>;
 
 /// Frames below which a new piece of stack is taken, and its size, in bytes.
-const STACK_RED_ZONE: usize = 128 << 10;
-const STACK_PIECE: usize = 1 << 20;
+pub(super) const STACK_RED_ZONE: usize = 128 << 10;
+pub(super) const STACK_PIECE: usize = 1 << 20;
 /// Statements of a loop body that is walked element by element.
 const UNROLL_BODY_MAX: usize = 12;
 /// Rounds of a loop that does more than compute; and of any loop that is not over data at hand.
@@ -735,18 +735,6 @@ pub(super) fn place(text: &str, lines: &[u32], layer: LayerId, range: TextRange)
     let before = text.get(start..at as usize).unwrap_or("");
     let column = if before.len() > EXACT_COLUMNS { before.len() } else { before.chars().count() };
     Place { layer, line: line as u32, column: column as u32 + 1 }
-}
-
-/// Offsets at which lines begin, by any of the three line ends.
-pub(super) fn line_starts(text: &str) -> Vec<u32> {
-    let bytes = text.as_bytes();
-    let mut starts = vec![0];
-    for (n, byte) in bytes.iter().enumerate() {
-        if *byte == b'\n' || *byte == b'\r' && bytes.get(n + 1) != Some(&b'\n') {
-            starts.push(n as u32 + 1);
-        }
-    }
-    starts
 }
 
 fn is_main_test(test: &Expr) -> bool {

@@ -97,7 +97,9 @@ pub(super) fn child_filter() -> Result<BpfProgram, String> {
 pub(super) fn confine_child(limits: &SandboxLimits, filter: &BpfProgram) -> Result<(), String> {
     let set = |resource, value| setrlimit(resource, value, value).map_err(|e| format!("setrlimit: {e}"));
     set(Resource::RLIMIT_DATA, limits.memory_bytes_max)?;
-    set(Resource::RLIMIT_CPU, limits.cpu_seconds_max)?;
+    // At the first bound comes a signal that says why, which a child that is in somebody else's hands could ignore.
+    setrlimit(Resource::RLIMIT_CPU, limits.cpu_seconds_max, limits.cpu_seconds_max.saturating_add(1))
+        .map_err(|e| format!("setrlimit: {e}"))?;
     set(Resource::RLIMIT_FSIZE, 0)?;
     set(Resource::RLIMIT_NOFILE, 16)?;
     seccompiler::apply_filter(filter).map_err(|e| format!("seccomp: {e}"))

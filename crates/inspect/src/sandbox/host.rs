@@ -1,7 +1,7 @@
 //! The server's side: starts the zygote, hands it passes, reads answers.
 
 use std::fs::File;
-use std::io::{IoSlice, Read, Write};
+use std::io::{IoSlice, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +13,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 use serde::{Deserialize, Serialize};
 
+use super::zygote::{MET_CLOCK, MET_PROCESSOR};
 use super::{Confinement, Failure, RESPONSE_BYTES_MAX, SandboxLimits, ZYGOTE_ARGUMENT};
 use crate::yara::{self, Catalogue, Scan, Sources};
 use crate::{Request, Response};
@@ -100,14 +101,14 @@ impl Sandbox {
 
     /// Has the zygote compile what a child found good.
     fn hand_over(&self, control: &OwnedFd, rules: &Adopted) -> Result<(), Failure> {
-        let (reader, writer) = std::io::pipe().map_err(|e| Failure::Unavailable(e.to_string()))?;
+        let pipes = Pipes::new()?;
         let envelope = Envelope { request: Request::Adopt, sandbox: self.limits };
         let message = serde_json::to_vec(&envelope).map_err(|e| Failure::Unavailable(e.to_string()))?;
-        send(control, &message, &rules.text, writer.as_fd().as_raw_fd())
+        send(control, &message, &rules.text, &pipes)
             .map_err(|e| Failure::Unavailable(format!("cannot reach the sandbox: {e}")))?;
-        drop(writer);
+        let (mut answer, _word) = pipes.sent();
         let wall = Duration::from_millis(self.limits.wall_ms_max);
-        let bytes = read_answer(reader, Instant::now() + wall + GRACE)?;
+        let bytes = read_answer(&mut answer, Instant::now() + wall + GRACE)?;
         match serde_json::from_slice(&bytes) {
             Ok(Response::Compiled(Ok(catalogue))) if catalogue == rules.catalogue => Ok(()),
             Ok(_) | Err(_) => Err(Failure::Unavailable("the rules were not taken over".into())),
@@ -124,29 +125,28 @@ impl Sandbox {
     pub fn run(&self, archive: &File, request: Request) -> Result<Response, Failure> {
         let (response, scan) = self.within(self.limits, archive, request)?;
         let Response::Checks(mut inspection) = response else { return Ok(response) };
-        if self.rules.get().is_some() {
-            match scan {
-                Ok(scan) => {
-                    inspection.findings.extend(scan.findings);
-                    inspection.degraded.extend(scan.degraded);
-                }
-                Err(failure) => {
-                    let why = format!("The rules of the operator gave no answer: {failure}.");
-                    inspection.findings.push(yara::unfinished(why));
-                }
+        match scan {
+            Some(Ok(scan)) => {
+                inspection.findings.extend(scan.findings);
+                inspection.degraded.extend(scan.degraded);
             }
+            Some(Err(failure)) => {
+                let why = format!("The rules of the operator gave no answer: {failure}.");
+                inspection.findings.push(yara::unfinished(why));
+            }
+            None => {}
         }
         Ok(Response::Checks(inspection))
     }
 
-    /// One pass within limits: its answer, and what rules said after it.
+    /// One pass within limits: its answer, and what rules said after it, where there are any.
     fn within(
         &self,
         limits: SandboxLimits,
         archive: &File,
         request: Request,
-    ) -> Result<(Response, Result<Scan, Failure>), Failure> {
-        let (reader, writer) = std::io::pipe().map_err(|e| Failure::Unavailable(e.to_string()))?;
+    ) -> Result<(Response, Option<Result<Scan, Failure>>), Failure> {
+        let pipes = Pipes::new()?;
         let envelope = Envelope { request, sandbox: limits };
         let message = serde_json::to_vec(&envelope).map_err(|e| Failure::Unavailable(e.to_string()))?;
         let started = Instant::now();
@@ -155,31 +155,35 @@ impl Sandbox {
         }
         // A zygote that died since the last pass is replaced once; the archive was not even opened.
         let control = self.control()?;
-        if let Err(error) = send(&control, &message, archive, writer.as_fd().as_raw_fd()) {
+        if let Err(error) = send(&control, &message, archive, &pipes) {
             tracing::warn!(%error, "the sandbox is started anew");
             self.replace(&control);
-            send(&*self.control()?, &message, archive, writer.as_fd().as_raw_fd())
+            send(&*self.control()?, &message, archive, &pipes)
                 .map_err(|e| Failure::Unavailable(format!("cannot reach the sandbox: {e}")))?;
         }
-        drop(writer);
+        let (mut answer, mut word) = pipes.sent();
         let wall = Duration::from_millis(limits.wall_ms_max);
-        let bytes = read_answer(reader, started + wall + GRACE)?;
+        let bytes = read_answer(&mut answer, started + wall + GRACE)?;
         let timed_out = started.elapsed() >= wall;
         let mut answers = serde_json::Deserializer::from_slice(&bytes).into_iter::<Response>();
-        let none = |left: &[u8]| match left.is_empty() {
+        // Asked only where an answer is missing: it waits until the zygote has seen the child's end.
+        let mut none = |left: &[u8]| match read_answer(&mut word, Instant::now() + GRACE).as_deref() {
+            Ok([MET_PROCESSOR]) => Failure::Spent(limits.cpu_seconds_max),
+            Ok([MET_CLOCK]) => Failure::TimedOut(limits.wall_ms_max),
             _ if timed_out => Failure::TimedOut(limits.wall_ms_max),
-            true => Failure::Died,
-            false => Failure::BadAnswer,
+            _ if left.is_empty() => Failure::Died,
+            _ => Failure::BadAnswer,
         };
         let response = match answers.next() {
             Some(Ok(response)) => response,
             Some(Err(_)) | None => return Err(none(&bytes)),
         };
         let at = answers.byte_offset();
-        let scan = match answers.next() {
+        let scanned = matches!(response, Response::Checks(_)) && self.rules.get().is_some();
+        let scan = scanned.then(|| match answers.next() {
             Some(Ok(Response::Scan(scan))) => Ok(scan),
             Some(_) | None => Err(none(&bytes[at..])),
-        };
+        });
         Ok((response, scan))
     }
 
@@ -249,15 +253,33 @@ fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
     Ok(file)
 }
 
-fn send(control: &OwnedFd, message: &[u8], archive: &File, answer: i32) -> nix::Result<()> {
-    let fds = [archive.as_raw_fd(), answer];
+/// The pipes of one pass: for the answer, and for the zygote's word on how the child ended.
+struct Pipes {
+    answer: (PipeReader, PipeWriter),
+    word: (PipeReader, PipeWriter),
+}
+
+impl Pipes {
+    fn new() -> Result<Self, Failure> {
+        let pipe = || std::io::pipe().map_err(|e| Failure::Unavailable(e.to_string()));
+        Ok(Self { answer: pipe()?, word: pipe()? })
+    }
+
+    /// The ends that are ours; the others are the sandbox's alone, so that theirs end when it closes them.
+    fn sent(self) -> (PipeReader, PipeReader) {
+        (self.answer.0, self.word.0)
+    }
+}
+
+fn send(control: &OwnedFd, message: &[u8], archive: &File, pipes: &Pipes) -> nix::Result<()> {
+    let fds = [archive.as_raw_fd(), pipes.answer.1.as_raw_fd(), pipes.word.1.as_raw_fd()];
     let parts = [IoSlice::new(message)];
     sendmsg::<()>(control.as_raw_fd(), &parts, &[ControlMessage::ScmRights(&fds)], MsgFlags::MSG_NOSIGNAL, None)
         .map(|_| ())
 }
 
 /// Reads until the writer closes, at most [`RESPONSE_BYTES_MAX`], at latest until `deadline`.
-fn read_answer(mut reader: std::io::PipeReader, deadline: Instant) -> Result<Vec<u8>, Failure> {
+fn read_answer(reader: &mut PipeReader, deadline: Instant) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 << 10];
     loop {

@@ -1,10 +1,11 @@
 //! Where archives are opened: a fresh confined child for each pass.
 //!
 //! The server starts one *zygote* beforehand: this same program, re-executed with [`ZYGOTE_ARGUMENT`], small,
-//! single-threaded and confined at once (`confine`). For each pass the server sends it a request and two
-//! descriptors over a socket: the archive, open for reading, and the pipe for the answer. The zygote forks;
-//! the child confines itself further, reads the archive, writes a bounded answer and exits. The zygote kills
-//! a child that outlives its time, and all of them when the server is gone.
+//! single-threaded and confined at once (`confine`). For each pass the server sends it a request and three
+//! descriptors over a socket: the archive, open for reading, and pipes for the answer and for the zygote's word.
+//! The zygote forks; the child confines itself further, reads the archive, writes a bounded answer and exits. The
+//! kernel ends a child that used up its processor time, the zygote one that outlives its time by the clock, and all of
+//! them when the server is gone. It tells the server which of the two bounds was met.
 //!
 //! Nothing here needs privileges: seccomp with `no_new_privs`, resource limits and an open descriptor hold in
 //! unprivileged containers. Namespaces and Landlock are added where the kernel grants them.
@@ -36,26 +37,30 @@ const REQUEST_BYTES_MAX: usize = 200 << 10;
 pub struct SandboxLimits {
     /// Private memory, in bytes (`RLIMIT_DATA`).
     pub memory_bytes_max: u64,
-    /// CPU time, in seconds (`RLIMIT_CPU`).
+    /// Processor time, in seconds (`RLIMIT_CPU`): the bound of the work, the same on a busy machine as on a quiet one.
     pub cpu_seconds_max: u64,
-    /// Wall time, in milliseconds; the zygote kills what exceeds it.
+    /// Time by the clock, in milliseconds; the zygote kills what exceeds it. An outer bound, for what waits and does not
+    /// work: generous, as a child waits for the processors too.
     pub wall_ms_max: u64,
 }
 
 impl Default for SandboxLimits {
     fn default() -> Self {
-        Self { memory_bytes_max: 256 << 20, cpu_seconds_max: 20, wall_ms_max: 60_000 }
+        Self { memory_bytes_max: 256 << 20, cpu_seconds_max: 20, wall_ms_max: 300_000 }
     }
 }
 
 /// A pass that gave no answer. Each is a finding about the archive, never a lost upload and never a release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The child died: a crash, or out of memory or CPU time.
-    #[error("the inspection ended without an answer: it crashed, or ran out of memory or processor time")]
+    /// The child died: a crash, or out of memory.
+    #[error("the inspection ended without an answer: it crashed, or ran out of memory")]
     Died,
-    /// The child outlived its wall time.
-    #[error("the inspection took longer than {0} ms")]
+    /// The child used up its processor time, in seconds.
+    #[error("the inspection did not end within {0} s of processor time")]
+    Spent(u64),
+    /// The child outlived its time by the clock, in milliseconds.
+    #[error("the inspection did not end within {0} ms by the clock")]
     TimedOut(u64),
     /// The answer was larger than allowed or no answer of ours.
     #[error("the inspection gave an answer that is too large or malformed")]

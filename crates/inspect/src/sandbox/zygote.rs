@@ -24,7 +24,14 @@ const TICK: Duration = Duration::from_millis(20);
 struct Child {
     pid: Pid,
     deadline: Instant,
+    /// Where the server is told which bound was met.
+    word: File,
 }
+
+/// What the zygote says of a child that it had to end.
+pub(super) const MET_CLOCK: u8 = b'c';
+/// What the zygote says of a child that used up its processor time.
+pub(super) const MET_PROCESSOR: u8 = b'p';
 
 /// The zygote's whole life: standard input is the control socket. Returns the exit code.
 pub fn zygote_main() -> i32 {
@@ -50,13 +57,13 @@ pub fn zygote_main() -> i32 {
             Err(_) => break,
         }
         match receive(&control) {
-            Received::Pass(envelope, rules, answer) if envelope.request == Request::Adopt => {
-                engine = adopt(&rules, answer).or(engine);
+            Received::Pass(pass) if pass.envelope.request == Request::Adopt => {
+                engine = adopt(&pass.archive, pass.answer).or(engine);
             }
-            Received::Pass(envelope, archive, answer) => {
-                let deadline = Instant::now() + Duration::from_millis(envelope.sandbox.wall_ms_max);
-                if let Some(pid) = spawn(&control, &envelope, archive, answer, (&filter, engine.as_ref())) {
-                    children.push(Child { pid, deadline });
+            Received::Pass(pass) => {
+                let deadline = Instant::now() + Duration::from_millis(pass.envelope.sandbox.wall_ms_max);
+                if let Some((pid, word)) = spawn(&control, &mut children, *pass, (&filter, engine.as_ref())) {
+                    children.push(Child { pid, deadline, word });
                 }
             }
             Received::Nonsense => {}
@@ -74,23 +81,40 @@ pub fn zygote_main() -> i32 {
 /// it cannot have been given to another process.
 fn reap(children: &mut Vec<Child>) {
     let now = Instant::now();
-    children.retain(|child| {
-        if now >= child.deadline {
+    children.retain_mut(|child| {
+        let late = now >= child.deadline;
+        if late {
             let _ = kill(child.pid, Signal::SIGKILL);
         }
-        matches!(waitpid(child.pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
+        let met = match waitpid(child.pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => return true,
+            Ok(WaitStatus::Signaled(_, Signal::SIGXCPU, _)) => Some(MET_PROCESSOR),
+            Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _)) if late => Some(MET_CLOCK),
+            Ok(_) | Err(_) => None,
+        };
+        // One byte into a pipe that holds none: this cannot block.
+        let _ = met.map(|met| child.word.write_all(&[met]));
+        false
     });
 }
 
+/// One pass, as it was asked for.
+struct Pass {
+    envelope: Envelope,
+    archive: File,
+    answer: OwnedFd,
+    word: File,
+}
+
 enum Received {
-    Pass(Box<Envelope>, File, OwnedFd),
+    Pass(Box<Pass>),
     Nonsense,
     Closed,
 }
 
 fn receive(control: &OwnedFd) -> Received {
     let mut bytes = vec![0; REQUEST_BYTES_MAX];
-    let mut space = nix::cmsg_space!([RawFd; 2]);
+    let mut space = nix::cmsg_space!([RawFd; 3]);
     let (length, fds) = {
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let Ok(message) = recvmsg::<()>(control.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
@@ -110,8 +134,10 @@ fn receive(control: &OwnedFd) -> Received {
     }
     let Ok(envelope) = serde_json::from_slice(&bytes[..length]) else { return Received::Nonsense };
     let mut fds = fds.into_iter();
-    match (fds.next(), fds.next()) {
-        (Some(archive), Some(answer)) => Received::Pass(Box::new(envelope), File::from(archive), answer),
+    match (fds.next(), fds.next(), fds.next()) {
+        (Some(archive), Some(answer), Some(word)) => {
+            Received::Pass(Box::new(Pass { envelope, archive: File::from(archive), answer, word: File::from(word) }))
+        }
         _ => Received::Nonsense,
     }
 }
@@ -126,18 +152,20 @@ fn own(fd: RawFd) -> OwnedFd {
 #[expect(unsafe_code, reason = "fork has no safe form; the zygote is single-threaded, so the child may allocate")]
 fn spawn(
     control: &OwnedFd,
-    envelope: &Envelope,
-    archive: File,
-    answer: OwnedFd,
+    children: &mut Vec<Child>,
+    Pass { envelope, archive, answer, word }: Pass,
     (filter, engine): (&BpfProgram, Option<&Engine>),
-) -> Option<Pid> {
+) -> Option<(Pid, File)> {
     // SAFETY: this process has one thread, so no lock can be held by a thread that the child does not have.
     match unsafe { fork() } {
-        Ok(ForkResult::Parent { child }) => Some(child),
+        Ok(ForkResult::Parent { child }) => Some((child, word)),
         Ok(ForkResult::Child) => {
             let _ = nix::unistd::close(control.as_raw_fd());
             let _ = nix::unistd::close(0);
-            let code = pass(envelope, &archive, answer, filter, engine);
+            // What is said of a child, its own fate or another's, is not the child's to say.
+            drop(word);
+            children.clear();
+            let code = work_confined(&envelope, &archive, answer, filter, engine);
             std::process::exit(code)
         }
         // The answer pipe closes unwritten and the server reports a pass that died.
@@ -145,7 +173,13 @@ fn spawn(
     }
 }
 
-fn pass(envelope: &Envelope, archive: &File, answer: OwnedFd, filter: &BpfProgram, engine: Option<&Engine>) -> i32 {
+fn work_confined(
+    envelope: &Envelope,
+    archive: &File,
+    answer: OwnedFd,
+    filter: &BpfProgram,
+    engine: Option<&Engine>,
+) -> i32 {
     // A person waits for the rules; what is checked was accepted already.
     if matches!(envelope.request, Request::Checks { .. }) {
         let _ = rustix::process::setpriority_process(None, super::BACKGROUND_NICE);
@@ -154,7 +188,8 @@ fn pass(envelope: &Envelope, archive: &File, answer: OwnedFd, filter: &BpfProgra
         return 5;
     }
     let mut answer = File::from(answer);
-    work(archive, &envelope.request, engine, |response| give(&mut answer, response)).err().unwrap_or(0)
+    let work = || work(archive, &envelope.request, engine, |response| give(&mut answer, response));
+    crate::python::on_known_stack(work).err().unwrap_or(0)
 }
 
 /// Writes one answer, or gives the code with which the child ends.
