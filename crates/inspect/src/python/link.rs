@@ -54,7 +54,7 @@ impl Reach {
 pub struct Root {
     /// The member's path.
     pub path: String,
-    /// A function of it, qualified (`Command.run`); none for the top level.
+    /// A function of it, qualified (`Command.run`), or of any of its classes (`.run`); none for the top level.
     pub function: Option<String>,
     /// When it runs.
     pub reach: Reach,
@@ -76,6 +76,7 @@ pub(super) struct Linked {
 pub struct Program {
     pub(super) modules: Vec<Linked>,
     pub(super) reach: Vec<Reach>,
+    pub(super) edges: Edges,
     pub(super) labels: Vec<Vec<Labels>>,
     pub(super) chains: Vec<Chain>,
     /// What was left out, in words.
@@ -168,10 +169,11 @@ pub fn link(modules: Vec<(String, Module)>, roots: &[Root], limits: &Limits) -> 
     linker.late();
     linker.number();
     let targets = linker.targets();
-    let reach = linker.reach(&targets, roots);
+    let edges = linker.edges(&targets);
+    let reach = linker.reach(&edges, roots);
     let labels = linker.taint(&targets);
-    let chains = linker.chains(&targets, &reach, &labels);
-    Program { modules: linker.modules, reach, labels, chains, degraded: linker.degraded }
+    let chains = linker.chains(&edges, &reach, &labels);
+    Program { modules: linker.modules, reach, edges, labels, chains, degraded: linker.degraded }
 }
 
 struct Linker {
@@ -186,7 +188,7 @@ struct Linker {
 
 /// How control passes from one function to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// Always.
     Called,
     /// When the module is run as a script.
@@ -197,6 +199,8 @@ enum How {
 
 /// For each call of each module, the functions that it reaches.
 type Targets = Vec<Vec<Option<usize>>>;
+/// For each function, those that it calls, and the top levels that it imports.
+pub(super) type Edges = Vec<Vec<(usize, How)>>;
 
 impl Linker {
     fn new(modules: Vec<(String, Module)>, limits: &Limits) -> Self {
@@ -205,6 +209,15 @@ impl Linker {
         let mut by_name = BTreeMap::new();
         for (n, linked) in modules.iter().enumerate() {
             by_name.entry(dotted(&linked.path)).or_insert(n);
+        }
+        // What stands in a folder that is no package may be at the top once it is installed.
+        for (n, linked) in modules.iter().enumerate() {
+            let name = dotted(&linked.path);
+            if let Some((folder, below)) = name.split_once('.')
+                && !by_name.contains_key(folder)
+            {
+                by_name.entry(below.to_owned()).or_insert(n);
+            }
         }
         let budget = Budget {
             steps: limits.fold_steps_max,
@@ -440,22 +453,32 @@ impl Linker {
         Some(Value::new(known, Taint::default(), peeled))
     }
 
-    fn reach(&self, targets: &Targets, roots: &[Root]) -> Vec<Reach> {
+    fn reach(&self, edges: &Edges, roots: &[Root]) -> Vec<Reach> {
         let mut reach = vec![Reach::OnCall; self.functions()];
         let mut work: Vec<(usize, Reach)> = Vec::new();
+        // What nobody imports by itself: tests, examples, tools beside the packages.
+        let script = |root: &&Root| root.function.is_none() && root.reach == Reach::Script;
+        let scripts: BTreeSet<&str> = roots.iter().filter(script).map(|root| root.path.as_str()).collect();
         for linked in self.modules.iter().filter(|linked| linked.late.is_empty()) {
-            work.push((linked.first, own_reach(&linked.path)));
+            let own = own_reach(&linked.path);
+            let aside = own == Reach::ImportTime && scripts.contains(linked.path.as_str());
+            work.push((linked.first, if aside { Reach::Script } else { own }));
         }
         for root in roots {
             for linked in self.modules.iter().filter(|linked| linked.path == root.path && linked.late.is_empty()) {
-                let at = match &root.function {
-                    None => Some(0),
-                    Some(name) => linked.module.functions.iter().position(|function| *function.name == **name),
+                let Some(name) = &root.function else {
+                    work.push((linked.first, root.reach));
+                    continue;
                 };
-                work.extend(at.map(|at| (linked.first + at, root.reach)));
+                let bare = name.strip_prefix('.');
+                let is = |function: &Function| {
+                    *function.name == **name
+                        || bare.is_some_and(|bare| *function.name == *bare || function.name.ends_with(name.as_str()))
+                };
+                let called = (linked.first..).zip(&linked.module.functions).filter(|(_, function)| is(function));
+                work.extend(called.map(|(at, _)| (at, root.reach)));
             }
         }
-        let edges = self.edges(targets);
         while let Some((at, when)) = work.pop() {
             if reach[at] >= when && when != Reach::OnCall {
                 continue;
@@ -477,8 +500,8 @@ impl Linker {
     }
 
     /// Whom each function reaches by calls and imports.
-    fn edges(&self, targets: &Targets) -> Vec<Vec<(usize, How)>> {
-        let mut edges: Vec<Vec<(usize, How)>> = vec![Vec::new(); self.functions()];
+    fn edges(&self, targets: &Targets) -> Edges {
+        let mut edges: Edges = vec![Vec::new(); self.functions()];
         for (n, linked) in self.modules.iter().enumerate() {
             for (call, target) in linked.module.calls.iter().zip(&targets[n]) {
                 if let Some(target) = target {
@@ -589,7 +612,7 @@ impl Linker {
         (module, &linked.module.functions[number - linked.first])
     }
 
-    fn chains(&self, targets: &Targets, reach: &[Reach], labels: &[Vec<Labels>]) -> Vec<Chain> {
+    fn chains(&self, edges: &Edges, reach: &[Reach], labels: &[Vec<Labels>]) -> Vec<Chain> {
         let mut chains = Vec::new();
         for (n, linked) in self.modules.iter().enumerate() {
             for (e, effect) in linked.module.effects.iter().enumerate() {
@@ -599,14 +622,14 @@ impl Linker {
                 }
             }
         }
-        self.sequences(targets, reach, labels, &mut chains);
+        self.sequences(edges, reach, labels, &mut chains);
         chains.sort_by_key(|chain| (chain.module, chain.effect, chain.kind));
         chains.dedup_by_key(|chain| (chain.module, chain.effect, chain.kind));
         chains
     }
 
     /// Fetch, write, run: by what a function does and what it calls do, together.
-    fn sequences(&self, targets: &Targets, reach: &[Reach], labels: &[Vec<Labels>], chains: &mut Vec<Chain>) {
+    fn sequences(&self, edges: &Edges, reach: &[Reach], labels: &[Vec<Labels>], chains: &mut Vec<Chain>) {
         const FETCHED: u8 = 1;
         const WRITTEN: u8 = 2;
         const RUN: u8 = 4;
@@ -620,7 +643,8 @@ impl Linker {
                     EffectKind::Download => does[at] |= FETCHED,
                     EffectKind::Write if labels[n][e].any(Labels::NETWORK) => does[at] |= FETCHED,
                     EffectKind::Write if program || labels[n][e].any(Labels::DECODED) => does[at] |= WRITTEN,
-                    EffectKind::Process | EffectKind::Load => {
+                    EffectKind::Import if effect.text().is_empty() || !super::program::brings_modules(effect) => {}
+                    EffectKind::Process | EffectKind::Load | EffectKind::Import => {
                         does[at] |= RUN;
                         last.entry(at).or_insert((n, e));
                     }
@@ -628,7 +652,6 @@ impl Linker {
                 }
             }
         }
-        let edges = self.edges(targets);
         let callees: Vec<Vec<usize>> = edges
             .iter()
             .enumerate()

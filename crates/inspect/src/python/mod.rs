@@ -33,6 +33,7 @@ mod call;
 mod cipher;
 mod eval;
 mod facts;
+mod iterate;
 mod layer;
 mod lexical;
 mod link;
