@@ -128,12 +128,12 @@ fn told_by_build(distribution: &Distribution) -> Option<Vec<Cow<'_, str>>> {
     let (mut runs_files, mut opens_unknown) = (false, false);
     for seen in distribution.program.effects().filter(|seen| builds(seen.path)) {
         let unknown = seen.effect.args.first().is_none_or(|arg| arg.text.is_empty());
-        match seen.effect.kind {
-            EffectKind::Read => opens_unknown |= unknown,
-            EffectKind::Exec => runs_files |= seen.labels.any(Labels::FILE),
-            EffectKind::Process if unknown => return None,
-            _ => {}
+        let kind = seen.effect.kind;
+        if kind == EffectKind::Process && unknown {
+            return None;
         }
+        opens_unknown |= kind == EffectKind::Read && unknown;
+        runs_files |= kind == EffectKind::Exec && seen.labels.any(Labels::FILE);
         told.push(seen.effect.text().into());
     }
     (!(runs_files && opens_unknown)).then_some(told)
