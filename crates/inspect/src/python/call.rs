@@ -33,7 +33,7 @@ fn taint_of(args: &[Arg]) -> Taint {
 }
 
 /// The argument at a position, or under a keyword.
-fn argument<'v>(args: &'v [Arg], at: usize, keyword: &str) -> Option<&'v Value> {
+pub(super) fn argument<'v>(args: &'v [Arg], at: usize, keyword: &str) -> Option<&'v Value> {
     args.iter()
         .find(|arg| arg.keyword.as_deref() == Some(keyword))
         .or_else(|| args.get(at).filter(|arg| arg.keyword.is_none()))
@@ -505,30 +505,6 @@ impl<'a> Walker<'a, '_> {
                 Some(Value::of(Known::Name(api::canonical(bound).into())))
             }
             "map" => self.map(args, range),
-            "setattr" => {
-                let (object, attribute) = (first?.name()?, argument(args, 1, "name")?.as_str()?);
-                let by = argument(args, 2, "value")
-                    .filter(|by| matches!(by.known, Known::Function(_) | Known::Lambda(_)))?;
-                self.patch(format!("{object}.{attribute}").into(), &by.clone(), range);
-                Some(Value::default())
-            }
-            "__dict__.get" | "globals().get" | "vars().get" | "locals().get" | "__dict__.__getitem__" => {
-                let key = first?.as_str()?;
-                Some(if name.starts_with("__dict__") { self.named(api::canonical(key)) } else { self.lookup(key) })
-            }
-            // A class that is put together of functions, in a build: what it is for calls them.
-            "type" if args.len() == 3 => {
-                self.give_functions(&args[2..], Handed::Perhaps, range);
-                None
-            }
-            "sys.meta_path.insert" | "sys.meta_path.append" | "sys.path_hooks.insert" | "sys.path_hooks.append" => {
-                Some(self.hooked(args, range))
-            }
-            "array.array().tobytes" | "array.array().tostring" => {
-                let numbers = Arg { keyword: None, value: made_argument(on?, 1) };
-                self.fold("bytes", None, &[numbers])
-            }
-            "functools.reduce" | "reduce" => self.reduce(args, range),
             "open" | "io.open" | "codecs.open" | "aiofiles.open" | "file" | "os.fdopen" => {
                 Some(self.open("open", args.to_vec(), range))
             }
@@ -569,7 +545,7 @@ impl<'a> Walker<'a, '_> {
             }
             "os.path.expanduser" | "pathlib.Path.home" if first.is_none() => Some(Value::str("~")),
             "tempfile.gettempdir" | "tempfile.mkdtemp" => Some(Value::str("%TEMP%")),
-            _ => None,
+            _ => self.rarer(name, on, args, range),
         }
     }
 
@@ -763,7 +739,7 @@ fn connected_to(on: &Value) -> Option<Arg> {
     Some(Arg { keyword: Some("connected".into()), value })
 }
 
-fn made_argument(value: &Value, at: usize) -> Value {
+pub(super) fn made_argument(value: &Value, at: usize) -> Value {
     match &value.known {
         Known::Made(made) => made.args.get(at).cloned().unwrap_or_default(),
         _ => Value::default(),

@@ -6,7 +6,7 @@ use ruff_python_ast::{self as ast, Expr};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
-use super::call::Arg;
+use super::call::{Arg, argument, made_argument};
 use super::facts::{EffectKind, FunctionId, Handed, Labels, Taint, Target};
 use super::pure;
 use super::value::{Known, Made, Value};
@@ -147,6 +147,38 @@ impl<'a> Walker<'a, '_> {
             self.call_value(decorator, vec![argument], range);
         } else if let Known::Function(by) = decorator.known {
             self.decorated_by(by, argument, range);
+        }
+    }
+
+    /// More names that mean more than a call.
+    pub(super) fn rarer(&mut self, name: &str, on: Option<&Value>, args: &[Arg], range: TextRange) -> Option<Value> {
+        let first = args.first().map(|arg| &arg.value);
+        match name {
+            "setattr" => {
+                let (object, attribute) = (first?.name()?, argument(args, 1, "name")?.as_str()?);
+                let by = argument(args, 2, "value")
+                    .filter(|by| matches!(by.known, Known::Function(_) | Known::Lambda(_)))?;
+                self.patch(format!("{object}.{attribute}").into(), &by.clone(), range);
+                Some(Value::default())
+            }
+            "__dict__.get" | "globals().get" | "vars().get" | "locals().get" | "__dict__.__getitem__" => {
+                let key = first?.as_str()?;
+                Some(if name.starts_with("__dict__") { self.named(api::canonical(key)) } else { self.lookup(key) })
+            }
+            // A class that is put together of functions, in a build: what it is for calls them.
+            "type" if args.len() == 3 => {
+                self.give_functions(&args[2..], Handed::Perhaps, range);
+                None
+            }
+            "sys.meta_path.insert" | "sys.meta_path.append" | "sys.path_hooks.insert" | "sys.path_hooks.append" => {
+                Some(self.hooked(args, range))
+            }
+            "array.array().tobytes" | "array.array().tostring" => {
+                let numbers = Arg { keyword: None, value: made_argument(on?, 1) };
+                self.fold("bytes", None, &[numbers])
+            }
+            "functools.reduce" | "reduce" => self.reduce(args, range),
+            _ => None,
         }
     }
 
