@@ -1,13 +1,14 @@
 //! The distribution's Python as one program: every module read once, put together, and the layers that are not Python
 //! handed to the readers of their formats.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::distribution::{Distribution, Facts, Found, Member, Shape, located};
+use crate::distribution::{Distribution, Facts, Found, Member, Shape, holds_word, located};
 use crate::formats::{native, pickle, pyc};
 use crate::kind::Kind;
-use crate::python::{self, LayerKind, Limits, Module, Reach, Root};
+use crate::python::{self, EffectKind, Labels, LayerKind, Limits, Module, Reach, Root};
 
 /// Bytes of layers that are kept of one module until their readers have seen them.
 const LAYER_BYTES_KEPT_MAX: usize = 4 << 20;
@@ -75,11 +76,67 @@ pub(crate) fn complete(distribution: &mut Distribution, for_rules: bool) {
     }
     distribution.degraded.append(&mut program.degraded);
     distribution.program = program;
+    weigh_places(distribution);
     distribution.inner = inner;
     distribution.layers = kept.layers;
     if kept.left_out > 0 {
         distribution.degraded.push(format!("rules did not see {} layers that were peeled off", kept.left_out));
     }
+}
+
+/// Finds out what stands where nobody runs it. A place by its name alone says nothing: tests that the package imports
+/// run with it, and a script beside the packages of an sdist stays behind when no build installs or starts it.
+fn weigh_places(distribution: &mut Distribution) {
+    let loose = |member: &Member| distribution.is_loose(member) && !distribution.is_startup(member);
+    let begins = |path: &str, function: &str| {
+        let lower = function.to_ascii_lowercase();
+        let of = distribution.member(path);
+        // A function that runs the tests is there for whoever tests.
+        !lower.contains("test") && of.is_some_and(|member| member.depth == 0 && !member.is_aside() && !loose(member))
+    };
+    let run: BTreeSet<String> = distribution.program.run_from(begins).into_iter().map(str::to_owned).collect();
+    let builds = told_by_build(distribution);
+    // What was not kept, or is only known when it runs, may name anything.
+    let named = |word: &str| builds.as_ref().is_none_or(|texts| texts.iter().any(|text| holds_word(text, word)));
+    let mut tops: BTreeMap<String, bool> = BTreeMap::new();
+    let started = |word: &str| {
+        let starts = |kind| matches!(kind, EffectKind::Process | EffectKind::Exec | EffectKind::Import);
+        let mut effects = distribution.program.effects().filter(|seen| starts(seen.effect.kind));
+        effects.any(|seen| seen.effect.text().contains(word))
+    };
+    let mut stays = |member: &&Member| {
+        let top = member.place.split('/').next().unwrap_or_default();
+        let stem = member.name().split('.').next().unwrap_or_default();
+        let sdist = distribution.shape == Shape::Sdist && member.kind == Kind::Python && member.depth == 0;
+        let mut left = || loose(member) && !*tops.entry(top.to_owned()).or_insert_with(|| named(top));
+        // A name with a dash is no module's: somebody has to start it.
+        let stays = sdist && !run.contains(&member.path) && (left() || stem.contains('-') && !started(stem));
+        stays && !distribution.is_startup(member) && !named(stem)
+    };
+    let left: BTreeSet<String> =
+        distribution.members.iter().filter(&mut stays).map(|member| member.path.clone()).collect();
+    let aside = |path: &&String| distribution.member(path).is_some_and(Member::is_aside);
+    let aside: BTreeSet<String> = run.iter().filter(aside).cloned().collect();
+    (distribution.run_aside, distribution.left_behind) = (aside, left);
+}
+
+/// What a build says in its settings and its code, names that it puts together included; nothing when it runs or opens
+/// something of which nothing is known.
+fn told_by_build(distribution: &Distribution) -> Option<Vec<Cow<'_, str>>> {
+    let mut told = distribution.build_texts()?;
+    let builds = |path: &str| distribution.member(path).is_some_and(|member| distribution.is_startup(member));
+    let (mut runs_files, mut opens_unknown) = (false, false);
+    for seen in distribution.program.effects().filter(|seen| builds(seen.path)) {
+        let unknown = seen.effect.args.first().is_none_or(|arg| arg.text.is_empty());
+        let kind = seen.effect.kind;
+        if kind == EffectKind::Process && unknown {
+            return None;
+        }
+        opens_unknown |= kind == EffectKind::Read && unknown;
+        runs_files |= kind == EffectKind::Exec && seen.labels.any(Labels::FILE);
+        told.push(seen.effect.text().into());
+    }
+    (!(runs_files && opens_unknown)).then_some(told)
 }
 
 /// Layers that are kept until the rules of operators saw them; none where there are no rules.
@@ -161,9 +218,25 @@ fn roots(distribution: &Distribution) -> Vec<Root> {
                 "get_requires_for_build_sdist",
                 "get_requires_for_build_editable",
             ];
-            for hook in HOOKS {
+            // What hatchling, pdm-backend and poetry-core call in a module that they are told of.
+            const OTHERS: [&str; 8] = [
+                ".initialize",
+                ".finalize",
+                ".update",
+                ".clean",
+                ".pdm_build_initialize",
+                ".pdm_build_finalize",
+                ".pdm_build_update_files",
+                ".build",
+            ];
+            for hook in HOOKS.into_iter().chain(OTHERS) {
                 roots.push(Root { path: member.path.clone(), function: Some(hook.into()), reach });
             }
+        }
+    }
+    for member in &distribution.members {
+        if member.kind == Kind::Python && (member.is_aside() || distribution.is_loose(member)) {
+            roots.push(Root { path: member.path.clone(), function: None, reach: Reach::Script });
         }
     }
     for entry in &distribution.entry_points {

@@ -1,5 +1,6 @@
 //! An upload as the checks see it: every member, as what it is, and the facts of all of them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
@@ -91,7 +92,7 @@ pub struct Member {
 
 impl Member {
     /// The text, with what is no UTF-8 replaced.
-    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+    pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.text)
     }
 
@@ -148,6 +149,10 @@ pub struct Distribution {
     pub tops: BTreeSet<String>,
     /// Its Python, put together.
     pub program: Program,
+    /// Members that stand aside by their place, and that what does not stand aside runs.
+    pub run_aside: BTreeSet<String>,
+    /// Members of an sdist that no build installs or runs, as far as its settings and its code say.
+    pub left_behind: BTreeSet<String>,
     /// Layers of its Python that are not Python.
     pub inner: Vec<Inner>,
     /// Layers of its Python, whatever they are, for the rules of operators; none where there are no rules.
@@ -174,6 +179,26 @@ impl Distribution {
         self.members.iter().find(|member| member.depth == 0 && member.place == place)
     }
 
+    /// Whether a member is there to test, show or explain, and nothing else of the distribution runs it.
+    pub fn is_aside(&self, member: &Member) -> bool {
+        member.is_aside() && !self.run_aside.contains(&member.path)
+    }
+
+    /// Whether a source of an sdist stands beside its packages, where nobody imports it once they are installed.
+    pub fn is_loose(&self, member: &Member) -> bool {
+        let place = member.place.strip_prefix("src/").unwrap_or(&member.place);
+        let top = place.split('/').next().unwrap_or_default().trim_end_matches(".py");
+        self.shape == Shape::Sdist && !self.tops.is_empty() && !self.tops.contains(top)
+    }
+
+    /// The settings and the code of an sdist's build, as text; nothing when some of it was not kept.
+    pub fn build_texts(&self) -> Option<Vec<Cow<'_, str>>> {
+        const BUILDS: [&str; 3] = ["setup.py", "setup.cfg", "pyproject.toml"];
+        let builds = |member: &&Member| BUILDS.contains(&member.place.as_str()) || self.is_startup(member);
+        let own = self.members.iter().filter(|member| member.depth == 0).filter(builds);
+        own.map(|member| (member.whole && member.text.len() as u64 == member.bytes).then(|| member.text())).collect()
+    }
+
     /// Whether installing, building or starting the interpreter runs this member without anybody importing it.
     pub fn is_startup(&self, member: &Member) -> bool {
         if member.depth > 0 {
@@ -189,6 +214,12 @@ impl Distribution {
             Shape::Sdist => built() || is_site_startup(&member.place),
         }
     }
+}
+
+/// Whether a text holds a word that is no part of a longer one.
+pub(crate) fn holds_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    text.match_indices(word).any(|(at, _)| !text[..at].ends_with(part) && !text[at + word.len()..].starts_with(part))
 }
 
 /// Files that the interpreter runs at its start when they stand where packages are installed.
@@ -245,6 +276,8 @@ pub fn read(
         build: None,
         tops: BTreeSet::new(),
         program: link(vec![], &[], &Default::default()),
+        run_aside: BTreeSet::new(),
+        left_behind: BTreeSet::new(),
         inner: vec![],
         layers: vec![],
         degraded,

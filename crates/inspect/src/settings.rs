@@ -1,9 +1,11 @@
 //! What a distribution says of itself: its shape, its metadata, its entry points, how it is built.
 
+use std::collections::BTreeSet;
+
 use archive::members::Reading;
 use packaging::DistFilename;
 
-use crate::distribution::{Distribution, Member, Shape};
+use crate::distribution::{Distribution, Member, Shape, holds_word};
 
 /// Largest settings file that is parsed, in bytes.
 const SETTINGS_BYTES_MAX: usize = 1 << 20;
@@ -34,13 +36,18 @@ pub struct BuildSystem {
     pub backend: Option<String>,
     /// Folders of the sdist in which it is looked for first.
     pub backend_path: Vec<String>,
+    /// Places of modules that the build system runs besides: hooks of hatchling, pdm-backend and poetry-core.
+    pub hooks: Vec<String>,
     /// The member that says so.
     pub path: String,
 }
 
 impl BuildSystem {
-    /// Whether a member is the module that builds, or part of its package.
+    /// Whether a member is the module that builds, part of its package, or run by another project's back end.
     pub fn is_in_tree(&self, place: &str) -> bool {
+        if self.hooks.iter().any(|hook| hook == place) {
+            return true;
+        }
         let Some(backend) = &self.backend else { return false };
         let module = backend.split(':').next().unwrap_or_default().trim().replace('.', "/");
         self.backend_path.iter().any(|folder| {
@@ -149,8 +156,37 @@ fn build(distribution: &mut Distribution) {
     };
     let backend = system.get("build-backend").and_then(toml::Value::as_str).map(str::to_owned);
     let path = member.path.clone();
-    distribution.build =
-        Some(BuildSystem { requires: list("requires"), backend, backend_path: list("backend-path"), path });
+    let hooks = hooks(&table, backend.as_deref().unwrap_or_default());
+    let backend_path = list("backend-path");
+    distribution.build = Some(BuildSystem { requires: list("requires"), backend, backend_path, hooks, path });
+}
+
+/// Modules of the tree that the back ends of others run while they build, each as its own documentation names them.
+fn hooks(table: &toml::Table, backend: &str) -> Vec<String> {
+    const DEPTH_MAX: u32 = 8;
+    let tool = |name: &str| table.get("tool").and_then(|tool| tool.get(name));
+    let mut found = Vec::new();
+    if backend.starts_with("hatchling") {
+        let mut work: Vec<(&toml::Value, u32)> = tool("hatch").map(|hatch| (hatch, 0)).into_iter().collect();
+        while let Some((value, depth)) = work.pop() {
+            let Some(table) = value.as_table() else { continue };
+            if let Some(custom) = table.get("hooks").and_then(|hooks| hooks.get("custom")) {
+                found.push(custom.get("path").and_then(toml::Value::as_str).unwrap_or("hatch_build.py").to_owned());
+            }
+            work.extend(table.values().filter(|_| depth < DEPTH_MAX).map(|value| (value, depth + 1)));
+        }
+    } else if backend.starts_with("pdm") {
+        let script = tool("pdm").and_then(|pdm| pdm.get("build")).and_then(|build| build.get("custom-hook"));
+        found.push(script.and_then(toml::Value::as_str).unwrap_or("pdm_build.py").to_owned());
+    } else if backend.starts_with("poetry") {
+        let build = tool("poetry").and_then(|poetry| poetry.get("build"));
+        let script = build.and_then(|build| build.get("script").or(Some(build))).and_then(toml::Value::as_str);
+        found.extend(script.map(str::to_owned));
+    }
+    for hook in &mut found {
+        *hook = hook.trim_start_matches("./").to_owned();
+    }
+    found
 }
 
 fn toml(member: &Member) -> Option<toml::Table> {
@@ -225,9 +261,12 @@ fn project_table(member: &Member, found: &mut Vec<EntryPoint>) {
     }
 }
 
-/// What `import NAME` finds: packages and modules at the top, below `src` in an sdist that has it. A name with a dash
-/// is no module's and still a package's folder: its author meant it to be imported.
+/// What `import NAME` finds: packages and modules at the top, below `src` in an sdist that has it, and below the folder
+/// that a build names as where packages stand. A name with a dash is no module's and still a package's folder: its
+/// author meant it to be imported.
 fn tops(distribution: &mut Distribution) {
+    let mut found = BTreeSet::new();
+    let builds = distribution.build_texts().unwrap_or_default();
     for member in distribution.members.iter().filter(|member| member.depth == 0) {
         let place = match distribution.shape {
             Shape::Sdist => member.place.strip_prefix("src/").unwrap_or(&member.place),
@@ -236,12 +275,30 @@ fn tops(distribution: &mut Distribution) {
         let top = match place.split_once('/') {
             Some((top, "__init__.py")) => Some(top),
             Some((top, rest)) if distribution.shape != Shape::Sdist && rest.ends_with(".py") => Some(top),
+            Some((top, rest)) if rest.ends_with("/__init__.py") && rest.matches('/').count() == 1 => {
+                // `package_dir`, `where`: its packages are at the top, once installed.
+                let named = || builds.iter().any(|text| places_packages(text, top));
+                Some(top).filter(|top| named() && distribution.at(&format!("{top}/__init__.py")).is_none())
+            }
             None => place.strip_suffix(".py").filter(|name| *name != "setup"),
             Some(_) => None,
         };
         let beside = distribution.shape == Shape::Sdist && member.is_aside();
         if let Some(top) = top.filter(|top| !beside && !top.contains('.') && !top.is_empty()) {
-            distribution.tops.insert(top.to_owned());
+            found.insert(top.to_owned());
         }
     }
+    distribution.tops = found;
+}
+
+/// Whether a build's text says that packages stand in a folder: right behind the word for it.
+fn places_packages(text: &str, folder: &str) -> bool {
+    const NEAR_BYTES: usize = 60;
+    ["package_dir", "package-dir", "where"].iter().any(|word| {
+        text.match_indices(word).any(|(at, _)| {
+            let end = (at + word.len() + NEAR_BYTES).min(text.len());
+            let end = (end..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
+            holds_word(&text[at + word.len()..end], folder)
+        })
+    })
 }

@@ -19,6 +19,7 @@ import venv
 import zipfile
 
 import inspection_families
+import inspection_sdists
 import inspection_takeovers
 from servers import PROGRAM
 
@@ -104,7 +105,7 @@ def project(path):
 
 
 def corpora(options):
-    """(ordinary wheels, other ordinary archives, hard negatives), fetched once into the cache."""
+    """(ordinary wheels, their sdists, other ordinary archives, hard negatives), fetched once into the cache."""
     folder = pathlib.Path(options.cache) / "inspect"
     ordinary, hard, done = folder / "ordinary", folder / "hard", folder / "fetched"
     if not done.exists():
@@ -118,8 +119,13 @@ def corpora(options):
     hard = sorted(hard.glob("*.whl"))
     apart = {project(path) for path in hard}
     wheels = [path for path in sorted(ordinary.glob("*.whl")) if project(path) not in apart]
+    sources = folder / "sdists"
+    if options.sdists and not (sources / "fetched").exists():
+        inspection_sdists.fetch(sources, sorted({project(path) for path in wheels}), options.sdists)
+        (sources / "fetched").touch()
+    sdists = [path for path in sorted(sources.glob("*")) if path.name != "fetched"] if options.sdists else []
     more = [path for given in options.more for path in sorted(pathlib.Path(given).iterdir()) if path.is_file()]
-    return wheels, more, hard
+    return wheels, sdists, more, hard
 
 
 def python_bytes(path):
@@ -313,18 +319,20 @@ def run(options, _folder):
     if options.malicious:
         inspection_families.must_be_old(options.malicious, options.commit)
     if not options.only or "benign" in options.only:
-        wheels, more, hard = corpora(options)
+        wheels, sdists, more, hard = corpora(options)
         if options.short:
-            wheels = random.Random(4).sample(wheels, min(60, len(wheels)))
+            wheels, sdists = (random.Random(4).sample(some, min(60, len(some))) for some in (wheels, sdists))
         rows = [(path, *ours(path)) for path in wheels]
         verdicts("ordinary releases, wheels", rows)
+        built = [(path, *ours(path)) for path in sdists]
+        verdicts("ordinary releases, sdists", built)
         other = [(path, *ours(path)) for path in more]
-        verdicts("ordinary releases, source", other)
+        verdicts("ordinary releases, other source", other)
         difficult = [(path, *ours(path)) for path in hard]
         verdicts("hard negatives", difficult)
-        speeds(rows + other + difficult)
+        speeds(rows + built + other + difficult)
         if not options.alone:
-            beside(options, wheels + more, hard)
+            beside(options, wheels + sdists + more, hard)
     if not options.only or "takeovers" in options.only:
         takeovers(options)
     if options.malicious and (not options.only or "malicious" in options.only):

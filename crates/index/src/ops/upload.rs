@@ -10,6 +10,7 @@
 //! A crash before 4 leaves at most bytes that no row knows: swept at the next start. A crash after 4 leaves a
 //! job: done at the next start.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use blake2::{Blake2b, digest::consts::U32};
@@ -254,32 +255,7 @@ async fn judge(
         let key = layout::vault_file(&index.name(), &received.sha256, &candidate.filename);
         turn = Some(installation.keys.lock(key.as_str()).await);
         candidate.received = Some(received);
-        let request = inspect::Request::Rules {
-            subject: inspect::Subject::Distribution(candidate.filename.clone()),
-            limits: installation.settings.archive.clone(),
-        };
-        // Without a file name that says what it is, there is nothing to hold the archive against.
-        let outcome = match candidate.dist() {
-            None => Ok(inspect::Response::Rules(inspect::Report::default())),
-            Some(_) => installation.pass(file.path(), request).await?,
-        };
-        match outcome {
-            Ok(inspect::Response::Rules(report)) => {
-                rejections.extend(report.rejections);
-                if let Some(text) = report.metadata {
-                    let (parsed, problems) = metadata::parse(text.as_bytes());
-                    rejections.extend(problems);
-                    candidate.metadata = Some(parsed);
-                    metadata_text = Some(text);
-                }
-            }
-            Ok(_) => return Err(Error::Internal("the sandbox answered another question".into())),
-            Err(inspect::Failure::Unavailable(why)) => return Err(Error::Unavailable(why)),
-            Err(failure) => rejections.push(Rejection::new(
-                Rule::InspectionFailed,
-                format!("Invalid distribution file. It cannot be read: {failure}."),
-            )),
-        }
+        metadata_text = examine(installation, &mut candidate, file.path(), &mut rejections).await?;
         incoming = Some(file);
     }
     rejections.extend(rules::form_rules(&candidate, index.profile()));
@@ -307,6 +283,40 @@ async fn judge(
         _ => None,
     };
     Ok((candidate, kept, rules::in_order(rejections)))
+}
+
+/// What the sandboxed child says of the archive. Its metadata becomes the candidate's; returns the text of it.
+async fn examine(
+    installation: &Installation,
+    candidate: &mut Candidate,
+    archive: &Path,
+    rejections: &mut Vec<Rejection>,
+) -> Result<Option<String>> {
+    // Without a file name that says what it is, there is nothing to hold the archive against.
+    if candidate.dist().is_none() {
+        return Ok(None);
+    }
+    let request = inspect::Request::Rules {
+        subject: inspect::Subject::Distribution(candidate.filename.clone()),
+        limits: installation.settings.archive.clone(),
+    };
+    match installation.pass(archive, request).await? {
+        Ok(inspect::Response::Rules(report)) => {
+            rejections.extend(report.rejections);
+            let Some(text) = report.metadata else { return Ok(None) };
+            let (parsed, problems) = metadata::parse(text.as_bytes());
+            rejections.extend(problems);
+            candidate.metadata = Some(parsed);
+            return Ok(Some(text));
+        }
+        Ok(_) => return Err(Error::Internal("the sandbox answered another question".into())),
+        Err(inspect::Failure::Unavailable(why)) => return Err(Error::Unavailable(why)),
+        Err(failure) => rejections.push(Rejection::new(
+            Rule::InspectionFailed,
+            format!("Invalid distribution file. It cannot be read: {failure}."),
+        )),
+    }
+    Ok(None)
 }
 
 /// What the upload's attestations are; `None` without any, and where there is no file that they could be of.

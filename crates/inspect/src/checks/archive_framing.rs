@@ -27,7 +27,7 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let why = format!("The strict reading refuses this archive: {}", rejection.message);
         out.add(Evidence::new(Severity::Note, Confidence::High, why));
     }
-    for member in distribution.members.iter().filter(|member| !member.whole && !member.is_aside()) {
+    for member in distribution.members.iter().filter(|member| !member.whole && !distribution.is_aside(member)) {
         if member.kind == Kind::Pth || member.kind == Kind::Python && crate::code::is_source(&member.path) {
             let why = "This source is more than inspection reads as code; its rest was only searched as text.";
             // Tables and generated clients are long; what could act is worth a look.

@@ -1,6 +1,6 @@
 //! What checks of Python share: where a place of code stands, and how it is shown.
 
-use crate::distribution::{Distribution, Shape};
+use crate::distribution::Distribution;
 use crate::finding::{Confidence, Severity};
 use crate::findings::Evidence;
 use crate::python::{Chain, ChainKind, Effect, EffectKind, Labels, Module, Place, Reach, Seen};
@@ -21,14 +21,12 @@ pub(super) enum Standing {
 /// Where code of this reach stands.
 pub(super) fn standing(distribution: &Distribution, path: &str, reach: Reach) -> Standing {
     let Some(member) = distribution.member(path) else { return Standing::Aside };
-    // In an sdist, tools and configurations stand beside the packages, and nobody imports them.
-    let place = member.place.strip_prefix("src/").unwrap_or(&member.place);
-    let top = place.split('/').next().unwrap_or_default().trim_end_matches(".py");
-    let packages = &distribution.tops;
-    let loose = distribution.shape == Shape::Sdist && !packages.is_empty() && !packages.contains(top);
     match reach {
-        _ if member.is_aside() || member.depth > 0 => Standing::Aside,
-        Reach::ImportTime if loose => Standing::Called,
+        _ if distribution.is_aside(member) || member.depth > 0 => Standing::Aside,
+        // In an sdist, tools and configurations stand beside the packages, and nobody imports them.
+        Reach::ImportTime if distribution.left_behind.contains(path) => Standing::Aside,
+        Reach::ImportTime if distribution.is_loose(member) => Standing::Called,
+        Reach::OnCall | Reach::Script if distribution.left_behind.contains(path) => Standing::Aside,
         Reach::InstallTime | Reach::StartUp => Standing::Installed,
         Reach::ImportTime => Standing::Imported,
         Reach::OnCall | Reach::Script | Reach::EntryPoint => Standing::Called,

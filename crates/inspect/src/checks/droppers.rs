@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{ChainKind, Effect, EffectKind, Seen};
 
-check!(Droppers, "droppers", 3, run);
+check!(Droppers, "droppers", 4, run);
 
 /// Endings of programs for which nobody asked.
 const PROGRAMS: &[&str] = &[".exe", ".scr", ".bat", ".vbs", ".ps1", ".pyw", ".pyz", ".dll", ".msi"];
@@ -17,6 +17,11 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     for (chain, seen) in code::chains(distribution, &[ChainKind::FetchWriteRun, ChainKind::WriteRun]) {
         let fetched = chain.kind == ChainKind::FetchWriteRun;
         if seen.effect.kind == EffectKind::Process && !code::may_start_written(&seen) {
+            continue;
+        }
+        // What is fetched and imported is a program as well; whoever asks for it has asked.
+        let standing = code::standing(distribution, seen.path, chain.reach);
+        if seen.effect.kind == EffectKind::Import && (!fetched || standing < Standing::Imported) {
             continue;
         }
         let dropped = code::has_drop(seen.module);

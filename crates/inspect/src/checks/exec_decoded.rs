@@ -6,9 +6,15 @@ use crate::distribution::Distribution;
 use crate::finding::Confidence::{High as Sure, Medium as Likely};
 use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
-use crate::python::{ChainKind, EffectKind, Labels, Layer, LayerKind, Seen};
+use crate::python::{Argument, ChainKind, Effect, EffectKind, Labels, Layer, LayerKind, Seen};
 
-check!(ExecDecoded, "exec-decoded", 3, run);
+check!(ExecDecoded, "exec-decoded", 4, run);
+
+/// Endings of files that nobody takes for programs.
+const DISGUISES: &[&str] = &[
+    ".txt", ".md", ".rst", ".json", ".yaml", ".yml", ".ini", ".png", ".jpg", ".jpeg", ".gif", ".ico", ".svg", ".wav",
+    ".mp3", ".dat", ".bin", ".css", ".html", ".xml", ".csv", ".log", ".ttf", ".woff",
+];
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for (_, seen) in code::chains(distribution, &[ChainKind::DecodeExec, ChainKind::DecodeProcess]) {
@@ -22,8 +28,20 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             (Standing::Installed, _, false) => (High, Likely),
             // Which of its literals it runs is not known; one of them is a program.
             (_, EffectKind::Exec, false) if holds_code(&seen) => (High, Likely),
+            // Decoded in the same breath, and run: no honest project was seen to do it when it is imported.
+            (Standing::Imported, EffectKind::Exec, false) if seen.effect.taint.labels.any(Labels::DECODED) => {
+                (High, Likely)
+            }
+            (Standing::Called, EffectKind::Exec, false) if seen.effect.taint.labels.any(Labels::DECODED) => {
+                (Medium, Likely)
+            }
             // What was decoded elsewhere may be anybody's.
             (Standing::Imported, EffectKind::Exec, false) if decodes(&seen) => (Medium, Likely),
+            // An interpreter gets its program out of an encoding.
+            (Standing::Imported, EffectKind::Process, false) if interprets(&seen) => (High, Likely),
+            (Standing::Called, EffectKind::Process, false) if interprets(&seen) => (Medium, Likely),
+            // Decoded in one module, and run by another, when either is imported.
+            (Standing::Imported, EffectKind::Exec, false) if seen.labels.any(Labels::DECODED) => (Medium, Likely),
             (_, _, false) => (Low, Likely),
         };
         let why = "What runs here was encoded: nobody who reads the source sees it.";
@@ -33,6 +51,8 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         }
         out.add(evidence);
     }
+    disguised(distribution, out);
+    written(distribution, out);
     for inner in distribution.inner.iter().filter(|inner| inner.runs) {
         let native = matches!(inner.kind, LayerKind::Pe | LayerKind::Elf | LayerKind::MachO);
         if !native && inner.kind != LayerKind::Marshal {
@@ -44,6 +64,57 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let why = "A literal holds compiled code that is run: nobody who reads the source sees what it does.";
         let evidence = crate::findings::Evidence::new(weight.0, weight.1, why).at_line(&inner.path, inner.line);
         out.add(evidence.under(&layer).tag("execution/exec-compiled"));
+    }
+}
+
+/// Whether a command is an interpreter that is given code which was decoded in the same place.
+fn interprets(seen: &Seen<'_>) -> bool {
+    let text = format!("{} ", seen.effect.text());
+    seen.effect.taint.labels.any(Labels::DECODED)
+        && [" -c ", " -e ", " -Command "].iter().any(|flag| text.contains(flag))
+}
+
+/// A program that stood under an encoding, and is written out: what is installed is not what will run.
+fn written(distribution: &Distribution, out: &mut Findings) {
+    let program = |kind| {
+        !matches!(kind, LayerKind::Text | LayerKind::Bytes | LayerKind::Media | LayerKind::Zip | LayerKind::Pickle)
+    };
+    for seen in code::effects(distribution, EffectKind::Write) {
+        let here = |layer: &&Layer| layer.place == seen.effect.place && program(layer.kind);
+        let real = |layer: &&Layer| layer.path.iter().any(|step| !matches!(*step, "string" | "file"));
+        let Some(layer) = seen.module.layers().iter().filter(here).find(real) else { continue };
+        let weight = match code::of(distribution, &seen) {
+            Standing::Installed | Standing::Imported => (High, Likely),
+            Standing::Called | Standing::Aside => (Low, Likely),
+        };
+        let why = "A program that is encoded in the source is written to a file: nobody who reads the source sees it.";
+        let evidence = code::at(distribution, &seen, weight, why).decoded(&layer.head);
+        out.add(evidence.tag("defense-evasion/written-program"));
+    }
+}
+
+/// A file that is run, and whose name says that it is something else.
+fn disguised(distribution: &Distribution, out: &mut Findings) {
+    for seen in code::effects(distribution, EffectKind::Exec).filter(|seen| seen.effect.taint.labels.any(Labels::FILE))
+    {
+        let opens = |effect: &&Effect| effect.kind == EffectKind::Read && effect.function == seen.effect.function;
+        let path = |effect: &Effect| effect.args.first().map(Argument::shown).unwrap_or_default().to_ascii_lowercase();
+        let other = |path: &String| DISGUISES.iter().any(|ending| path.ends_with(ending));
+        let opened: Vec<String> = seen.module.effects().iter().filter(opens).map(path).collect();
+        // Builds open their readme and run the file of their version.
+        if opened.iter().any(|path| path.ends_with(".py")) {
+            continue;
+        }
+        let Some(path) = opened.into_iter().find(other) else { continue };
+        let weight = match code::of(distribution, &seen) {
+            Standing::Imported => (High, Likely),
+            // A build that keeps its version in a text that is code is odd, and not unheard of.
+            Standing::Installed => (Medium, Likely),
+            Standing::Called | Standing::Aside => (Low, Likely),
+        };
+        let why =
+            "What runs here stands in a file that is no source by its name: nobody who reads the sources sees it.";
+        out.add(code::at(distribution, &seen, weight, why).decoded(&path).tag("execution/exec-disguised"));
     }
 }
 

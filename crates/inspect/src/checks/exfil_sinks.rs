@@ -24,7 +24,7 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             let module = distribution.program.module(&member.path);
             let prose = module.is_some_and(|module| module.is_prose(found.line) && !is_run(module));
             let sends = || module.is_some_and(|module| code::has_sign(module, "drop:telegram-bot"));
-            let weight = if member.is_aside() || !runs || comment || prose {
+            let weight = if distribution.is_aside(member) || !runs || comment || prose {
                 (Severity::Low, Confidence::Medium)
             } else if found.rule.name == "telegram-token" && !sends() {
                 (Severity::Medium, Confidence::Medium)
@@ -81,7 +81,7 @@ fn built(distribution: &Distribution, out: &mut Findings) {
     for (path, module) in distribution.program.modules() {
         let member = distribution.member(path);
         let keyed = |found: &Found| found.rule.group == Group::Sink;
-        let told = |member: &Member| member.is_aside() || member.found.iter().any(keyed);
+        let told = |member: &Member| distribution.is_aside(member) || member.found.iter().any(keyed);
         let builds = member.is_some_and(|member| distribution.is_startup(member) && !told(member));
         let loot = |sign: &&Sign| matches!(sign.sign, "drop:oast" | "drop:discord-webhook" | "drop:telegram-bot");
         let Some(sign) = module.signs().iter().find(loot).filter(|_| builds) else { continue };

@@ -6,9 +6,9 @@ use crate::distribution::Distribution;
 use crate::finding::Confidence::Medium as Likely;
 use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
-use crate::python::{EffectKind, Seen};
+use crate::python::{Effect, EffectKind, Labels, Module, Seen};
 
-check!(HarmsMachine, "harms-machine", 3, run);
+check!(HarmsMachine, "harms-machine", 4, run);
 
 /// Commands that remove a home or a disk.
 const COMMANDS: &[&str] = &[
@@ -30,6 +30,8 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
             Standing::Aside => (Low, Likely),
             Standing::Installed | Standing::Imported => (High, Likely),
             Standing::Called if tag == "impact/turned-off" => continue,
+            Standing::Called if tag == "impact/encrypted" => (High, Likely),
+            Standing::Called if tag == "defense-evasion/injection" => (Medium, Likely),
             Standing::Called if tag == "impact/miner" && context.is_new("sign:miner") == Some(true) => (High, Likely),
             Standing::Called if tag == "impact/miner" => (Medium, Likely),
             Standing::Called => (Low, Likely),
@@ -49,7 +51,38 @@ fn removes(text: &str) -> bool {
     COMMANDS.iter().filter_map(behind).any(whole)
 }
 
+/// Whether memory is made to run, filled, and started: no library of bindings does all three by itself.
+fn injects(module: &Module) -> bool {
+    let calls = |names: &[&str]| {
+        module.effects().iter().any(|effect| names.iter().any(|name| effect.name.rsplit('.').next() == Some(*name)))
+    };
+    calls(&["VirtualAlloc", "VirtualAllocEx"])
+        && calls(&["RtlMoveMemory", "WriteProcessMemory", "memmove"])
+        && calls(&["CreateThread", "CreateRemoteThread", "QueueUserAPC"])
+}
+
+/// Whether the files of a home are walked through, encrypted and removed.
+fn encrypts_home(seen: &Seen<'_>) -> bool {
+    let here = |effect: &&Effect| effect.function == seen.effect.function;
+    let home = |effect: &Effect| {
+        effect.kind == EffectKind::Read
+            && effect.args.first().is_some_and(|arg| {
+                let path = arg.shown();
+                ["~", "%USERPROFILE%", "C:", "/home"].iter().any(|home| path.starts_with(home))
+            })
+    };
+    let encrypts = |effect: &Effect| effect.kind == EffectKind::Write && effect.taint.labels.any(Labels::ENCODED);
+    let mut all = seen.module.effects().iter().filter(here);
+    all.clone().any(home) && all.any(encrypts)
+}
+
 fn judge(seen: &Seen<'_>) -> Option<(&'static str, &'static str)> {
+    if seen.effect.name.ends_with("Thread") && seen.effect.kind == EffectKind::Process && injects(seen.module) {
+        return Some(("Code without a file is put into memory and started.", "defense-evasion/injection"));
+    }
+    if seen.effect.kind == EffectKind::Delete && encrypts_home(seen) {
+        return Some(("The files of a home are encrypted, and the originals removed.", "impact/encrypted"));
+    }
     let text = seen.effect.text();
     let process = seen.effect.kind == EffectKind::Process;
     let deletes = seen.effect.kind == EffectKind::Delete;

@@ -34,7 +34,7 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
                 ),
                 What::MixedScript => (Severity::Low, "A word mixes Latin letters with look-alikes of another script."),
             };
-            let severity = if member.is_aside() { severity.min(Severity::Low) } else { severity };
+            let severity = if distribution.is_aside(member) { severity.min(Severity::Low) } else { severity };
             let evidence = Evidence::new(severity, Confidence::Medium, why).at_line(&member.path, hidden.line);
             out.add(evidence.excerpt(&hidden.shown).tag("defense-evasion/hidden-unicode"));
         }

@@ -35,7 +35,7 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             }
             _ => continue,
         };
-        let severity = if member.is_aside() { severity.min(Severity::Low) } else { severity };
+        let severity = if distribution.is_aside(member) { severity.min(Severity::Low) } else { severity };
         let shown = format!(
             "{}: {} bytes of {} behind {} bytes",
             media.format,

@@ -13,7 +13,7 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     for member in &distribution.members {
         for found in member.found.iter().filter(|found| found.rule.group == Group::Miner) {
             let severity = match member.kind {
-                _ if member.is_aside() => Severity::Low,
+                _ if distribution.is_aside(member) => Severity::Low,
                 // Python is judged by what it starts.
                 Kind::Python | Kind::Metadata => Severity::Low,
                 Kind::Text if member.name().ends_with(".json") => Severity::Medium,

@@ -47,7 +47,7 @@ fn judge(distribution: &Distribution, context: &Context<'_>, member: &Member, na
     };
     let name = member.name().to_ascii_lowercase();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    if DISGUISES.contains(&extension) && !member.is_aside() {
+    if DISGUISES.contains(&extension) && !distribution.is_aside(member) {
         tell(
             Severity::High,
             Confidence::High,
@@ -56,7 +56,7 @@ fn judge(distribution: &Distribution, context: &Context<'_>, member: &Member, na
         );
         return;
     }
-    if !native.packed.is_empty() && !member.is_aside() {
+    if !native.packed.is_empty() && !distribution.is_aside(member) {
         tell(
             Severity::Medium,
             Confidence::Medium,
@@ -65,7 +65,7 @@ fn judge(distribution: &Distribution, context: &Context<'_>, member: &Member, na
         );
     }
     let pure = matches!(&distribution.filename, Some(DistFilename::Wheel(wheel)) if wheel.platform_tags.iter().all(|tag| tag == "any"));
-    if !pure || LAUNCHERS.contains(&name.as_str()) || member.is_aside() {
+    if !pure || LAUNCHERS.contains(&name.as_str()) || distribution.is_aside(member) {
         return;
     }
     let is_new = context.is_new(&format!("type:{}", member.kind.as_str())) == Some(true);

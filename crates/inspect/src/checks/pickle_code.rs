@@ -14,8 +14,9 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         for (module, name) in &pickle.globals {
             let Some((severity, confidence)) = weight(module, name) else { continue };
             // Scanners of pickles and tests of unpicklers carry such ones on purpose.
-            let confidence = if member.is_aside() { confidence.min(Confidence::Medium) } else { confidence };
-            let severity = if member.is_aside() { severity.min(Severity::Medium) } else { severity };
+            let confidence =
+                if distribution.is_aside(member) { confidence.min(Confidence::Medium) } else { confidence };
+            let severity = if distribution.is_aside(member) { severity.min(Severity::Medium) } else { severity };
             let why = "Loading this pickle runs a command or code of its author's choice.";
             let evidence = Evidence::new(severity, confidence, why).at(&member.path);
             out.add(evidence.excerpt(&format!("{module}.{name}")).tag("execution/pickle"));

@@ -9,9 +9,10 @@ use crate::findings::Findings;
 use crate::formats::text::{self, Group};
 use crate::python::{self, EffectKind, Labels, Seen};
 
-check!(PrivateSends, "private-sends", 3, run);
+check!(PrivateSends, "private-sends", 4, run);
 
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
+    by_command(distribution, out);
     for seen in code::effects(distribution, EffectKind::Network) {
         let standing = code::of(distribution, &seen);
         let Some(weight) = weigh(&seen, standing, code::is_first(distribution, &seen)) else { continue };
@@ -30,6 +31,28 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
         let sources: Vec<&str> = seen.labels.among(told).names().collect();
         let why = format!("What is private flows into the network here: {}.", sources.join(", "));
         out.add(code::at(distribution, &seen, weight, &why).tag("exfiltration/private-data"));
+    }
+}
+
+/// What is private in the words of a command that sends: no request of Python is seen then.
+fn by_command(distribution: &Distribution, out: &mut Findings) {
+    for seen in code::effects(distribution, EffectKind::Process) {
+        let Some(command) = seen.effect.args.first() else { continue };
+        let text = command.shown();
+        let told = command.taint.labels.any(code::LOOT.with(code::WHO));
+        if !told
+            || !code::mentions(&text, &["curl ", "wget ", "invoke-webrequest", "iwr ", "invoke-restmethod"])
+            || !code::names_host(&text)
+        {
+            continue;
+        }
+        let weight = match code::of(distribution, &seen) {
+            Standing::Installed | Standing::Imported => (High, Likely),
+            Standing::Called if code::has_drop(seen.module) => (Medium, Likely),
+            Standing::Called | Standing::Aside => (Low, Likely),
+        };
+        let why = "What is private is written into a command that sends it.";
+        out.add(code::at(distribution, &seen, weight, why).tag("exfiltration/private-data"));
     }
 }
 
@@ -54,6 +77,8 @@ fn weigh(seen: &Seen<'_>, standing: Standing, first: bool) -> Option<(crate::Sev
         Standing::Installed => (Low, Likely),
         Standing::Imported if sink => (High, Sure),
         Standing::Imported if (loot || who || output) && constant => (High, Likely),
+        // All of the environment, or what lies in a store of secrets: wherever it goes, nobody asked for it.
+        Standing::Imported if seen.labels.any(Labels::ENVIRONMENT.with(Labels::STORE)) => (High, Likely),
         Standing::Imported if (who || loot) && first => (Medium, Sure),
         Standing::Imported => (Low, Likely),
         // The library of a service holds its address, never the key in it.

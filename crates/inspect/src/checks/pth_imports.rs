@@ -23,7 +23,7 @@ static EFFECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     crate::formats::text::compile(words)
 });
 
-check!(PthImports, "pth-imports", 1, run);
+check!(PthImports, "pth-imports", 2, run);
 
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     let path_files = distribution.members.iter().filter(|member| member.kind == Kind::Pth && member.depth == 0);
@@ -37,8 +37,23 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     }
 }
 
+/// A line without its comment: what follows a `#` outside of quotes is not run.
+fn run_part(line: &str) -> &str {
+    let mut quote = None;
+    for (at, c) in line.char_indices() {
+        match (quote, c) {
+            (None, '#') => return line[..at].trim_end(),
+            (None, '"' | '\'') => quote = Some(c),
+            // An escaped quote makes the rest look quoted, so that nothing is cut off.
+            (Some(open), _) if open == c && !line[..at].ends_with('\\') => quote = None,
+            _ => {}
+        }
+    }
+    line
+}
+
 fn judge(member: &Member, number: u32, line: &str, context: &Context<'_>, out: &mut Findings) {
-    let name = member.name();
+    let (name, line) = (member.name(), run_part(line));
     let effect = EFFECT.as_ref().and_then(|effect| effect.find(line.as_bytes()));
     let known = MADE_BY_TOOLS.iter().any(|known| name.ends_with(known)) || name.starts_with("__editable__");
     let hidden = line.contains("exec") && effect.is_some();

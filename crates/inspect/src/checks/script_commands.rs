@@ -40,7 +40,7 @@ fn weight(distribution: &Distribution, member: &Member, group: Group) -> Option<
     let script = member.kind.is_script();
     let python = matches!(member.kind, Kind::Python | Kind::Pyc | Kind::Pth);
     let init = python && matches!(member.name(), "__init__.py" | "__main__.py");
-    if member.is_aside() || !(startup || script || python) {
+    if distribution.is_aside(member) || !(startup || script || python) {
         return None;
     }
     match group {

@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Effect, EffectKind, Labels, Reach, Seen};
 
-check!(StartEffects, "start-effects", 3, run);
+check!(StartEffects, "start-effects", 4, run);
 
 /// Commands that fetch, hide, or run what was given on the line.
 const COMMANDS: &[&str] = &[
@@ -35,6 +35,8 @@ const COMMANDS: &[&str] = &[
     "chmod +x",
     "start /b",
     "attrib +h",
+    "twine upload",
+    "npm publish",
 ];
 /// Commands that ask who and where this is, or open it to somebody: no build needs to know.
 const ASKS: &[&str] = &[
@@ -143,6 +145,8 @@ fn network(
         Standing::Installed if first && fixed && seen.effect.certain && !uses_answer(seen) => Some((High, Likely)),
         Standing::Installed if first => Some((Medium, Sure)),
         Standing::Imported if fixed && code::has_drop(seen.module) => Some((High, Likely)),
+        // Whoever knows where a secret lies, and talks to an address of his own at once, has not come for the weather.
+        Standing::Imported if fixed && code::has_sign(seen.module, "store:") => Some((High, Likely)),
         Standing::Installed | Standing::Imported if fixed => Some((Medium, Sure)),
         Standing::Installed | Standing::Imported => Some((Low, Likely)),
         Standing::Called | Standing::Aside => None,
@@ -158,8 +162,15 @@ fn uses_answer(seen: &Seen<'_>) -> bool {
 /// Whether a command fetches something and runs it, or installs from an address.
 fn fetches_and_runs(text: &str) -> bool {
     let addressed = code::mentions(text, &["http://", "https://", "git+"]);
-    let fetches = code::mentions(text, &["curl", "wget", "iwr", "invoke-webrequest", "downloadstring"]);
+    let fetches = code::mentions(text, &["curl", "wget", "iwr", "invoke-webrequest", "downloadstring", "downloadfile"]);
     addressed && (fetches && code::mentions(text, RUNS) || code::mentions(text, INSTALLS))
+}
+
+/// Whether a command installs the tree that it stands in: what is inspected here.
+fn installs_itself(text: &str) -> bool {
+    let mut words = text.split_whitespace().skip_while(|word| *word != "install").skip(1);
+    let targets: Vec<&str> = words.by_ref().filter(|word| !word.starts_with('-')).collect();
+    !targets.is_empty() && targets.iter().all(|word| matches!(*word, "." | "./"))
 }
 
 /// Whether a program that a command names may have been brought here: fetched, written out, or put into a home.
@@ -191,10 +202,21 @@ fn process(
         Standing::Installed if first && code::mentions(&text, ASKS) => Some((Medium, Sure)),
         // What the build installs, or runs in another interpreter, is not what was inspected.
         Standing::Installed if seen.effect.name.starts_with("pip.") && text.is_empty() => Some((High, Likely)),
-        Standing::Installed | Standing::Imported if code::mentions(&text, INSTALLS) => Some((Medium, Likely)),
+        Standing::Installed | Standing::Imported if code::mentions(&text, INSTALLS) && !installs_itself(&text) => {
+            Some((Medium, Likely))
+        }
         // Another interpreter with code of its own, which nobody asked for and nobody waits for.
         Standing::Imported if first && code::mentions(&text, &["python -c", "python3 -c"]) => Some((High, Likely)),
+        // A script or program that is brought along, and left to itself where nobody sees it.
+        Standing::Imported if seen.effect.hidden && is_left_alone(seen, &text) => Some((Medium, Likely)),
         Standing::Installed | Standing::Imported => Some((Low, Likely)),
         Standing::Called | Standing::Aside => None,
     }
+}
+
+/// Whether a program is started and not waited for: an interpreter, or something of which a part of the path is known.
+fn is_left_alone(seen: &Seen<'_>, text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let interpreter = ["node", "bun", "deno", "python", "python3", "{}"].contains(&first) && text.trim().contains(' ');
+    &*seen.effect.name == "subprocess.Popen" && (interpreter || first.contains("{}/"))
 }

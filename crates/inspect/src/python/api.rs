@@ -99,7 +99,8 @@ const EFFECTS: &[(EffectKind, Labels, &str)] = &[
     (
         EffectKind::Read,
         Labels::FILE,
-        "os.listdir os.scandir os.walk glob.glob glob.iglob sqlite3.connect os.read linecache.getlines fileinput.input",
+        "os.listdir os.scandir os.walk glob.glob glob.iglob sqlite3.connect os.read linecache.getlines fileinput.input \
+         pkgutil.get_data importlib.resources.read_text importlib.resources.read_binary",
     ),
     (
         EffectKind::Write,
@@ -160,7 +161,7 @@ const EFFECTS: &[(EffectKind, Labels, &str)] = &[
     (
         EffectKind::Schedule,
         Labels::NONE,
-        "atexit.register threading.Thread threading.Timer multiprocessing.Process _thread.start_new_thread \
+        "atexit.register weakref.finalize threading.Thread threading.Timer multiprocessing.Process _thread.start_new_thread \
          concurrent.futures.ThreadPoolExecutor().submit concurrent.futures.ProcessPoolExecutor().submit \
          asyncio.run asyncio.create_task asyncio.get_event_loop().run_until_complete sys.settrace sys.addaudithook \
          signal.signal loop.run_until_complete",
@@ -184,6 +185,11 @@ const SOURCES: &[(Labels, &str)] = &[
     (
         Labels::CLIPBOARD,
         "pyperclip.paste clipboard.paste win32clipboard.GetClipboardData PIL.ImageGrab.grabclipboard tkinter.Tk().clipboard_get",
+    ),
+    (
+        Labels::ENV_SECRET,
+        "boto3.Session().get_credentials boto3.session.Session().get_credentials \
+         botocore.session.Session().get_credentials botocore.session.get_session().get_credentials",
     ),
     (Labels::INPUT, "input raw_input getpass.getpass pwinput.pwinput"),
     (

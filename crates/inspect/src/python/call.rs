@@ -8,6 +8,7 @@ use ruff_text_size::{Ranged, TextRange};
 use super::api;
 use super::eval::{env_value, later};
 use super::facts::{Argument, Effect, EffectKind, Handed, Labels, Piece, Taint, Target};
+use super::iterate::{computed_text, taken};
 use super::pure;
 use super::value::{Known, Made, Value};
 use super::walk::{Scope, Walker};
@@ -32,7 +33,7 @@ fn taint_of(args: &[Arg]) -> Taint {
 }
 
 /// The argument at a position, or under a keyword.
-fn argument<'v>(args: &'v [Arg], at: usize, keyword: &str) -> Option<&'v Value> {
+pub(super) fn argument<'v>(args: &'v [Arg], at: usize, keyword: &str) -> Option<&'v Value> {
     args.iter()
         .find(|arg| arg.keyword.as_deref() == Some(keyword))
         .or_else(|| args.get(at).filter(|arg| arg.keyword.is_none()))
@@ -44,22 +45,19 @@ impl<'a> Walker<'a, '_> {
         let range = TextRange::new(node.func.range().start(), node.range().end());
         if let Expr::Attribute(attribute) = &*node.func
             && let Expr::Name(name) = &*attribute.value
-            && let Some(value) = self.mutation(name.id.as_str(), attribute.attr.as_str(), &node.arguments)
         {
-            return value;
+            if let Some(value) = self.mutation(name.id.as_str(), attribute.attr.as_str(), &node.arguments) {
+                return value;
+            }
+            self.parser_reads(name.id.as_str(), attribute.attr.as_str(), &node.arguments);
         }
         let callee = self.eval(&node.func);
         let args = self.arguments(&node.arguments);
-        let mut value = self.call_value(&callee, args, range);
-        // `chr(ord(a) ^ ord(b))`: whatever is put together of such letters was encoded.
-        let xored = node.arguments.args.first().is_some_and(is_xor);
-        if xored && value.as_str().is_some() && callee.name().as_deref() == Some("chr") && value.peeled.is_none() {
-            value.peeled = Some(Rc::from(["xor"]));
-        }
-        value
+        let value = self.call_value(&callee, args, range);
+        computed_text(node, &callee, value)
     }
 
-    fn arguments(&mut self, arguments: &'a ast::Arguments) -> Vec<Arg> {
+    pub(super) fn arguments(&mut self, arguments: &'a ast::Arguments) -> Vec<Arg> {
         let mut args = Vec::with_capacity(arguments.args.len());
         for arg in &arguments.args {
             let value = self.eval(arg);
@@ -134,6 +132,10 @@ impl<'a> Walker<'a, '_> {
                 if let Some(init) = self.method_of(*class, "__init__") {
                     self.call_function(init, &args, 1, range);
                 }
+                // Whatever is made is thrown away some time.
+                if let Some(end) = self.method_of(*class, "__del__") {
+                    self.hand_over(end, Handed::Surely, range);
+                }
                 Value::tainted(Known::Object(*class), taint_of(&args))
             }
             Known::Object(class) => match self.method_of(*class, "__call__") {
@@ -168,7 +170,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Functions among the arguments may be called by whoever got them.
-    fn give_functions(&mut self, args: &[Arg], how: Handed, range: TextRange) {
+    pub(super) fn give_functions(&mut self, args: &[Arg], how: Handed, range: TextRange) {
         for arg in args {
             match &arg.value.known {
                 Known::Function(id) => self.hand_over(*id, how, range),
@@ -238,7 +240,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Walks a function's body with the arguments at hand; gives what it returns, if that is known.
-    fn inline(&mut self, id: u32, args: &[Arg], shift: u8) -> Option<Value> {
+    pub(super) fn inline(&mut self, id: u32, args: &[Arg], shift: u8) -> Option<Value> {
         let def = self.defs.get_mut(&id)?;
         let node = def.node;
         let class = def.class;
@@ -350,6 +352,9 @@ impl<'a> Walker<'a, '_> {
         self.give_functions(args, Handed::Perhaps, range);
         let mut taint = taint_of(args);
         taint.join(&on.taint);
+        if unlocks(method) {
+            taint.labels = taint.labels.with(Labels::DECODED);
+        }
         let Some(api) = api::method(method) else { return Value::tainted(Known::Unknown, taint) };
         let url = args.iter().any(|arg| super::facts::show(&arg.value.pieces()).contains("://"));
         let speaks = match api.effect {
@@ -458,7 +463,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Folds a pure call, and notes the encoding taken off.
-    fn fold(&mut self, name: &str, on: Option<&Value>, args: &[Arg]) -> Option<Value> {
+    pub(super) fn fold(&mut self, name: &str, on: Option<&Value>, args: &[Arg]) -> Option<Value> {
         let values: Vec<Value> = args.iter().map(|arg| arg.value.clone()).collect();
         let mut taint = taint_of(args);
         let cipher = on.and_then(|on| super::cipher::decrypt(name, on, &values));
@@ -518,12 +523,29 @@ impl<'a> Walker<'a, '_> {
                 Some(Value::tainted(Known::Unknown, on.taint.clone()))
             }
             "io.BytesIO().read" | "io.StringIO().read" | "io.BytesIO().getvalue" => Some(made_argument(on?, 0)),
+            "gzip.GzipFile().read" | "bz2.BZ2File().read" | "lzma.LZMAFile().read" | "gzip.open().read" => {
+                Some(self.unpacked(name, on?))
+            }
             "os.getenv" | "os.environ.get" | "os.environ.pop" | "os.environ.setdefault" | "environ.get" => {
                 Some(env_value(first.and_then(Value::as_str)))
             }
+            // `importlib.resources.files(…).joinpath(…).read_text()`
+            _ if name.starts_with("importlib.resources.")
+                && (name.ends_with(".read_text") || name.ends_with(".read_bytes")) =>
+            {
+                let path = on.map(|on| made_argument(on, 0)).unwrap_or_default();
+                self.effect(
+                    EffectKind::Read,
+                    name.into(),
+                    vec![Arg { keyword: None, value: path }],
+                    &Taint::default(),
+                    range,
+                );
+                Some(Value::default().labelled(Labels::FILE))
+            }
             "os.path.expanduser" | "pathlib.Path.home" if first.is_none() => Some(Value::str("~")),
             "tempfile.gettempdir" | "tempfile.mkdtemp" => Some(Value::str("%TEMP%")),
-            _ => None,
+            _ => self.rarer(name, on, args, range),
         }
     }
 
@@ -554,28 +576,6 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    fn map(&mut self, args: &[Arg], range: TextRange) -> Option<Value> {
-        let (function, items) = (args.first()?, args.get(1)?);
-        self.give_functions(&args[..1], Handed::Surely, range);
-        let all = pure::elements(&items.value, &mut self.shared.budget)?;
-        if all.len() > self.shared.limits.unroll_max {
-            return None;
-        }
-        let mut out = Vec::with_capacity(all.len());
-        for item in all {
-            self.shared.budget.steps(4)?;
-            let value = self.call_value(&function.value.clone(), vec![Arg { keyword: None, value: item }], range);
-            if matches!(value.known, Known::Unknown) && out.len() < 2 {
-                return None;
-            }
-            out.push(value);
-        }
-        let whole = Value::list(out);
-        // Characters made of numbers are text that was hidden in them.
-        let characters = function.value.name().as_deref() == Some("chr");
-        Some(if characters { whole.labelled(Labels::DECODED) } else { whole })
-    }
-
     fn open(&mut self, name: &str, args: Vec<Arg>, range: TextRange) -> Value {
         let mode = argument(&args, 1, "mode").and_then(|mode| mode.as_str().map(str::to_owned)).unwrap_or_default();
         let writes = mode.contains(['w', 'a', 'x', '+']);
@@ -588,8 +588,15 @@ impl<'a> Walker<'a, '_> {
         Value::tainted(Known::Made(Rc::new(made)), path.taint).labelled(gives)
     }
 
-    fn file_label(&self, path: &Value) -> Labels {
-        if super::signs::is_store(&super::facts::show(&path.pieces())) { Labels::STORE } else { Labels::FILE }
+    pub(super) fn file_label(&self, path: &Value) -> Labels {
+        let text = super::facts::show(&path.pieces());
+        if text.starts_with("/proc/") && text.ends_with("/environ") {
+            Labels::ENVIRONMENT
+        } else if super::signs::is_store(&text) {
+            Labels::STORE
+        } else {
+            Labels::FILE
+        }
     }
 
     /// Notes an effect; gives its index.
@@ -683,6 +690,11 @@ impl<'a> Walker<'a, '_> {
     }
 }
 
+/// Methods whose results could not be read before: numbers that become bytes, what was packed or locked.
+pub(super) fn unlocks(method: &str) -> bool {
+    matches!(method, "to_bytes" | "tobytes" | "decrypt" | "decompress" | "unpad")
+}
+
 /// What is known of an argument's text, lists joined by blanks; cut to `max` bytes.
 fn texts(value: &Value, max: usize) -> Vec<Piece> {
     let pieces = match &value.known {
@@ -727,7 +739,7 @@ fn connected_to(on: &Value) -> Option<Arg> {
     Some(Arg { keyword: Some("connected".into()), value })
 }
 
-fn made_argument(value: &Value, at: usize) -> Value {
+pub(super) fn made_argument(value: &Value, at: usize) -> Value {
     match &value.known {
         Known::Made(made) => made.args.get(at).cloned().unwrap_or_default(),
         _ => Value::default(),
@@ -742,22 +754,6 @@ fn add_layer(before: Option<&Rc<[&'static str]>>, layer: Option<&'static str>) -
         all.extend(layer);
     }
     Some(all.into())
-}
-
-fn is_xor(expr: &Expr) -> bool {
-    expr.as_bin_op_expr().is_some_and(|node| node.op == ast::Operator::BitXor)
-}
-
-/// What is left after something was taken out; what was taken, where that is known.
-fn taken(held: &mut Value, method: &str, args: &[Arg]) -> Value {
-    let last = match &mut held.known {
-        Known::List(items) if method == "pop" && args.is_empty() && !items.is_empty() => Rc::make_mut(items).pop(),
-        _ => None,
-    };
-    if last.is_none() {
-        held.known = Known::Unknown;
-    }
-    last.unwrap_or_else(|| Value::tainted(Known::Unknown, held.taint.clone()))
 }
 
 fn passed_on(on: &Value, args: &[Value]) -> Option<Rc<[&'static str]>> {

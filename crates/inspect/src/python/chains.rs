@@ -6,7 +6,7 @@ use super::facts::{Effect, EffectKind, Labels, LayerKind};
 use super::link::{Chain, ChainKind, Edges, Linked, Linker, Reach, at_reach};
 
 impl Linker {
-    pub(super) fn chains(&self, edges: Edges, reach: &[Reach], labels: &[Vec<Labels>]) -> Vec<Chain> {
+    pub(super) fn chains(&self, edges: &Edges, reach: &[Reach], labels: &[Vec<Labels>]) -> Vec<Chain> {
         let mut chains = Vec::new();
         for (n, linked) in self.modules.iter().enumerate() {
             for (e, effect) in linked.module.effects.iter().enumerate() {
@@ -23,7 +23,7 @@ impl Linker {
     }
 
     /// Fetch, write, run: by what a function does and what it calls do, together.
-    fn sequences(&self, edges: Edges, reach: &[Reach], labels: &[Vec<Labels>], chains: &mut Vec<Chain>) {
+    fn sequences(&self, edges: &Edges, reach: &[Reach], labels: &[Vec<Labels>], chains: &mut Vec<Chain>) {
         const FETCHED: u8 = 1;
         const WRITTEN: u8 = 2;
         const RUN: u8 = 4;
@@ -38,7 +38,8 @@ impl Linker {
                     EffectKind::Write if labels[n][e].any(Labels::DECODED) || is_program(effect, linked) => {
                         does[at] |= WRITTEN;
                     }
-                    EffectKind::Process | EffectKind::Load => {
+                    EffectKind::Import if effect.text().is_empty() || !super::program::brings_modules(effect) => {}
+                    EffectKind::Process | EffectKind::Load | EffectKind::Import => {
                         does[at] |= RUN;
                         last.entry(at).or_insert((n, e));
                     }
@@ -50,10 +51,10 @@ impl Linker {
             return;
         }
         let callees: Vec<Vec<u32>> = edges
-            .into_iter()
+            .iter()
             .enumerate()
             .map(|(at, to)| {
-                let mut callees: Vec<u32> = to.into_iter().map(|(to, _)| to).filter(|to| *to as usize != at).collect();
+                let mut callees: Vec<u32> = to.iter().map(|(to, _)| *to).filter(|to| *to as usize != at).collect();
                 callees.sort_unstable();
                 callees.dedup();
                 callees

@@ -250,7 +250,7 @@ impl<'a> Walker<'a, '_> {
                 }
             }
             Known::Function(_) if name == "__wrapped__" || name == "__call__" => on.known.clone(),
-            Known::Unknown | Known::Bound(_) if api::method(name).is_some() => {
+            Known::Unknown | Known::Bound(_) if api::method(name).is_some() || super::call::unlocks(name) => {
                 Known::Bound(Rc::new((Value::tainted(Known::Unknown, on.taint.clone()), name.into())))
             }
             _ => Known::Unknown,
@@ -331,7 +331,11 @@ impl<'a> Walker<'a, '_> {
     pub(super) fn binary(&mut self, left: Value, op: Operator, right: Value) -> Value {
         let mut taint = left.taint.clone();
         taint.join(&right.taint);
-        let peeled = left.peeled.clone().or_else(|| right.peeled.clone());
+        // A letter that is computed among text that stands there is no encoding.
+        let letters = |value: &Value| value.peeled.as_deref() == Some(&["chr"]);
+        let plain = |value: &Value| value.peeled.is_none() && value.as_str().is_some_and(|text| !text.is_empty());
+        let mixed = letters(&left) && plain(&right) || letters(&right) && plain(&left);
+        let peeled = left.peeled.clone().or_else(|| right.peeled.clone()).filter(|_| !mixed);
         let known = self.operate(&left, op, &right).unwrap_or_default();
         Value::new(known, taint, peeled)
     }

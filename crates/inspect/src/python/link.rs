@@ -50,7 +50,7 @@ impl Reach {
 pub struct Root {
     /// The member's path.
     pub path: String,
-    /// A function of it, qualified (`Command.run`); none for the top level.
+    /// A function of it, qualified (`Command.run`), or of any of its classes (`.run`); none for the top level.
     pub function: Option<String>,
     /// When it runs.
     pub reach: Reach,
@@ -74,6 +74,7 @@ pub struct Program {
     /// Indices of the modules that are members, by path: checks ask for them again and again.
     pub(super) by_path: Vec<usize>,
     pub(super) reach: Vec<Reach>,
+    pub(super) edges: Edges,
     pub(super) labels: Vec<Vec<Labels>>,
     pub(super) chains: Vec<Chain>,
     /// What was left out, in words.
@@ -170,8 +171,8 @@ pub fn link(modules: Vec<(String, Module)>, roots: &[Root], limits: &Limits) -> 
     let edges = linker.edges(&targets);
     let reach = linker.reach(&edges, roots, &by_path);
     let labels = linker.taint(&targets);
-    let chains = linker.chains(edges, &reach, &labels);
-    Program { modules: linker.modules, by_path, reach, labels, chains, degraded: linker.degraded }
+    let chains = linker.chains(&edges, &reach, &labels);
+    Program { modules: linker.modules, by_path, reach, edges, labels, chains, degraded: linker.degraded }
 }
 
 /// The modules that are members, sorted by path; of two with one path the first comes first.
@@ -219,7 +220,7 @@ pub(super) type Targets = Vec<Vec<Option<u32>>>;
 /// For each module, its functions by name, of equal names the first first; made when one is asked for.
 type Names = Vec<OnceCell<Vec<FunctionId>>>;
 
-/// For each function, those that it reaches by calls and imports.
+/// For each function, those that it calls, and the top levels that it imports.
 pub(super) type Edges = Vec<Vec<(u32, How)>>;
 
 impl Linker {
@@ -229,6 +230,15 @@ impl Linker {
         let mut by_name = Map::default();
         for (n, linked) in modules.iter().enumerate() {
             by_name.entry(dotted(&linked.path)).or_insert(n);
+        }
+        // What stands in a folder that is no package may be at the top once it is installed.
+        for (n, linked) in modules.iter().enumerate() {
+            let name = dotted(&linked.path);
+            if let Some((folder, below)) = name.split_once('.')
+                && !by_name.contains_key(folder)
+            {
+                by_name.entry(below.to_owned()).or_insert(n);
+            }
         }
         let budget = Budget {
             steps: limits.fold_steps_max,
@@ -472,16 +482,28 @@ impl Linker {
     fn reach(&self, edges: &Edges, roots: &[Root], by_path: &[usize]) -> Vec<Reach> {
         let mut reach = vec![Reach::OnCall; self.functions()];
         let mut work: Vec<(usize, Reach)> = Vec::new();
+        // What nobody imports by itself: tests, examples, tools beside the packages.
+        let script = |root: &&Root| root.function.is_none() && root.reach == Reach::Script;
+        let scripts: std::collections::BTreeSet<&str> =
+            roots.iter().filter(script).map(|root| root.path.as_str()).collect();
         for linked in self.modules.iter().filter(|linked| linked.late.is_empty()) {
-            work.push((linked.first, own_reach(&linked.path)));
+            let own = own_reach(&linked.path);
+            let aside = own == Reach::ImportTime && scripts.contains(linked.path.as_str());
+            work.push((linked.first, if aside { Reach::Script } else { own }));
         }
         for root in roots {
             for linked in at_path(&self.modules, by_path, &root.path) {
-                let at = match &root.function {
-                    None => Some(0),
-                    Some(name) => linked.module.functions.iter().position(|function| *function.name == **name),
+                let Some(name) = &root.function else {
+                    work.push((linked.first, root.reach));
+                    continue;
                 };
-                work.extend(at.map(|at| (linked.first + at, root.reach)));
+                let bare = name.strip_prefix('.');
+                let is = |function: &Function| {
+                    *function.name == **name
+                        || bare.is_some_and(|bare| *function.name == *bare || function.name.ends_with(name.as_str()))
+                };
+                let called = (linked.first..).zip(&linked.module.functions).filter(|(_, function)| is(function));
+                work.extend(called.map(|(at, _)| (at, root.reach)));
             }
         }
         while let Some((at, when)) = work.pop() {

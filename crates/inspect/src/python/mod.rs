@@ -36,6 +36,7 @@ mod eval;
 mod facts;
 mod flow;
 mod hash;
+mod iterate;
 mod layer;
 mod lexical;
 mod link;

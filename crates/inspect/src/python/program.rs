@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::facts::{EffectKind, FunctionId, Layer, Module};
+use super::facts::{Effect, EffectKind, FunctionId, Layer, Module};
 use super::link::{Chain, Flow, Linked, Program, Reach, Seen, at_reach};
 
 impl Program {
@@ -64,6 +64,23 @@ impl Program {
         self.modules.iter_mut().flat_map(of).collect()
     }
 
+    /// Paths of the modules that code of others runs, directly or through others: from the functions that `begins` names
+    /// by their module's path and their own name.
+    pub fn run_from(&self, begins: impl Fn(&str, &str) -> bool) -> BTreeSet<&str> {
+        let mut seen = vec![false; self.edges.len()];
+        let mut work: Vec<usize> = Vec::new();
+        for linked in &self.modules {
+            let functions = (linked.first..).zip(&linked.module.functions);
+            work.extend(functions.filter(|(_, function)| begins(&linked.path, &function.name)).map(|(at, _)| at));
+        }
+        while let Some(at) = work.pop() {
+            if !std::mem::replace(&mut seen[at], true) {
+                work.extend(self.edges[at].iter().map(|(to, _)| *to as usize).filter(|to| !seen[*to]));
+            }
+        }
+        self.modules.iter().filter(|linked| seen.get(linked.first) == Some(&true)).map(|linked| &*linked.path).collect()
+    }
+
     /// When a function of a module runs.
     pub fn reach_of(&self, path: &str, function: FunctionId) -> Option<Reach> {
         let linked = self.at(path)?;
@@ -100,4 +117,11 @@ impl Program {
         words.extend(self.chains.iter().map(|chain| format!("chain:{:?}", chain.kind).to_ascii_lowercase()));
         words.into_iter().filter(|word| word.len() <= crate::Profile::WORD_BYTES_MAX).collect()
     }
+}
+
+/// Whether an import is told of a file, or is made while the search path is changed.
+pub(super) fn brings_modules(effect: &Effect) -> bool {
+    matches!(&*effect.name, "importlib.util.spec_from_file_location" | "imp.load_source" | "importlib.import_module")
+        || effect.name.ends_with("SourceFileLoader")
+        || &*effect.name == "zipimport.zipimporter"
 }

@@ -72,10 +72,13 @@ pub(super) fn decodes(name: &str) -> bool {
             | "fromhex"
             | "b32hexdecode"
             | "z85decode"
+            | "a2b_qp"
+            | "a2b_uu"
     );
     decoder
         || matches!(name, "zlib.decompress" | "gzip.decompress" | "bz2.decompress" | "lzma.decompress")
         || matches!(name, "marshal.loads" | "codecs.decode" | "zlib.decompressobj().decompress")
+        || matches!(name, "lzma.LZMADecompressor().decompress" | "bz2.BZ2Decompressor().decompress")
         || name.starts_with("cryptography.fernet.") && last == "decrypt"
         || name.contains(".Cipher.") && last.starts_with("decrypt")
         || name.ends_with("decryptor().update")
@@ -118,8 +121,12 @@ pub(super) fn function(name: &str, args: &[Value], budget: &mut Budget) -> Folde
         }
         "zlib.decompressobj().decompress" => ("zlib", peel::zlib(data?, 15, budget.room())?),
         "gzip.decompress" => ("gzip", peel::gzip(data?, budget.room())?),
-        "bz2.decompress" => ("bzip2", peel::bzip2(data?, budget.room())?),
-        "lzma.decompress" => ("lzma", peel::lzma(data?, budget.room())?),
+        "quopri.decodestring" | "binascii.a2b_qp" => ("quopri", quoted_printable(data?)),
+        "bytes" | "bytearray" if args.first().is_some_and(is_many_numbers) => {
+            return Some((bytes_of(args.first()?, args, budget)?, Some("chr")));
+        }
+        "bz2.decompress" | "bz2.BZ2Decompressor().decompress" => ("bzip2", peel::bzip2(data?, budget.room())?),
+        "lzma.decompress" | "lzma.LZMADecompressor().decompress" => ("lzma", peel::lzma(data?, budget.room())?),
         "marshal.loads" => ("marshal", data?.to_vec()),
         "codecs.decode" => return codec(args.first()?, args.get(1).and_then(Value::as_str).unwrap_or("utf-8"), budget),
         "codecs.encode" => {
@@ -196,6 +203,7 @@ fn builtin(name: &str, args: &[Value], budget: &mut Budget) -> Option<Known> {
             Known::List(Rc::new(pairs.collect()))
         }
         "zip" => zip(args, budget)?,
+        "str.maketrans" | "bytes.maketrans" | "bytearray.maketrans" | "string.maketrans" => translation(args, budget)?,
         "itertools.cycle" => Known::List(Rc::new(elements(first?, budget)?)),
         "sum" => Known::Int(elements(first?, budget)?.iter().try_fold(0_i64, |a, b| a.checked_add(b.as_int()?))?),
         "hex" => Known::Str(format!("{:#x}", first?.as_int()?).into()),
@@ -206,6 +214,7 @@ fn builtin(name: &str, args: &[Value], budget: &mut Budget) -> Option<Known> {
         "operator.add" => Known::Int(first?.as_int()?.checked_add(args.get(1)?.as_int()?)?),
         "urllib.parse.unquote" | "urllib.unquote" => Known::Str(unquote(first?.as_str()?).into()),
         "urllib.parse.urljoin" => Known::Str(format!("{}{}", first?.as_str()?, args.get(1)?.as_str()?).into()),
+        "pathlib.Path" | "pathlib.PurePath" if args.len() > 1 => return join_paths(args),
         "os.path.expanduser" | "os.path.expandvars" | "os.path.abspath" | "os.path.normpath" | "pathlib.Path"
         | "textwrap.dedent" | "inspect.cleandoc" | "os.fspath" | "os.fsencode" | "os.path.realpath" => {
             text_or_partial(first?)?
@@ -213,6 +222,66 @@ fn builtin(name: &str, args: &[Value], budget: &mut Budget) -> Option<Known> {
         "os.path.join" | "posixpath.join" | "ntpath.join" => return join_paths(args),
         _ => return None,
     })
+}
+
+/// So many numbers hold a text, which nobody reads in them.
+fn is_many_numbers(value: &Value) -> bool {
+    const LETTERS_MIN: usize = 16;
+    let Known::List(items) = &value.known else { return false };
+    items.len() >= LETTERS_MIN && items.iter().all(|item| matches!(item.known, Known::Int(_)))
+}
+
+/// `=70` is a byte in hexadecimal; `=` at the end of a line joins it to the next.
+fn quoted_printable(data: &[u8]) -> Vec<u8> {
+    let (mut out, mut at) = (Vec::with_capacity(data.len()), 0);
+    while let Some(byte) = data.get(at) {
+        let next = data.get(at + 1..at + 3);
+        match (*byte, next.and_then(peel::hex)) {
+            (b'=', Some(plain)) => {
+                out.extend(plain);
+                at += 3;
+            }
+            (b'=', None) if data.get(at + 1) == Some(&b'\n') => at += 2,
+            (byte, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// `str.maketrans(from, to)`: which letter becomes which.
+fn translation(args: &[Value], budget: &mut Budget) -> Option<Known> {
+    if let Known::Dict(_) = args.first()?.known {
+        return Some(args.first()?.known.clone());
+    }
+    let (from, to) = (elements(args.first()?, budget)?, elements(args.get(1)?, budget)?);
+    let number = |value: Value| match &value.known {
+        Known::Str(text) => text.chars().next().map(|c| Value::int(i64::from(u32::from(c)))),
+        _ => Some(value),
+    };
+    let pairs: Option<Vec<_>> = from.into_iter().zip(to).map(|(a, b)| Some((number(a)?, number(b)?))).collect();
+    Some(Known::Dict(Rc::new(pairs?)))
+}
+
+/// `text.translate(table)`
+fn translated(on: &Value, table: &Value, budget: &mut Budget) -> Folded {
+    let Known::Dict(pairs) = &table.known else { return None };
+    let letter = |value: &Value| match &value.known {
+        Known::Int(n) => u32::try_from(*n).ok().and_then(char::from_u32).map(String::from),
+        Known::Str(text) => Some(text.to_string()),
+        Known::None => Some(String::new()),
+        _ => None,
+    };
+    let table: Option<std::collections::HashMap<char, String>> =
+        pairs.iter().map(|(from, to)| Some((letter(from)?.chars().next()?, letter(to)?))).collect();
+    let (table, data) = (table?, on.as_data()?);
+    budget.bytes(data.len())?;
+    let text = std::str::from_utf8(data).ok()?;
+    let made: String = text.chars().map(|c| table.get(&c).cloned().unwrap_or_else(|| c.to_string())).collect();
+    let known = if matches!(on.known, Known::Str(_)) { Known::Str(made.into()) } else { bytes(made.into_bytes()) };
+    Some((known, Some("translate")))
 }
 
 fn text_or_partial(value: &Value) -> Option<Known> {
@@ -361,6 +430,16 @@ pub(super) fn method(on: &Value, name: &str, args: &[Value], budget: &mut Budget
         }
         (Known::Bytes(data), "hex") => {
             plain(Known::Str(data.iter().map(|b| format!("{b:02x}")).collect::<String>().into()))
+        }
+        (Known::Str(_) | Known::Bytes(_), "translate") => translated(on, args.first()?, budget),
+        (Known::Int(n), "to_bytes") => {
+            let size = usize::try_from(args.first()?.as_int()?).ok().filter(|size| *size <= 8)?;
+            let all = n.to_be_bytes();
+            let mut data = all.get(all.len() - size..)?.to_vec();
+            if args.get(1).and_then(Value::as_str) == Some("little") {
+                data.reverse();
+            }
+            Some((bytes(data), Some("int")))
         }
         (Known::Str(separator), "join") => join(separator, args.first()?, budget),
         (Known::Bytes(separator), "join") => {

@@ -60,6 +60,12 @@ const STORES: &[Words] = &[
     Words { sign: "store:dotenv", any: &["/.env", "\\.env"] },
     Words { sign: "store:process-memory", any: &["/proc/self/mem", "runner.worker", "/proc/self/environ"] },
     Words { sign: "store:cloud-metadata", any: &["169.254.169.254", "metadata.google.internal", "169.254.170.2"] },
+    Words { sign: "store:database", any: &[".pgpass", ".my.cnf"] },
+    Words {
+        sign: "store:cloud-tools",
+        any: &[".databrickscfg", ".vault-token", ".terraformrc", ".terraform.d/credentials", ".kaggle/kaggle.json"],
+    },
+    Words { sign: "store:ftp", any: &["sitemanager.xml", "recentservers.xml", "winscp.ini"] },
     Words { sign: "store:steam", any: &["steam\\config", "loginusers.vdf"] },
 ];
 
@@ -89,6 +95,12 @@ const DROPS: &[Words] = &[
             "requestrepo.com",
             "eyes.sh",
             "interactsh",
+            "postb.in",
+            "putsreq.com",
+            "ptsv2.com",
+            "ptsv3.com",
+            "webhook.cool",
+            "typedwebhook.tools",
         ],
     },
     Words {
@@ -106,11 +118,21 @@ const DROPS: &[Words] = &[
             "0x0.st",
             "bashupload",
             "tmpfiles.org",
+            "temp.sh/",
+            "filebin.net",
+            "litterbox.catbox",
+            "pixeldrain.com",
+            "uguu.se",
+            "oshi.at",
         ],
     },
     Words {
         sign: "drop:cdn",
         any: &["cdn.discordapp.com", "dl.dropbox", "dropbox.com/s", "workers.dev", "trycloudflare"],
+    },
+    Words {
+        sign: "drop:tunnel",
+        any: &[".loca.lt", "serveo.net", ".duckdns.org", ".ddns.net", ".hopto.org", ".zapto.org"],
     },
     Words { sign: "drop:slack-webhook", any: &["hooks.slack.com/services/"] },
     Words {

@@ -26,6 +26,8 @@ pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<super::hash::Fold>>
 /// Frames below which a new piece of stack is taken, and its size, in bytes.
 pub(super) const STACK_RED_ZONE: usize = 128 << 10;
 pub(super) const STACK_PIECE: usize = 1 << 20;
+/// Names of one statement that are looked up as modules, too.
+const NAMES_IMPORTED_MAX: usize = 16;
 /// Statements of a loop body that is walked element by element.
 const UNROLL_BODY_MAX: usize = 12;
 /// Rounds of a loop that does more than compute; and of any loop that is not over data at hand.
@@ -323,19 +325,6 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    /// What a decorator does with the function at once.
-    fn decorate(&mut self, decorator: &Value, id: FunctionId, range: TextRange) {
-        let runs = match &decorator.known {
-            Known::Lambda(_) => true,
-            Known::Name(name) => api::named(name).is_some_and(|api| api.effect.is_some()),
-            _ => false,
-        };
-        if runs {
-            let argument = super::call::Arg { keyword: None, value: Value::of(Known::Function(id)) };
-            self.call_value(decorator, vec![argument], range);
-        }
-    }
-
     fn class(&mut self, node: &'a ast::StmtClassDef) {
         let bases: Vec<Value> =
             node.arguments.iter().flat_map(|arguments| arguments.args.iter()).map(|base| self.eval(base)).collect();
@@ -360,6 +349,23 @@ impl<'a> Walker<'a, '_> {
         pending.sort_by_key(|id| self.defs.get(id).is_none_or(|def| &*def.node.name != "__init__"));
         if let Some(outer) = self.scopes.last_mut() {
             outer.pending.extend(pending);
+        }
+        // Whoever makes a class is called for it: a metaclass, a base that hears of what is derived from it.
+        let makers: Vec<u32> = node
+            .arguments
+            .iter()
+            .flat_map(|arguments| &arguments.keywords)
+            .map(|keyword| self.eval(&keyword.value))
+            .filter_map(|value| if let Known::Class(class) = value.known { Some(class) } else { None })
+            .collect();
+        for maker in makers {
+            self.hand_over_class(maker, Handed::Surely, node.range());
+        }
+        for decorator in &node.decorator_list {
+            if let Known::Function(by) = self.eval(&decorator.expression).known {
+                let argument = super::call::Arg { keyword: None, value: Value::of(Known::Class(id)) };
+                self.decorated_by(by, argument, decorator.range());
+            }
         }
         if command {
             self.hand_over_class(id, Handed::Surely, node.range());
@@ -421,30 +427,6 @@ impl<'a> Walker<'a, '_> {
             }
             other => {
                 self.eval(other);
-            }
-        }
-    }
-
-    fn assign_attribute(&mut self, on: &Value, node: &'a ast::ExprAttribute, value: Value) {
-        match &on.known {
-            Known::Object(class) | Known::Class(class) => {
-                let attributes = &mut self.shared.classes[*class as usize].attributes;
-                let before = attributes.get(node.attr.as_str()).map(|before| before.taint.clone());
-                let mut value = value;
-                if let Some(before) = before {
-                    value.taint.join(&before);
-                }
-                attributes.insert(node.attr.as_str().into(), value);
-            }
-            Known::Name(name) if matches!(value.known, Known::Function(_) | Known::Lambda(_)) => {
-                let name: Rc<str> = format!("{name}.{}", node.attr).into();
-                self.effect(EffectKind::Patch, name, vec![], &value.taint, node.range());
-            }
-            _ => {
-                // Whoever holds the object now holds this too.
-                if let Expr::Name(name) = &*node.value {
-                    self.mix(name.id.as_str(), &value.taint);
-                }
             }
         }
     }
@@ -641,8 +623,13 @@ impl<'a> Walker<'a, '_> {
             return;
         }
         let joint = if module.ends_with('.') || module.is_empty() { "" } else { "." };
+        let own = !api::is_foreign(&module);
         for alias in &node.names {
             let full = format!("{module}{joint}{}", alias.name);
+            // The name may be a module's.
+            if own && node.names.len() <= NAMES_IMPORTED_MAX {
+                self.imported(full.as_str().into(), false);
+            }
             let bound = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
             // A name that stands for a source carries its taint from here on.
             let value = self.named(api::canonical(&full));
@@ -708,7 +695,18 @@ impl<'a> Walker<'a, '_> {
 
     /// A class is given away: whoever has it runs its methods.
     pub(super) fn hand_over_class(&mut self, class: u32, how: Handed, range: TextRange) {
-        const RUN: [&str; 6] = ["__init__", "run", "initialize_options", "finalize_options", "__call__", "__new__"];
+        const RUN: [&str; 10] = [
+            "__init__",
+            "run",
+            "initialize_options",
+            "finalize_options",
+            "__call__",
+            "__new__",
+            "__init_subclass__",
+            "find_spec",
+            "find_module",
+            "exec_module",
+        ];
         let methods: Vec<FunctionId> =
             RUN.iter().filter_map(|name| self.shared.classes[class as usize].methods.get(*name).copied()).collect();
         for (n, method) in methods.into_iter().enumerate() {

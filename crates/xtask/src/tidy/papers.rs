@@ -45,6 +45,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "crates/index/src/store/migrations/0010_witness.sql",
         "46b9d6208b7da238642dfe6549420796c6e24472e6ddf7af451f8df8915142be",
     ),
+    (
+        "crates/index/src/store/migrations/0011_search.sql",
+        "32df7a7216f043e0583f1d17ed2751eaa86d6cf899ad105c7c1f02c8c033ff97",
+    ),
 ];
 
 pub(super) fn migrations(tree: &Tree) -> Result<Vec<Found>> {
