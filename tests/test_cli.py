@@ -1,7 +1,9 @@
 """The command line: what stands on stdout, exit codes, and who may use the data folder meanwhile."""
 
+import os
 import re
 import stat
+import subprocess
 import time
 
 import pytest
@@ -205,6 +207,34 @@ def test_scrub_finds_a_flipped_bit_and_a_missing_file(server):
     server.stop()
     rebuilt = server.cli("rebuild", ok=False)
     assert rebuilt.returncode == 1 and two.name in rebuilt.stderr
+
+
+def test_scrub_finds_bytes_that_no_upload_brought(server):
+    server = server()
+    server.publish(wheel("demo", "1.0"))
+    planted = wheel("demo", "6.6")
+    folder = server.data / "blobs/main/site/files" / planted.sha256[:2] / planted.sha256
+    folder.mkdir(parents=True)
+    (folder / planted.filename).write_bytes(planted.data)
+    found = server.cli("scrub", ok=False)
+    assert found.returncode == 1 and f"{planted.filename}: no upload brought it" in found.stdout, found
+    assert "1.0" not in found.stdout
+    server.stop()
+    server.cli("rebuild")
+    assert server.cli("scrub").stdout.endswith("1 files, 0 wrong\n")
+
+
+def test_a_reader_that_goes_is_no_failure(server):
+    """What is printed may be long, and whoever reads it may have seen enough."""
+    server = server()
+    closed, out = os.pipe()
+    os.close(closed)
+    for arguments in (["index", "list"], ["checks", "list"], ["scrub"]):
+        done = subprocess.run(
+            [binary(), *arguments, "--data", server.data], env=server.env(), stdout=out, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, ""), (arguments, done)
+    os.close(out)
 
 
 def test_health_and_metrics(server):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import wait_until
+from harness import JSON, wait_until
 from packages import sdist, wheel
 
 OLD, NEW, SOURCE = wheel("demo", "1.0"), wheel("demo", "2.0"), sdist("demo", "2.0")
@@ -145,9 +145,14 @@ def test_quarantine(stage):
         assert server.get(path).status == 404
     refused = server.upload(wheel("demo", "3.0"))
     assert refused.status == 403 and "quarantine" in refused.reason
+    listed = lambda: "demo" in [project["name"] for project in server.get("/simple/", Accept=JSON).json()["projects"]]
+    wait_until(lambda: not listed(), what="the list without it")
+    assert "/project/demo/" not in server.get("/projects/?q=dem").text
     assert server.cli("scrub").returncode == 0
     assert do("status", status="active")
     wait_until(lambda: server.page("demo")["files"] == before["files"], what="its end")
+    wait_until(listed, what="the list with it")
+    assert "/project/demo/" in server.get("/projects/?q=dem").text
     for package in (OLD, NEW, SOURCE):
         wait_until(lambda: server.fetch("demo", package.filename) == package.data, what="the bytes")
 

@@ -81,9 +81,14 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// A rejection with its sentence.
+    /// A rejection with its sentence. Sentences quote what was uploaded, and are printed on terminals: a control character
+    /// becomes U+FFFD, but for the ends of lines.
     pub fn new(rule: Rule, message: impl Into<String>) -> Self {
-        Self { rule, message: message.into() }
+        let mut message = message.into();
+        if message.contains(|c: char| c.is_control() && c != '\n') {
+            message = message.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
+        }
+        Self { rule, message }
     }
 }
 
@@ -422,6 +427,13 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: what an upload says of itself cannot steer the terminal of whoever reads why it was refused.
+    #[test]
+    fn sentences_hold_no_control_characters() {
+        let rejection = Rejection::new(Rule::NameInvalid, "'a\u{1b}[31m\u{85}b'\nis no name");
+        assert_eq!(rejection.message, "'a\u{fffd}[31m\u{fffd}b'\nis no name");
+    }
 
     #[test]
     fn ids_are_unique_and_come_back() {

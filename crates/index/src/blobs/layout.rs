@@ -236,6 +236,21 @@ pub fn surrogate_key(index: &IndexName, path: &str) -> String {
     }
 }
 
+/// The folder of the public zone in which a shard's files are.
+pub fn site_shard(index: &IndexName, shard: u8) -> Key {
+    Key(format!("{index}/site/files/{shard:02x}"))
+}
+
+/// Content and name of a file in the public zone, from its key or that of its metadata; `None` for anything else.
+pub fn parse_site_file(index: &IndexName, key: &Key) -> Option<(Sha256, String)> {
+    let rest = key.as_str().strip_prefix(site(index).as_str())?.strip_prefix("/files/")?;
+    let (shard, rest) = rest.split_once('/')?;
+    let (hex, name) = rest.split_once('/')?;
+    let filename = name.strip_suffix(".metadata").unwrap_or(name);
+    hex.starts_with(shard).then_some(())?;
+    Some((hex.parse().ok()?, filename.to_owned()))
+}
+
 /// Content and name of a file in the private zone, from its key; `None` for anything else.
 pub fn parse_vault_file(index: &IndexName, key: &Key) -> Option<(Sha256, String)> {
     let rest = key.as_str().strip_prefix(vault(index).as_str())?.strip_prefix('/')?;

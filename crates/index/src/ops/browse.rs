@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::model::names::Names;
 use crate::render;
 use crate::store::indexes::IndexRow;
+use crate::store::projects::ProjectRow;
 use crate::store::publishing::ReleaseSummaryRow;
 use crate::store::{Tx, files, indexes, projects, publishing};
 use crate::{Error, Installation, Result};
@@ -131,7 +132,7 @@ pub async fn list(installation: &Installation, index: &IndexRow, part: &str, fro
             Err(_) => None,
         };
         // Another search may have brought a later state of the names than this one reads.
-        let Some(row) = row.filter(|row| row.published) else { continue };
+        let Some(row) = row.filter(ProjectRow::is_listed) else { continue };
         let newest = publishing::newest(&mut tx, row.id).await?;
         listed.push(Listed {
             name,
@@ -157,7 +158,8 @@ async fn search(
     let mut held = installation.names.lock().await;
     match held.entry(index_id) {
         Entry::Vacant(empty) => {
-            let mut names: Vec<String> = projects::names(tx, index_id).await?.into_iter().map(|(name,)| name).collect();
+            let mut names: Vec<String> =
+                projects::listed(tx, index_id).await?.into_iter().map(|row| row.name).collect();
             // PostgreSQL's order is that of its locale.
             names.sort_unstable();
             empty.insert((serial, Names::from_sorted(names.iter().map(String::as_str))));
@@ -165,8 +167,8 @@ async fn search(
         Entry::Occupied(mut known) => {
             let (known_serial, names) = known.get_mut();
             if *known_serial < serial {
-                for (name, is_published) in projects::changed(tx, index_id, *known_serial).await? {
-                    if is_published { names.insert(&name) } else { names.remove(&name) }
+                for (name, is_listed) in projects::changed(tx, index_id, *known_serial).await? {
+                    if is_listed { names.insert(&name) } else { names.remove(&name) }
                 }
                 *known_serial = serial;
             }

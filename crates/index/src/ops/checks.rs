@@ -14,7 +14,7 @@ use crate::model::{Actor, CheckState, Decision, FileState, IndexName, Verdict};
 use crate::policy::authz::SiteAct;
 use crate::policy::verdict::conclude;
 use crate::store::verdicts::DecisionRow;
-use crate::store::{audit, files, indexes, verdicts};
+use crate::store::{Tx, audit, files, indexes, verdicts};
 use crate::{Error, Installation, Result};
 
 /// Longest id of a check, in bytes.
@@ -75,18 +75,28 @@ pub async fn set(installation: &Installation, check: &str, state: CheckState, ac
     if check == INSPECTION {
         return Err(Error::Conflict(format!("'{INSPECTION}' says that a file broke its inspection; it stays active.")));
     }
-    let fired = verdicts::fired(&mut tx).await?;
-    let ids = known(installation);
-    let mut ids = ids.keys().chain(fired.iter().map(|(id, _, _)| id));
-    let is_known = |id: &String| id == check || is_foreign(check) && lineage(id).any(|above| above == check);
-    if check.len() > ID_BYTES_MAX || !ids.any(is_known) {
-        return Err(Error::NotFound(format!("There is no check '{check}'.")));
-    }
+    must_be_known(installation, &mut tx, check).await?;
     let before = States::load(installation, &mut tx).await?.of(check);
     verdicts::set_check(&mut tx, check, state, now);
     let detail = json!({ "from": before.as_str(), "to": state.as_str() });
     audit::note(&mut tx, None, now, &who, "check.state", check, detail);
     tx.commit().await
+}
+
+/// Refuses the name of a check that is neither in this program or its rules, nor ever fired.
+async fn must_be_known(installation: &Installation, tx: &mut Tx, check: &str) -> Result<()> {
+    let fired = verdicts::fired(tx).await?;
+    let ids = known(installation);
+    let mut ids = ids.keys().chain(fired.iter().map(|(id, _, _)| id));
+    if check.len() > ID_BYTES_MAX || !ids.any(|id| is_of(id, check)) {
+        return Err(Error::NotFound(format!("There is no check '{check}'.")));
+    }
+    Ok(())
+}
+
+/// Whether a check is the one of this name, or below it: operators' checks have names within names.
+fn is_of(id: &str, name: &str) -> bool {
+    id == name || is_foreign(name) && lineage(id).any(|above| above == name)
 }
 
 /// What one check would have done.
@@ -138,11 +148,15 @@ pub async fn evaluate(
 ) -> Result<Evaluation> {
     let row = {
         let mut tx = installation.store.read().await?;
+        if let Some(check) = only {
+            must_be_known(installation, &mut tx, check).await?;
+        }
         indexes::named(&mut tx, index).await?
     };
     let ids = sampled(installation, row.id, sample).await?;
     let mut out = Evaluation::default();
-    if let Some(check) = only {
+    // One that never fires is told of, too.
+    if let Some(check) = only.filter(|check| known(installation).contains_key(*check)) {
         out.checks.insert(check.to_owned(), Trial::default());
     }
     let mut costs = Vec::with_capacity(ids.len());
@@ -196,7 +210,7 @@ impl Evaluation {
         decision: Option<Decision>,
     ) {
         let mut by_check: BTreeMap<String, Vec<::inspect::Finding>> = BTreeMap::new();
-        for finding in findings.into_iter().filter(|finding| only.is_none_or(|id| id == finding.check)) {
+        for finding in findings.into_iter().filter(|finding| only.is_none_or(|name| is_of(&finding.check, name))) {
             by_check.entry(finding.check.clone()).or_default().push(finding);
         }
         for check in by_check.keys() {

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use packaging::ProjectStatus;
 use packaging::simple::{self, ListEntry};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -528,7 +529,11 @@ impl Publisher {
                     normalized: change.name.clone(),
                     last_serial: serial,
                 };
-                list.insert(change.name.as_str().to_owned(), entry);
+                if change.project.status == ProjectStatus::Quarantined {
+                    list.remove(change.name.as_str());
+                } else {
+                    list.insert(change.name.as_str().to_owned(), entry);
+                }
             }
         }
     }
@@ -678,9 +683,9 @@ pub(super) async fn published_view(tx: &mut Tx, index: &IndexName, row: &Project
     })
 }
 
-/// Every published project as the list names it.
+/// Every project as the list names it.
 pub(super) async fn published_list(tx: &mut Tx, index_id: i64) -> Result<BTreeMap<String, ListEntry>> {
-    let rows = projects::published(tx, index_id).await?;
+    let rows = projects::listed(tx, index_id).await?;
     Ok(rows
         .into_iter()
         .map(|row| {

@@ -66,9 +66,32 @@ pub async fn scrub(
         }
         progress(done);
     }
+    strays(installation, index, &mut wrong).await?;
     let mut projects = |projects| progress(Scrubbed { projects, ..done });
     pages(installation, index, &mut wrong, &mut patience, &mut projects).await?;
     Ok(wrong)
+}
+
+/// Files of the public zone that no upload brought: whoever has their URL is given them. A row is there before any byte, so
+/// none of these is on its way.
+async fn strays(installation: &Arc<Installation>, index: &IndexRow, wrong: &mut Vec<String>) -> Result<()> {
+    let name = index.name();
+    for shard in 0..=u8::MAX {
+        let (blobs, folder) = (Arc::clone(&installation.blobs), layout::site_shard(&name, shard));
+        let listed = tokio::task::spawn_blocking(move || blobs.list(&folder));
+        let listed = listed.await.map_err(|e| Error::Internal(e.to_string()))??;
+        let mut tx = installation.store.read().await?;
+        for key in listed {
+            let known = match layout::parse_site_file(&name, &key) {
+                Some((sha256, filename)) => files::is_known(&mut tx, index.id, &sha256, &filename).await?,
+                None => false,
+            };
+            if !known {
+                wrong.push(format!("{key}: no upload brought it; stop, `rebuild` takes it away, start"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a running publisher is just writing looks wrong for a moment, so whatever looks wrong is looked at again

@@ -24,8 +24,9 @@ statements! {
     PUBLISHED = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published ORDER BY name";
     PUBLISHED_AFTER = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
                        AND name > $2 ORDER BY name LIMIT $3";
-    NAMES = "SELECT name FROM projects WHERE index_id = $1 AND published ORDER BY name";
-    CHANGED = "SELECT name, published FROM projects WHERE index_id = $1 AND serial > $2";
+    LISTED = "SELECT id, name, published_name, serial FROM projects WHERE index_id = $1 AND published \
+              AND published_status <> 'quarantined' ORDER BY name";
+    CHANGED = "SELECT name, published, published_status FROM projects WHERE index_id = $1 AND serial > $2";
     COUNTS = "SELECT shown_projects, shown_files FROM indexes WHERE id = $1";
     COUNTED = "SELECT (SELECT COUNT(*) FROM projects WHERE index_id = $1 AND published), \
                (SELECT COUNT(*) FROM files WHERE index_id = $1 AND published)";
@@ -86,6 +87,11 @@ impl ProjectRow {
     /// Normal name.
     pub fn name(&self) -> NormalizedName {
         self.name.parse().expect("the ledger holds only normal names")
+    }
+
+    /// Whether the list of projects and a search name it.
+    pub fn is_listed(&self) -> bool {
+        self.published && is_shown_in_lists(&self.published_status)
     }
 
     /// Wanted status.
@@ -171,14 +177,20 @@ pub async fn published_after(tx: &mut Tx, index_id: i64, after: &str, most: i64)
     tx.all(PUBLISHED_AFTER, args![index_id, after, most]).await
 }
 
-/// The normal names of all published projects, in the order that the ledger gives them.
-pub async fn names(tx: &mut Tx, index_id: i64) -> Result<Vec<(String,)>> {
-    tx.all(NAMES, args![index_id]).await
+/// Every project that the list and a search name ([`ProjectRow::is_listed`]), by name.
+pub async fn listed(tx: &mut Tx, index_id: i64) -> Result<Vec<ListedRow>> {
+    tx.all(LISTED, args![index_id]).await
 }
 
-/// Normal names of the projects that a publication after this serial changed, and whether they are published now.
+/// Normal names of the projects that a publication after this serial changed, and whether they are listed now.
 pub async fn changed(tx: &mut Tx, index_id: i64, serial: i64) -> Result<Vec<(String, bool)>> {
-    tx.all(CHANGED, args![index_id, serial]).await
+    let rows: Vec<(String, bool, String)> = tx.all(CHANGED, args![index_id, serial]).await?;
+    Ok(rows.into_iter().map(|(name, published, status)| (name, published && is_shown_in_lists(&status))).collect())
+}
+
+/// Whoever knows the name of a project in quarantine is told so by its page; nobody is led to it.
+fn is_shown_in_lists(status: &str) -> bool {
+    status != ProjectStatus::Quarantined.as_str()
 }
 
 /// Notes that an index shows so many projects and files more, or less.

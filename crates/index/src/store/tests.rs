@@ -265,7 +265,7 @@ async fn names_are_told_whole_and_since_a_serial() {
             publishing::publish_project(&mut tx, &shown, if name == "a-c" { 2 } else { 1 });
         }
         let mut names: Vec<_> =
-            projects::names(&mut tx, index).await.expect("names").into_iter().map(|(name,)| name).collect();
+            projects::listed(&mut tx, index).await.expect("names").into_iter().map(|row| row.name).collect();
         names.sort_unstable();
         assert_eq!(names, ["a-b", "a-c", "axb"]);
         assert_eq!(projects::changed(&mut tx, index, 1).await.expect("changed"), [("a-c".to_owned(), true)]);

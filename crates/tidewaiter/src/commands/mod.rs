@@ -12,7 +12,7 @@ mod tuf;
 mod tuf_client;
 mod verified;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,10 +65,16 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "results go to standard output alone")]
+/// Results go to standard output alone. A reader that has seen enough and went (`| head`) is no failure: what was asked for
+/// is done, and the exit code says how it ended.
 fn print(text: &str) -> Result<ExitCode> {
-    print!("{text}");
-    Ok(ExitCode::SUCCESS)
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// Has the running server execute the request, or executes it here.
