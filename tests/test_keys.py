@@ -186,6 +186,58 @@ def make_team(server, tmp_path, profile="team"):
     return people
 
 
+def test_what_is_submitted_twice_is_in_force_and_blocks_nothing(make_server, client, tmp_path):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    stock = client(server)
+    people = make_team(server, tmp_path)
+    copies = [tmp_path / f"{person.name}.event" for person in people[:2]]
+    for _ in range(2):
+        again = server.cli("tuf", "submit", *copies, "--profile", "team")
+        assert "in force already" in again.stdout, again.stdout
+    assert server.get("/readyz").json()["warnings"] == []
+    assert "put aside" not in server.cli("tuf", "status").stdout
+    # The next ceremony goes on.
+    event = server.cli("tuf", "renew").stdout
+    server.cli("tuf", "submit", *signed_by(tmp_path, event, *people[1:]))
+    assert server.get("/tuf/3.root.json").status == 200
+    follows(server, stock)
+    assert_sound(server)
+
+
+@pytest.mark.parametrize("kind", ["twice", "foreign"])
+def test_what_can_never_be_taken_over_is_put_aside(make_server, client, tmp_path, kind):
+    """As an older version left it, or whoever wrote the ledger: the reason is told, and the next ceremony goes on."""
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    stock = client(server)
+    people = make_team(server, tmp_path)
+    server.stop()
+    with sqlite3.connect(server.data / "index.db") as ledger:
+        rows = ledger.execute("SELECT body FROM offline_roles WHERE role = 'root' ORDER BY version").fetchall()
+        root = rows[-1 if kind == "twice" else 0][0].decode()
+        left = {"profile": "team", "root": root, "targets": None, "bins": None, "actor": "operator"}
+        ledger.execute("UPDATE repositories SET pending = ?", (json.dumps(left),))
+    server.start()
+    server.publish(NEW)
+    status = server.cli("tuf", "status", ok=False)
+    if kind == "foreign":
+        wait_until(lambda: "put aside" in str(server.get("/readyz").json()["warnings"]), 20, what="the warning")
+        status = server.cli("tuf", "status", ok=False)
+        assert status.returncode == 1 and "put aside" in status.stdout and "do not follow on those in force" in status.stdout
+        assert server.cli("doctor", ok=False).returncode == 1
+        with sqlite3.connect(server.data / "index.db") as ledger:
+            assert ledger.execute("SELECT COUNT(*) FROM audit WHERE action = 'tuf.put_aside'").fetchone() == (1,)
+    else:
+        assert status.returncode == 0, status.stdout
+    event = server.cli("tuf", "renew").stdout
+    server.cli("tuf", "submit", *signed_by(tmp_path, event, *people[1:]))
+    assert "put aside" not in server.cli("tuf", "status").stdout
+    assert server.get("/readyz").json()["warnings"] == []
+    follows(server, stock)
+    assert_sound(server)
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_standby_takes_over_by_one_command_and_nobodys_signature(make_server, client, tmp_path, lost):
     server = make_server(tuf_bins=16).start()

@@ -13,7 +13,7 @@ use tuf::write::{BINS, Holders, Offline, Recovery, Renewal};
 use tuf::{PublicKey, Time};
 
 use super::log::witness;
-use super::signing::{InForce, Pending, time};
+use super::signing::{InForce, Pending, Signing, time};
 use crate::keys::{Passphrase, keyid_of};
 use crate::model::IndexName;
 use crate::store::indexes::IndexRow;
@@ -30,6 +30,8 @@ pub const JUMP: u64 = 1 << 20;
 const ADOPTION_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long another node's publisher is given to write what it committed.
 const ELSEWHERE_TIME: Duration = Duration::from_secs(2);
+/// Longest that a change waits before it is said to be late.
+const PENDING_US_MAX: i64 = 60_000_000;
 const DAY: i64 = 86_400;
 
 /// A holder's public key, as `tidewaiter tuf key` prints it.
@@ -194,8 +196,10 @@ pub struct Status {
     pub targets: i64,
     /// Its roles.
     pub roles: Vec<RoleStatus>,
-    /// Whether signed offline roles wait for the publisher.
-    pub is_pending: bool,
+    /// Since when signed offline roles wait for the publisher, in microseconds.
+    pub pending_us: Option<i64>,
+    /// Why signed offline roles were put aside; until the next change.
+    pub put_aside: Option<String>,
     /// Key ids of standbys: trusted with every online role, and not in use.
     pub standbys: Vec<String>,
     /// Key ids that sign nothing any more and that roles still trust: to be revoked.
@@ -216,7 +220,9 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
         let mut tx = installation.store.read().await?;
         let Some(in_force) = InForce::read(&mut tx, row.id, &name).await? else { continue };
         let targets = rows::count_targets(&mut tx, row.id).await?;
-        let pending = rows::repository(&mut tx, row.id).await?.is_some_and(|row| row.pending.is_some());
+        let pending = rows::repository(&mut tx, row.id).await?.map(|row| Signing::pending(&row)).transpose()?.flatten();
+        let pending_us = pending.as_ref().filter(|left| left.refused.is_none()).map(|left| left.since_us);
+        let put_aside = pending.and_then(|left| left.refused);
         let (folder, of) = (installation.signing_keys.clone(), name.clone());
         let here = tokio::task::spawn_blocking(move || folder.keyids(&of)).await;
         let here = here.map_err(|e| Error::Internal(e.to_string()))?.unwrap_or_default();
@@ -230,7 +236,7 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
             roles.push(RoleStatus { role, version, expires, threshold: keys.threshold, keys: at_hand(&keys), offline });
         }
         let profile = in_force.profile.clone();
-        out.push(Status { index: name, profile, bins, targets, roles, is_pending: pending, standbys, retired });
+        out.push(Status { index: name, profile, bins, targets, roles, pending_us, put_aside, standbys, retired });
     }
     Ok(out)
 }
@@ -242,7 +248,7 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
 pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
     let now_us = installation.clock.now_us();
     let mut out = Vec::new();
-    for Status { index, roles, is_pending, retired, .. } in status(installation, None).await? {
+    for Status { index, roles, pending_us, put_aside, retired, .. } in status(installation, None).await? {
         for role in roles.iter().filter(|role| role.is_urgent(now_us)) {
             let what =
                 if role.offline { "sign it anew with `tidewaiter tuf renew`" } else { "is the publisher running?" };
@@ -259,8 +265,16 @@ pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
                  `tidewaiter tuf rotate online`"
             ));
         }
-        if is_pending {
-            out.push(format!("'{index}': signed roles wait for the publisher"));
+        if let Some(since_us) = pending_us {
+            let late = if now_us - since_us > PENDING_US_MAX {
+                " for more than a minute; its log says why it does not take them over"
+            } else {
+                ""
+            };
+            out.push(format!("'{index}': signed roles wait for the publisher{late}"));
+        }
+        if let Some(why) = put_aside {
+            out.push(format!("'{index}': the last change of the roles was put aside: {why}; make the change anew"));
         }
     }
     for (index, witness, why) in witness::silent(installation) {
@@ -328,8 +342,7 @@ pub async fn propose(
     let event = made.await.map_err(|e| Error::Internal(e.to_string()))??;
     let words = event.words().map_err(event_error)?;
     if event.is_complete() {
-        take_over(installation, index, &event, &profile, actor).await?;
-        return Ok(Outcome { words, event: None, missing: Vec::new() });
+        return take_over(installation, index, &event, &profile, actor).await;
     }
     let missing = event.status().into_iter().filter(|status| !status.is_met());
     let missing = missing
@@ -460,8 +473,7 @@ pub async fn submit(
         let missing = missing.map(|status| format!("{} ({})", status.role, status.of)).collect();
         return Ok(Outcome { words, event: Some(event.to_json()), missing });
     }
-    take_over(installation, index, &event, &profile, actor).await?;
-    Ok(Outcome { words, event: None, missing: Vec::new() })
+    take_over(installation, index, &event, &profile, actor).await
 }
 
 async fn take_over(
@@ -470,8 +482,9 @@ async fn take_over(
     event: &Event,
     profile: &str,
     actor: &str,
-) -> Result<()> {
+) -> Result<Outcome> {
     let (row, in_force) = in_force(installation, index).await?;
+    let words = event.words().map_err(event_error)?;
     let mut pending = Pending { profile: profile.to_owned(), actor: actor.to_owned(), ..Pending::default() };
     for written in event.finish().map_err(event_error)? {
         let body = String::from_utf8(written.bytes).map_err(|e| Error::Internal(e.to_string()))?;
@@ -482,8 +495,13 @@ async fn take_over(
             other => return Err(Error::Invalid(format!("{other} is no offline role"))),
         }
     }
-    let detail = serde_json::json!({ "words": event.words().map_err(event_error)? });
-    leave(installation, &row, &in_force, &pending, detail).await
+    if !pending.trim(&in_force)? {
+        let words = vec!["this change is in force already; nothing was done".to_owned()];
+        return Ok(Outcome { words, event: None, missing: Vec::new() });
+    }
+    let detail = serde_json::json!({ "words": words });
+    leave(installation, &row, &in_force, pending, detail).await?;
+    Ok(Outcome { words, event: None, missing: Vec::new() })
 }
 
 /// Leaves a change for the publisher, and waits for it.
@@ -491,16 +509,25 @@ async fn leave(
     installation: &Arc<Installation>,
     row: &IndexRow,
     in_force: &InForce,
-    pending: &Pending,
+    mut pending: Pending,
     detail: serde_json::Value,
 ) -> Result<()> {
     // Refused here rather than by the publisher, whom nobody asks.
     pending.adopt(in_force)?;
     let now = installation.clock.now_us();
-    let text = serde_json::to_string(pending).map_err(|e| Error::Internal(e.to_string()))?;
+    pending.since_us = now;
+    let text = serde_json::to_string(&pending).map_err(|e| Error::Internal(e.to_string()))?;
     let news = installation.news.subscribe();
+    let mut tx = installation.store.read().await?;
+    let left = rows::repository(&mut tx, row.id).await?;
+    drop(tx);
+    let is_refused =
+        left.as_ref().map(Signing::pending).transpose()?.flatten().is_some_and(|old| old.refused.is_some());
     let mut tx = installation.store.write().await?;
-    rows::set_pending(&mut tx, row.id, &text);
+    match left.and_then(|row| row.pending).filter(|_| is_refused) {
+        Some(old) => rows::replace_pending(&mut tx, row.id, &text, &old),
+        None => rows::set_pending(&mut tx, row.id, &text),
+    }
     audit::note(&mut tx, Some(row.id), now, &pending.actor, "tuf.change", row.name().as_str(), detail);
     tx.commit().await.map_err(|error| {
         if matches!(error, Error::Overtaken) {
@@ -558,7 +585,7 @@ pub async fn use_standby(
         ..Pending::default()
     };
     let detail = serde_json::json!({ "standby": standby, "retired": used });
-    leave(installation, &row, &in_force, &pending, detail).await?;
+    leave(installation, &row, &in_force, pending, detail).await?;
     installation.signing_keys.retire(index, &used)?;
     let mut words = vec![format!("the standby {standby} signs from now on")];
     words.extend(
@@ -582,8 +609,12 @@ async fn wait(
         let heard = tokio::time::timeout(Duration::from_millis(50), news.recv()).await;
         let is_written = matches!(&heard, Ok(Ok(News::Published(what))) if what.index == row.name());
         let mut tx = installation.store.read().await?;
-        if rows::repository(&mut tx, row.id).await?.is_some_and(|row| row.pending.is_some()) {
-            continue;
+        match rows::repository(&mut tx, row.id).await?.as_ref().map(Signing::pending).transpose()?.flatten() {
+            Some(Pending { refused: Some(why), .. }) => {
+                return Err(Error::Conflict(format!("The publisher put the change aside: {why}.")));
+            }
+            Some(_) => continue,
+            None => {}
         }
         // What is announced after the commit has been written. Another node's publisher is not heard here.
         let since = *taken.get_or_insert_with(Instant::now);

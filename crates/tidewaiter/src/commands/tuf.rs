@@ -244,8 +244,8 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
     let now_us = installation.clock.now_us();
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
-        let ceremony::Status { index, profile, bins: (shape, count), targets, roles, is_pending, standbys, retired } =
-            status;
+        let ceremony::Status { index, profile, bins: (shape, count), targets, roles, .. } = status;
+        let ceremony::Status { pending_us, put_aside, standbys, retired, .. } = status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",
@@ -277,9 +277,13 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
             bad = true;
             let _ = writeln!(out, "  put aside {}: still trusted; revoke it", short(keyid));
         }
-        if is_pending {
+        if let Some(since_us) = pending_us {
             bad = true;
-            let _ = writeln!(out, "  signed roles wait for the publisher");
+            let _ = writeln!(out, "  signed roles wait for the publisher, {} s", (now_us - since_us) / 1_000_000);
+        }
+        if let Some(why) = put_aside {
+            bad = true;
+            let _ = writeln!(out, "  the last change was put aside: {why}; make it anew");
         }
     }
     Ok((out, u8::from(bad)))
