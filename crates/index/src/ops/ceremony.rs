@@ -204,6 +204,8 @@ pub struct Status {
     pub standbys: Vec<String>,
     /// Key ids that sign nothing any more and that roles still trust: to be revoked.
     pub retired: Vec<String>,
+    /// Key ids that signed what is in force and that are not in the data folder.
+    pub lost: Vec<String>,
 }
 
 /// How the repositories stand; of one index, or of all.
@@ -230,13 +232,14 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
             |role: &RoleKeys| role.keyids.iter().map(|keyid| (keyid.clone(), here.contains(keyid))).collect::<Vec<_>>();
         let standbys = standbys(&in_force, &here).into_iter().map(|key| key.keyid()).collect();
         let retired = in_force.retired.iter().cloned().collect();
+        let lost = in_force.signed_last().difference(&here).cloned().collect();
         let bins = (in_force.repository.bins().shape(), in_force.repository.bins().count());
         let mut roles = Vec::new();
         for (role, version, expires, keys, offline) in in_force.roles() {
             roles.push(RoleStatus { role, version, expires, threshold: keys.threshold, keys: at_hand(&keys), offline });
         }
         let profile = in_force.profile.clone();
-        out.push(Status { index: name, profile, bins, targets, roles, pending_us, put_aside, standbys, retired });
+        out.push(Status { index: name, profile, bins, targets, roles, pending_us, put_aside, standbys, retired, lost });
     }
     Ok(out)
 }
@@ -248,7 +251,7 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
 pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
     let now_us = installation.clock.now_us();
     let mut out = Vec::new();
-    for Status { index, roles, pending_us, put_aside, retired, .. } in status(installation, None).await? {
+    for Status { index, roles, pending_us, put_aside, retired, lost, .. } in status(installation, None).await? {
         for role in roles.iter().filter(|role| role.is_urgent(now_us)) {
             let what =
                 if role.offline { "sign it anew with `tidewaiter tuf renew`" } else { "is the publisher running?" };
@@ -258,6 +261,13 @@ pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
                 (_, days) => format!("expires in {days} days"),
             };
             out.push(format!("'{index}': the role {} {when}; {what}", role.role));
+        }
+        for keyid in lost {
+            out.push(format!(
+                "'{index}': the online key {keyid}, which signed last, is not in the data folder, and nothing can be \
+                 published with it; put it back, or let a standby take over (`tidewaiter tuf rotate online --standby \
+                 FILE`), or revoke it by another one (`tidewaiter tuf rotate online`)"
+            ));
         }
         if !retired.is_empty() {
             out.push(format!(
@@ -302,17 +312,20 @@ fn holders(keys: &BTreeMap<String, PublicKey>, role: &RoleKeys) -> Holders {
     Holders { keys, threshold: role.threshold }
 }
 
-/// Keys that one of is enough for every online role, and that are neither in the data folder nor were put aside.
+/// Keys that one of is enough for every online role, and that are neither in the data folder nor were put aside. Not the
+/// key that signed what is in force: where that is not at hand, it is lost.
 fn standbys(in_force: &InForce, here: &BTreeSet<String>) -> Vec<PublicKey> {
     let offline = in_force.repository.offline();
     let root = offline.root();
     let of = [Top::Timestamp, Top::Snapshot].map(|top| root.roles.get(&top));
     let [Some(timestamp), Some(snapshot)] = of else { return Vec::new() };
     let roles = [timestamp, snapshot, offline.bin_keys()];
+    let signed = in_force.signed_last();
     let is_standby = |keyid: &&String| {
         roles.iter().all(|role| role.threshold == 1 && role.keyids.contains(keyid))
             && !here.contains(*keyid)
             && !in_force.retired.contains(*keyid)
+            && !signed.contains(*keyid)
     };
     timestamp.keyids.iter().filter(is_standby).filter_map(|keyid| root.keys.get(keyid).cloned()).collect()
 }

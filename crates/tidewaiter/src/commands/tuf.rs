@@ -245,7 +245,7 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
         let ceremony::Status { index, profile, bins: (shape, count), targets, roles, .. } = status;
-        let ceremony::Status { pending_us, put_aside, standbys, retired, .. } = status;
+        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, .. } = status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",
@@ -273,6 +273,10 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
         let standing: Vec<String> = standbys.iter().map(short).collect();
         let standing = if standing.is_empty() { "none; see `tuf standby`".to_owned() } else { standing.join(", ") };
         let _ = writeln!(out, "  standby   {standing}");
+        for keyid in &lost {
+            bad = true;
+            let _ = writeln!(out, "  LOST      {}: signed last, and is not in the data folder", short(keyid));
+        }
         for keyid in &retired {
             bad = true;
             let _ = writeln!(out, "  put aside {}: still trusted; revoke it", short(keyid));
