@@ -229,6 +229,33 @@ def test_a_lost_online_key_is_loud_and_no_standby(make_server, client, tmp_path)
     assert_sound(server)
 
 
+def test_people_who_hold_the_root_are_not_replaced_by_a_key_in_the_data_folder(make_server, client, tmp_path):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    people = {name: holder(tmp_path, name) for name in ("a", "b", "c", "t1", "t2", "b1", "b2")}
+    option = lambda flag, *names: [part for name in names for part in (flag, people[name].public)]
+    apart = [*option("--targets-holder", "t1", "t2"), *option("--bins-holder", "b1", "b2")]
+    event = server.cli("tuf", "init", "--profile", "pep458", *option("--holder", "a", "b"), *apart).stdout
+    copies = signed_by(tmp_path, event, *(people[name] for name in ("a", "b", "t1", "t2", "b1", "b2")))
+    server.cli("tuf", "submit", *copies, "--profile", "pep458")
+    keys = sorted((server.data / "keys" / "main").iterdir())
+    rotate = lambda *options: server.cli("tuf", "rotate", "root", *options, ok=False)
+    refused = rotate()
+    assert refused.returncode == 1 and "--holder FILE" in refused.stderr and "--threshold N" in refused.stderr
+    assert sorted((server.data / "keys" / "main").iterdir()) == keys, "no key was made"
+    assert "none of them shares" in rotate(*option("--holder", "a", "t1")).stderr
+    assert "none of them shares" in rotate(*option("--holder", "a"), "--threshold", "1").stderr
+    root = server.get("/tuf/2.root.json").json()["signed"]
+    online = root["keys"][root["roles"]["timestamp"]["keyids"][0]]
+    file = tmp_path / "online.pub"
+    public = {"keytype": online["keytype"], "scheme": online["scheme"], "public": online["keyval"]["public"]}
+    file.write_text(json.dumps(public))
+    assert "is an online key" in rotate("--holder", file, *option("--holder", "a")).stderr
+    event = rotate(*option("--holder", "b", "c")).stdout
+    server.cli("tuf", "submit", *signed_by(tmp_path, event, people["a"], people["b"], people["c"]))
+    assert server.get("/tuf/3.root.json").status == 200
+
+
 @pytest.mark.parametrize("kind", ["twice", "foreign"])
 def test_what_can_never_be_taken_over_is_put_aside(make_server, client, tmp_path, kind):
     """As an older version left it, or whoever wrote the ledger: the reason is told, and the next ceremony goes on."""

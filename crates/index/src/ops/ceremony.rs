@@ -390,6 +390,37 @@ fn fits(profile: &str, root: &Holders, targets: &Holders, bins: &Holders) -> Res
     Ok(())
 }
 
+/// Other holders of the root, beside those of `targets` and `bins`, who stay.
+fn next_root(
+    in_force: &InForce,
+    here: &BTreeSet<String>,
+    people: Option<&People>,
+    made: impl Fn(&str) -> Result<Holders>,
+) -> Result<Holders> {
+    let offline = in_force.repository.offline();
+    let [root, targets, bins] = offline.holders();
+    let is_ours = in_force.profile == "dev" && root.keys.iter().all(|key| here.contains(&key.keyid()));
+    let Some(people) = people else {
+        if is_ours {
+            return made("offline");
+        }
+        return Err(Error::Invalid(format!(
+            "People hold the root ({} of {}, profile {}): name who holds it from now on, each with --holder FILE, and how \
+             many of them must sign, --threshold N.",
+            root.threshold,
+            root.keys.len(),
+            in_force.profile
+        )));
+    };
+    let next = people.read()?;
+    let online = offline.online_keyids();
+    if let Some(key) = next.keys.iter().find(|key| online.contains(&key.keyid())) {
+        return Err(Error::Invalid(format!("The key {} is an online key, and cannot hold the root too.", key.keyid())));
+    }
+    fits(&in_force.profile, &next, &targets, &bins)?;
+    Ok(next)
+}
+
 /// What a change makes of the offline roles.
 fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, change: &Change) -> Result<Renewal> {
     let offline = in_force.repository.offline();
@@ -416,8 +447,9 @@ fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, c
             online.keys.push(key.key());
             offline.rotate_online(&online, now, expires)
         }
-        Change::RotateRoot { root: None } => offline.rotate_root(&made("offline")?, now, expires),
-        Change::RotateRoot { root: Some(people) } => offline.rotate_root(&people.read()?, now, expires),
+        Change::RotateRoot { root } => {
+            offline.rotate_root(&next_root(in_force, &here, root.as_ref(), made)?, now, expires)
+        }
         Change::Rebin { count } => {
             let bits = count.checked_ilog2().filter(|_| count.is_power_of_two());
             let bits = bits.ok_or_else(|| Error::Invalid(format!("{count} is no power of two")))?;
