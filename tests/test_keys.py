@@ -256,6 +256,51 @@ def test_people_who_hold_the_root_are_not_replaced_by_a_key_in_the_data_folder(m
     assert server.get("/tuf/3.root.json").status == 200
 
 
+def test_an_event_names_its_profile_and_who_has_signed(make_server, tmp_path):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    people = [holder(tmp_path, name) for name in ("ann", "bob", "cid")]
+    named = [part for person in people for part in ("--holder", person.public)]
+    made = server.cli("tuf", "init", "--profile", "team", *named)
+    ids = {line.removeprefix("key id ") for line in alone("tuf", "key", tmp_path / "d.key", "--plain").stderr.split("\n")}
+    assert any(len(one) == 64 for one in ids), ids
+    assert json.loads(made.stdout)["profile"] == "team" and "0 of 2 have signed" in made.stderr
+    copies = signed_by(tmp_path, made.stdout, *people[:2])
+    assert "the profile becomes team" in alone("tuf", "show", copies[0]).stdout
+    one = server.cli("tuf", "submit", copies[0])
+    assert "1 of 2 have signed" in one.stderr and "nothing is changed yet" in one.stderr
+    refused = server.cli("tuf", "submit", *copies, "--profile", "pep458", ok=False)
+    assert refused.returncode == 1 and "made for the profile team" in refused.stderr
+    # Whoever writes another profile into the file gets no further.
+    for copy in copies:
+        copy.write_text(copy.read_text().replace('"profile":"team"', '"profile":"pep458"'))
+    refused = server.cli("tuf", "submit", *copies, ok=False)
+    assert refused.returncode == 1 and "none of them shares" in refused.stderr
+    assert "profile dev" in server.cli("tuf", "status").stdout
+    for copy in copies:
+        copy.write_text(copy.read_text().replace('"profile":"pep458"', '"profile":"team"'))
+    server.cli("tuf", "submit", *copies)
+    assert "profile team" in server.cli("tuf", "status").stdout
+    assert_sound(server)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"tidewaiter-event": 1}'])
+def test_a_damaged_event_is_named_once(make_server, tmp_path, text):
+    ann = holder(tmp_path, "ann")
+    event = tmp_path / "broken.event"
+    event.write_text(text)
+    server = make_server(tuf_bins=4).start()
+    for done in (
+        alone("tuf", "sign", event, "--key", ann.key, ok=False),
+        alone("tuf", "show", event, ok=False),
+        server.cli("tuf", "submit", event, ok=False),
+    ):
+        assert done.returncode == 1 and done.stderr.count("broken.event") == 1, done.stderr
+        assert done.stderr.count("no signing event") == 1 and len(done.stderr.strip().split("\n")) == 1, done.stderr
+        reason = done.stderr.strip().rsplit("no signing event: ", 1)[1]
+        assert done.stderr.count(reason) == 1
+
+
 @pytest.mark.parametrize("kind", ["twice", "foreign"])
 def test_what_can_never_be_taken_over_is_put_aside(make_server, client, tmp_path, kind):
     """As an older version left it, or whoever wrote the ledger: the reason is told, and the next ceremony goes on."""
@@ -482,9 +527,15 @@ def test_recovery_after_the_online_key_was_stolen(make_server, client, tmp_path,
     assert ours(tmp_path, server.url, stock.root).returncode == 1
 
     server.publish(NEW)
-    said = server.cli("tuf", "recover", "--good-snapshot", good).stdout
+    done = server.cli("tuf", "recover", "--good-snapshot", good)
+    said = done.stdout
     if profile == "team":
         assert any("leave out 1048576" in line for line in json.loads(said)["words"])
+        # Those who sign see what was found, on the server and on their own machines.
+        assert "new since, uploaded" in done.stderr and NEW.filename in done.stderr
+        (tmp_path / "found.event").write_text(said)
+        shown = alone("tuf", "show", tmp_path / "found.event").stdout
+        assert "not signed: new since, uploaded" in shown and NEW.filename in shown
         server.cli("tuf", "submit", *signed_by(tmp_path, said, people[2], people[0]))
     else:
         assert "new since, uploaded" in said and NEW.filename in said
@@ -534,6 +585,8 @@ def test_recovery_holds_what_contradicts_the_good_snapshot(make_server, client, 
         assert (done.returncode == 0) == (folder == kept), done.stderr
     assert f"ALTERED: {OLD.filename}: was {OLD.sha256}, is {evil}" in done.stdout
     assert f"held: {OLD.filename}" in done.stdout and f"held: {NEW.filename}" in done.stdout
+    held = server.cli("verdicts", "show", NEW.filename).stdout
+    assert "waits until a person clears it" in held and "it is not the file" not in held, held
     assert "WRONG ROW, not what published state says: p/00/evil/evil-1.0.tar.gz" in done.stdout
     assert sha256((kept / f"{good}.snapshot.json").read_bytes()) in done.stdout
     assert server.filenames("demo") == []

@@ -302,7 +302,7 @@ async fn in_force(installation: &Installation, index: &IndexName) -> Result<(Ind
     Ok((row, in_force))
 }
 
-fn event_error(error: EventError) -> Error {
+pub(super) fn event_error(error: EventError) -> Error {
     Error::Invalid(error.to_string())
 }
 
@@ -480,6 +480,9 @@ fn make(installation: &Installation, index: &IndexName, in_force: &InForce, chan
     let (offline, folder) = (in_force.repository.offline(), &installation.signing_keys);
     let renewal = renewal(installation, index, in_force, change)?;
     let mut event = Event::change(offline, &renewal).map_err(event_error)?;
+    if let Change::HandOver { profile, .. } = change {
+        event.set_profile(profile);
+    }
     for signer in folder.load(index)?.values() {
         match event.sign(&**signer) {
             Ok(()) | Err(EventError::NotAsked(_)) => {}
@@ -502,7 +505,6 @@ pub async fn submit(
     actor: &str,
 ) -> Result<Outcome> {
     let (_, in_force) = in_force(installation, index).await?;
-    let profile = profile.unwrap_or(&in_force.profile).to_owned();
     let mut all: Option<Event> = None;
     for copy in copies {
         let event = Event::from_json(copy).map_err(event_error)?;
@@ -512,6 +514,15 @@ pub async fn submit(
         }
     }
     let event = all.ok_or_else(|| Error::Invalid("no event was given".to_owned()))?;
+    let profile = match (profile, event.profile()) {
+        (Some(named), Some(made)) if named != made => {
+            return Err(Error::Invalid(format!(
+                "The event was made for the profile {made}, not for {named}: leave --profile away, or begin anew with \
+                 `tidewaiter tuf init --profile {named}`."
+            )));
+        }
+        (named, made) => named.or(made).unwrap_or(&in_force.profile).to_owned(),
+    };
     let words = event.words().map_err(event_error)?;
     if !event.is_complete() {
         let missing = event.status().into_iter().filter(|status| !status.is_met());
@@ -540,6 +551,9 @@ async fn take_over(
             other => return Err(Error::Invalid(format!("{other} is no offline role"))),
         }
     }
+    // The event does not sign its profile.
+    let [root, targets, bins] = pending.adopt(&in_force)?.offline().holders();
+    fits(profile, &root, &targets, &bins)?;
     if !pending.trim(&in_force)? {
         let words = vec!["this change is in force already; nothing was done".to_owned()];
         return Ok(Outcome { words, event: None, missing: Vec::new() });
