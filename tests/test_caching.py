@@ -11,7 +11,7 @@ import pytest
 
 from harness import JSON, wait_until
 from packages import wheel
-from test_tuf import shard
+from test_tuf import file_path, page_path, shard
 
 ROUTES = (Path(__file__).parent.parent / "crates" / "web" / "src" / "routes.rs").read_text()
 OLD = wheel(version="1.0")
@@ -147,6 +147,11 @@ def test_the_purge_hook_hears_what_changed(make_server, hook):
     said = next(said for status, said in hook.told if status == 200 and f"main/file/{OLD.sha256}" in said["keys"])
     assert f"/files/{OLD.sha256[:2]}/{OLD.sha256}/{OLD.filename}" in said["paths"] and "/simple/demo/" in said["paths"]
     assert server.get(f"/files/{OLD.sha256[:2]}/{OLD.sha256}/{OLD.filename}").status == 404
+    # Also where verifying clients fetch them, and nothing twice.
+    folder, _, name = file_path("demo", OLD.filename).rpartition("/")
+    assert f"/tuf/targets/{folder}/{OLD.sha256}.{name}" in said["paths"]
+    assert f"/tuf/targets/{page_path('demo')}" in said["paths"]
+    assert len(said["paths"]) == len(set(said["paths"]))
 
 
 def test_a_hook_that_hangs_or_is_not_there_blocks_nothing(make_server, hook):

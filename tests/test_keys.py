@@ -186,6 +186,153 @@ def make_team(server, tmp_path, profile="team"):
     return people
 
 
+def test_what_is_submitted_twice_is_in_force_and_blocks_nothing(make_server, client, tmp_path):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    stock = client(server)
+    people = make_team(server, tmp_path)
+    copies = [tmp_path / f"{person.name}.event" for person in people[:2]]
+    for _ in range(2):
+        again = server.cli("tuf", "submit", *copies, "--profile", "team")
+        assert "in force already" in again.stdout, again.stdout
+    assert server.get("/readyz").json()["warnings"] == []
+    assert "put aside" not in server.cli("tuf", "status").stdout
+    # The next ceremony goes on.
+    event = server.cli("tuf", "renew").stdout
+    server.cli("tuf", "submit", *signed_by(tmp_path, event, *people[1:]))
+    assert server.get("/tuf/3.root.json").status == 200
+    follows(server, stock)
+    assert_sound(server)
+
+
+def test_a_lost_online_key_is_loud_and_no_standby(make_server, client, tmp_path):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    stock = client(server)
+    [lost] = online_keyids(server)
+    server.stop()
+    (server.data / "keys" / "main" / "online.key").rename(tmp_path / "online.key")
+    server.start()
+    told = server.cli("tuf", "status", ok=False)
+    assert told.returncode == 1 and "standby   none" in told.stdout and f"LOST      {lost[:12]}" in told.stdout
+    doctor = server.cli("doctor", ok=False)
+    assert doctor.returncode == 1 and lost in doctor.stdout and "rotate online" in doctor.stdout
+    assert lost in str(server.get("/readyz").json()["warnings"])
+    assert "tidewaiter_tuf_warnings 1\n" in server.get("/metrics").text
+    # Another one takes its place, and its trust.
+    said = server.cli("tuf", "rotate", "online").stdout
+    assert f"timestamp loses the key {lost}" in said
+    assert lost not in keys_of(server, "timestamp", 2) and online_keyids(server) != [lost]
+    assert server.cli("tuf", "status").returncode == 0
+    server.publish(NEW)
+    follows(server, stock)
+    assert_sound(server)
+
+
+def test_people_who_hold_the_root_are_not_replaced_by_a_key_in_the_data_folder(make_server, client, tmp_path):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    people = {name: holder(tmp_path, name) for name in ("a", "b", "c", "t1", "t2", "b1", "b2")}
+    option = lambda flag, *names: [part for name in names for part in (flag, people[name].public)]
+    apart = [*option("--targets-holder", "t1", "t2"), *option("--bins-holder", "b1", "b2")]
+    event = server.cli("tuf", "init", "--profile", "pep458", *option("--holder", "a", "b"), *apart).stdout
+    copies = signed_by(tmp_path, event, *(people[name] for name in ("a", "b", "t1", "t2", "b1", "b2")))
+    server.cli("tuf", "submit", *copies, "--profile", "pep458")
+    keys = sorted((server.data / "keys" / "main").iterdir())
+    rotate = lambda *options: server.cli("tuf", "rotate", "root", *options, ok=False)
+    refused = rotate()
+    assert refused.returncode == 1 and "--holder FILE" in refused.stderr and "--threshold N" in refused.stderr
+    assert sorted((server.data / "keys" / "main").iterdir()) == keys, "no key was made"
+    assert "none of them shares" in rotate(*option("--holder", "a", "t1")).stderr
+    assert "none of them shares" in rotate(*option("--holder", "a"), "--threshold", "1").stderr
+    root = server.get("/tuf/2.root.json").json()["signed"]
+    online = root["keys"][root["roles"]["timestamp"]["keyids"][0]]
+    file = tmp_path / "online.pub"
+    public = {"keytype": online["keytype"], "scheme": online["scheme"], "public": online["keyval"]["public"]}
+    file.write_text(json.dumps(public))
+    assert "is an online key" in rotate("--holder", file, *option("--holder", "a")).stderr
+    event = rotate(*option("--holder", "b", "c")).stdout
+    server.cli("tuf", "submit", *signed_by(tmp_path, event, people["a"], people["b"], people["c"]))
+    assert server.get("/tuf/3.root.json").status == 200
+
+
+def test_an_event_names_its_profile_and_who_has_signed(make_server, tmp_path):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    people = [holder(tmp_path, name) for name in ("ann", "bob", "cid")]
+    named = [part for person in people for part in ("--holder", person.public)]
+    made = server.cli("tuf", "init", "--profile", "team", *named)
+    ids = {line.removeprefix("key id ") for line in alone("tuf", "key", tmp_path / "d.key", "--plain").stderr.split("\n")}
+    assert any(len(one) == 64 for one in ids), ids
+    assert json.loads(made.stdout)["profile"] == "team" and "0 of 2 have signed" in made.stderr
+    copies = signed_by(tmp_path, made.stdout, *people[:2])
+    assert "the profile becomes team" in alone("tuf", "show", copies[0]).stdout
+    one = server.cli("tuf", "submit", copies[0])
+    assert "1 of 2 have signed" in one.stderr and "nothing is changed yet" in one.stderr
+    refused = server.cli("tuf", "submit", *copies, "--profile", "pep458", ok=False)
+    assert refused.returncode == 1 and "made for the profile team" in refused.stderr
+    # Whoever writes another profile into the file gets no further.
+    for copy in copies:
+        copy.write_text(copy.read_text().replace('"profile":"team"', '"profile":"pep458"'))
+    refused = server.cli("tuf", "submit", *copies, ok=False)
+    assert refused.returncode == 1 and "none of them shares" in refused.stderr
+    assert "profile dev" in server.cli("tuf", "status").stdout
+    for copy in copies:
+        copy.write_text(copy.read_text().replace('"profile":"pep458"', '"profile":"team"'))
+    server.cli("tuf", "submit", *copies)
+    assert "profile team" in server.cli("tuf", "status").stdout
+    assert_sound(server)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"tidewaiter-event": 1}'])
+def test_a_damaged_event_is_named_once(make_server, tmp_path, text):
+    ann = holder(tmp_path, "ann")
+    event = tmp_path / "broken.event"
+    event.write_text(text)
+    server = make_server(tuf_bins=4).start()
+    for done in (
+        alone("tuf", "sign", event, "--key", ann.key, ok=False),
+        alone("tuf", "show", event, ok=False),
+        server.cli("tuf", "submit", event, ok=False),
+    ):
+        assert done.returncode == 1 and done.stderr.count("broken.event") == 1, done.stderr
+        assert done.stderr.count("no signing event") == 1 and len(done.stderr.strip().split("\n")) == 1, done.stderr
+        reason = done.stderr.strip().rsplit("no signing event: ", 1)[1]
+        assert done.stderr.count(reason) == 1
+
+
+@pytest.mark.parametrize("kind", ["twice", "foreign"])
+def test_what_can_never_be_taken_over_is_put_aside(make_server, client, tmp_path, kind):
+    """As an older version left it, or whoever wrote the ledger: the reason is told, and the next ceremony goes on."""
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    stock = client(server)
+    people = make_team(server, tmp_path)
+    server.stop()
+    with sqlite3.connect(server.data / "index.db") as ledger:
+        rows = ledger.execute("SELECT body FROM offline_roles WHERE role = 'root' ORDER BY version").fetchall()
+        root = rows[-1 if kind == "twice" else 0][0].decode()
+        left = {"profile": "team", "root": root, "targets": None, "bins": None, "actor": "operator"}
+        ledger.execute("UPDATE repositories SET pending = ?", (json.dumps(left),))
+    server.start()
+    server.publish(NEW)
+    status = server.cli("tuf", "status", ok=False)
+    if kind == "foreign":
+        wait_until(lambda: "put aside" in str(server.get("/readyz").json()["warnings"]), 20, what="the warning")
+        status = server.cli("tuf", "status", ok=False)
+        assert status.returncode == 1 and "put aside" in status.stdout and "do not follow on those in force" in status.stdout
+        assert server.cli("doctor", ok=False).returncode == 1
+        with sqlite3.connect(server.data / "index.db") as ledger:
+            assert ledger.execute("SELECT COUNT(*) FROM audit WHERE action = 'tuf.put_aside'").fetchone() == (1,)
+    else:
+        assert status.returncode == 0, status.stdout
+    event = server.cli("tuf", "renew").stdout
+    server.cli("tuf", "submit", *signed_by(tmp_path, event, *people[1:]))
+    assert "put aside" not in server.cli("tuf", "status").stdout
+    follows(server, stock)
+    assert_sound(server)
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_standby_takes_over_by_one_command_and_nobodys_signature(make_server, client, tmp_path, lost):
     server = make_server(tuf_bins=16).start()
@@ -380,9 +527,15 @@ def test_recovery_after_the_online_key_was_stolen(make_server, client, tmp_path,
     assert ours(tmp_path, server.url, stock.root).returncode == 1
 
     server.publish(NEW)
-    said = server.cli("tuf", "recover", "--good-snapshot", good).stdout
+    done = server.cli("tuf", "recover", "--good-snapshot", good)
+    said = done.stdout
     if profile == "team":
         assert any("leave out 1048576" in line for line in json.loads(said)["words"])
+        # Those who sign see what was found, on the server and on their own machines.
+        assert "new since, uploaded" in done.stderr and NEW.filename in done.stderr
+        (tmp_path / "found.event").write_text(said)
+        shown = alone("tuf", "show", tmp_path / "found.event").stdout
+        assert "not signed: new since, uploaded" in shown and NEW.filename in shown
         server.cli("tuf", "submit", *signed_by(tmp_path, said, people[2], people[0]))
     else:
         assert "new since, uploaded" in said and NEW.filename in said
@@ -432,6 +585,8 @@ def test_recovery_holds_what_contradicts_the_good_snapshot(make_server, client, 
         assert (done.returncode == 0) == (folder == kept), done.stderr
     assert f"ALTERED: {OLD.filename}: was {OLD.sha256}, is {evil}" in done.stdout
     assert f"held: {OLD.filename}" in done.stdout and f"held: {NEW.filename}" in done.stdout
+    held = server.cli("verdicts", "show", NEW.filename).stdout
+    assert "waits until a person clears it" in held and "it is not the file" not in held, held
     assert "WRONG ROW, not what published state says: p/00/evil/evil-1.0.tar.gz" in done.stdout
     assert sha256((kept / f"{good}.snapshot.json").read_bytes()) in done.stdout
     assert server.filenames("demo") == []

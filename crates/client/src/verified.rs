@@ -273,9 +273,9 @@ impl Index {
         let Policy { warn_age_s, refuse_age_s, .. } = self.policy;
         if age > refuse_age_s {
             return Err(Refusal::stale(format!(
-                "refused: the index's last word is of {issued}, {} h ago; at most {} h are allowed (--max-age)",
-                age / 3_600,
-                refuse_age_s / 3_600
+                "refused: the index's last word is of {issued}, {} ago; at most {} are allowed (--max-age)",
+                spoken(age),
+                spoken(refuse_age_s)
             )));
         }
         if age > warn_age_s {
@@ -623,9 +623,29 @@ pub struct Wanted {
     url: Url,
 }
 
+/// A time as people say it: whole hours from two on, minutes below.
+fn spoken(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3_600),
+    }
+}
+
 /// Whether two sessions trust the same, and the first one's roles are still good.
 fn is_same(old: &Session, new: &Session, now: Time) -> bool {
     let (old, new) = (old.trusted(), new.trusted());
     let is_fresh = old.snapshot().is_some_and(|snapshot| snapshot.expires > now);
     is_fresh && old.root() == new.root() && old.timestamp() == new.timestamp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spoken;
+
+    #[test]
+    fn times_are_spoken_in_the_unit_that_tells_them_apart() {
+        let said = [0, 119, 120, 1_800, 7_199, 7_200, 90_000].map(spoken);
+        assert_eq!(said, ["0 s", "119 s", "2 min", "30 min", "119 min", "2 h", "25 h"]);
+    }
 }

@@ -88,6 +88,20 @@ pub(crate) enum TufAsk {
     },
 }
 
+impl TufAsk {
+    /// Whether the answer may be an event that people must sign.
+    pub(crate) fn may_ask_people(&self) -> bool {
+        match self {
+            Self::Propose { .. } | Self::Submit { .. } | Self::Recover { .. } => true,
+            Self::Status { .. }
+            | Self::UseStandby { .. }
+            | Self::AuditOutline { .. }
+            | Self::AuditBins { .. }
+            | Self::AuditProjects { .. } => false,
+        }
+    }
+}
+
 /// What an operator asks about the inspection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ask {

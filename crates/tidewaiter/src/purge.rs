@@ -12,10 +12,12 @@ use client::{Fetcher, Patience};
 use index::Installation;
 use index::blobs::layout;
 use index::model::IndexName;
+use packaging::DistFilename;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::mpsc;
+use tuf::layout::Target;
 use url::Url;
 
 use crate::config::Values;
@@ -86,18 +88,33 @@ impl Changed {
         let all = BTreeSet::from([index.to_string()]);
         let keys = self.paths.iter().map(|path| layout::surrogate_key(index, path)).collect();
         let keys: BTreeSet<String> = if self.is_all { all } else { keys };
-        let paths: Vec<String> = self.paths.iter().map(|path| address(index, path)).collect();
+        let paths: BTreeSet<String> = self.paths.iter().flat_map(|path| addresses(index, path)).collect();
         json!({ "index": index, "serial": self.serial, "keys": keys, "paths": paths }).to_string()
     }
 }
 
-/// Where a path of the site is asked for.
-fn address(index: &IndexName, path: &str) -> String {
-    let path = match path.strip_suffix("/index.json").or_else(|| path.strip_suffix("/index.html")) {
-        Some(folder) if path.starts_with("simple") => format!("{folder}/"),
-        _ => path.to_owned(),
+/// Where a path of the site is asked for: pages and files also as targets, which is what verifying clients fetch.
+fn addresses(index: &IndexName, path: &str) -> Vec<String> {
+    let folder = path.strip_suffix("/index.json").or_else(|| path.strip_suffix("/index.html"));
+    let parts: Vec<&str> = path.split('/').collect();
+    let (plain, target) = match (folder.filter(|_| path.starts_with("simple")), &parts[..]) {
+        (Some(folder), ["simple", project, _]) => (format!("{folder}/"), Some(Target::Page { project }.path())),
+        (Some(folder), _) => (format!("{folder}/"), None),
+        (None, ["files", _, sha256, filename]) => (path.to_owned(), file_target(sha256, filename)),
+        (None, _) => (path.to_owned(), None),
     };
-    format!("{}/{path}", index.url_prefix())
+    let prefix = index.url_prefix();
+    let target = target.map(|target| format!("{prefix}/tuf/targets/{target}"));
+    [format!("{prefix}/{plain}")].into_iter().chain(target).collect()
+}
+
+/// A file's target, under its digest; nothing for what goes with a file, such as its metadata.
+fn file_target(sha256: &str, filename: &str) -> Option<String> {
+    let name: DistFilename = filename.parse().ok()?;
+    let project = name.project().to_string();
+    let path = Target::Distribution { project: &project, filename }.path();
+    let (folder, filename) = path.rsplit_once('/')?;
+    Some(format!("{folder}/{sha256}.{filename}"))
 }
 
 /// Hangs the calls on the publisher's head.
@@ -205,7 +222,8 @@ mod tests {
             json!([
                 "/i/team/files/aa/aa00/demo-1.tar.gz",
                 "/i/team/simple/demo/",
-                "/i/team/simple/demo/",
+                "/i/team/tuf/targets/p/2a/demo/aa00.demo-1.tar.gz",
+                "/i/team/tuf/targets/simple/2a/demo/index.json",
                 "/i/team/tuf/timestamp.json"
             ])
         );

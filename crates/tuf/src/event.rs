@@ -41,7 +41,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::delegation::DelegatedTo;
-use crate::fields::{Fields, FormatError, content};
+use crate::fields::{Fields, FormatError, content, into_list, into_text};
 use crate::hash::{hex, sha256};
 use crate::json::{Object, Value, object, to_stored};
 use crate::keys::{NotSigning, PublicKey, Signer};
@@ -123,6 +123,12 @@ impl Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     parts: Vec<Part>,
+    profile: Option<String>,
+    notes: Vec<String>,
+}
+
+fn texts(value: Value, name: &str) -> Result<Vec<String>, FormatError> {
+    into_list(value, name)?.into_iter().map(|value| into_text(value, name)).collect()
 }
 
 /// The object that a canonical form stands for.
@@ -175,7 +181,27 @@ impl Event {
             let previous = offline.map(|offline| offline.bins_role.to_value());
             parts.push(Part::new(body, previous, ask.into_iter().collect())?);
         }
-        Ok(Self { parts })
+        Ok(Self { parts, profile: None, notes: Vec::new() })
+    }
+
+    /// Names the profile that the change leads to. It is not signed: whoever takes the event over checks it.
+    pub fn set_profile(&mut self, profile: &str) {
+        self.profile = Some(profile.to_owned());
+    }
+
+    /// The profile that the change leads to, where it leads to another.
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// Adds what its holders should know and do not sign, such as what a comparison found.
+    pub fn set_notes(&mut self, notes: Vec<String>) {
+        self.notes = notes;
+    }
+
+    /// What its maker noted. Nobody signs it.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// What changes, a line each.
@@ -232,6 +258,7 @@ impl Event {
     /// Takes over the signatures of another copy of this event. Those that do not verify are left behind.
     pub fn merge(&mut self, other: &Self) -> Result<(), EventError> {
         let is_same = self.parts.len() == other.parts.len()
+            && self.profile == other.profile
             && self.parts.iter().zip(&other.parts).all(|(one, two)| one.unsigned() == two.unsigned());
         if !is_same {
             return Err(EventError::Different);
@@ -261,12 +288,18 @@ impl Event {
     pub fn to_json(&self) -> Vec<u8> {
         let words = self.words().unwrap_or_default();
         let list = |lines: &[String]| Value::List(lines.iter().map(|line| Value::from(line.as_str())).collect());
-        let file = object([
+        let mut file = object([
             (MARK, Value::Int(1)),
             ("words", list(&words)),
             ("standing", list(&self.standing())),
             ("parts", Value::List(self.parts.iter().map(Part::to_value).collect())),
         ]);
+        if let Some(profile) = &self.profile {
+            file.insert("profile".to_owned(), Value::from(profile.as_str()));
+        }
+        if !self.notes.is_empty() {
+            file.insert("notes".to_owned(), list(&self.notes));
+        }
         let mut out = Vec::new();
         to_stored(&Value::Object(file).to_canonical(), &mut out);
         out.push(b'\n');
@@ -283,7 +316,9 @@ impl Event {
         let words = fields.texts("words")?;
         // Who has signed is what the signatures say; the line is for eyes.
         fields.texts("standing")?;
-        let event = Self { parts };
+        let notes = fields.optional("notes").map(|notes| texts(notes, "notes")).transpose()?.unwrap_or_default();
+        let profile = fields.optional("profile").map(|profile| into_text(profile, "profile")).transpose()?;
+        let event = Self { parts, profile, notes };
         if event.words()? != words {
             return Err(EventError::Words);
         }

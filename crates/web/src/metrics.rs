@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     expires: Family<Labels, Gauge>,
     alarm: Family<Labels, Gauge>,
     silent: Family<Labels, Gauge>,
+    /// Of what is signed.
+    needs: Gauge,
     requests: Counter<u64, AtomicU64>,
 }
 
@@ -35,7 +37,12 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tidewaiter");
         let (uploads, jobs) = (Family::default(), Family::default());
         let (expires, alarm, behind) = (Family::default(), Family::default(), Family::default());
-        let silent = Family::default();
+        let (silent, needs) = (Family::default(), Gauge::default());
+        registry.register(
+            "tuf_warnings",
+            "What needs a person of all that is signed: sentences under `warnings` of /readyz",
+            Gauge::clone(&needs),
+        );
         registry.register(
             "witnesses_silent",
             "Witnesses that do not cosign an index's log at the moment",
@@ -66,7 +73,7 @@ impl Metrics {
             Gauge::clone(&sandbox),
         );
         registry.register("requests", "Requests answered", Counter::clone(&requests));
-        Self { registry, uploads, jobs, behind, open, sandbox, expires, alarm, silent, requests }
+        Self { registry, uploads, jobs, behind, open, sandbox, expires, alarm, silent, needs, requests }
     }
 
     pub(crate) fn upload(&self, accepted: bool) {
@@ -145,7 +152,9 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     }
     metrics.expires.clear();
     metrics.alarm.clear();
-    for RoleState { index, role, expires, alarm } in app.signing().await.0 {
+    let (roles, warnings) = app.signing().await;
+    metrics.needs.set(i64::try_from(warnings.len()).unwrap_or(i64::MAX));
+    for RoleState { index, role, expires, alarm } in roles {
         let labels = vec![("index", index), ("role", role)];
         metrics.expires.get_or_create(&labels).set(expires);
         metrics.alarm.get_or_create(&labels).set(i64::from(alarm));

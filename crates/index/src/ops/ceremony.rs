@@ -13,7 +13,7 @@ use tuf::write::{BINS, Holders, Offline, Recovery, Renewal};
 use tuf::{PublicKey, Time};
 
 use super::log::witness;
-use super::signing::{InForce, Pending, time};
+use super::signing::{InForce, Pending, Signing, time};
 use crate::keys::{Passphrase, keyid_of};
 use crate::model::IndexName;
 use crate::store::indexes::IndexRow;
@@ -30,6 +30,8 @@ pub const JUMP: u64 = 1 << 20;
 const ADOPTION_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long another node's publisher is given to write what it committed.
 const ELSEWHERE_TIME: Duration = Duration::from_secs(2);
+/// Longest that a change waits before it is said to be late.
+const PENDING_US_MAX: i64 = 60_000_000;
 const DAY: i64 = 86_400;
 
 /// A holder's public key, as `tidewaiter tuf key` prints it.
@@ -194,12 +196,16 @@ pub struct Status {
     pub targets: i64,
     /// Its roles.
     pub roles: Vec<RoleStatus>,
-    /// Whether signed offline roles wait for the publisher.
-    pub is_pending: bool,
+    /// Since when signed offline roles wait for the publisher, in microseconds.
+    pub pending_us: Option<i64>,
+    /// Why signed offline roles were put aside; until the next change.
+    pub put_aside: Option<String>,
     /// Key ids of standbys: trusted with every online role, and not in use.
     pub standbys: Vec<String>,
     /// Key ids that sign nothing any more and that roles still trust: to be revoked.
     pub retired: Vec<String>,
+    /// Key ids that signed what is in force and that are not in the data folder.
+    pub lost: Vec<String>,
 }
 
 /// How the repositories stand; of one index, or of all.
@@ -216,7 +222,9 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
         let mut tx = installation.store.read().await?;
         let Some(in_force) = InForce::read(&mut tx, row.id, &name).await? else { continue };
         let targets = rows::count_targets(&mut tx, row.id).await?;
-        let pending = rows::repository(&mut tx, row.id).await?.is_some_and(|row| row.pending.is_some());
+        let pending = rows::repository(&mut tx, row.id).await?.map(|row| Signing::pending(&row)).transpose()?.flatten();
+        let pending_us = pending.as_ref().filter(|left| left.refused.is_none()).map(|left| left.since_us);
+        let put_aside = pending.and_then(|left| left.refused);
         let (folder, of) = (installation.signing_keys.clone(), name.clone());
         let here = tokio::task::spawn_blocking(move || folder.keyids(&of)).await;
         let here = here.map_err(|e| Error::Internal(e.to_string()))?.unwrap_or_default();
@@ -224,13 +232,14 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
             |role: &RoleKeys| role.keyids.iter().map(|keyid| (keyid.clone(), here.contains(keyid))).collect::<Vec<_>>();
         let standbys = standbys(&in_force, &here).into_iter().map(|key| key.keyid()).collect();
         let retired = in_force.retired.iter().cloned().collect();
+        let lost = in_force.signed_last().difference(&here).cloned().collect();
         let bins = (in_force.repository.bins().shape(), in_force.repository.bins().count());
         let mut roles = Vec::new();
         for (role, version, expires, keys, offline) in in_force.roles() {
             roles.push(RoleStatus { role, version, expires, threshold: keys.threshold, keys: at_hand(&keys), offline });
         }
         let profile = in_force.profile.clone();
-        out.push(Status { index: name, profile, bins, targets, roles, is_pending: pending, standbys, retired });
+        out.push(Status { index: name, profile, bins, targets, roles, pending_us, put_aside, standbys, retired, lost });
     }
     Ok(out)
 }
@@ -242,7 +251,7 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
 pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
     let now_us = installation.clock.now_us();
     let mut out = Vec::new();
-    for Status { index, roles, is_pending, retired, .. } in status(installation, None).await? {
+    for Status { index, roles, pending_us, put_aside, retired, lost, .. } in status(installation, None).await? {
         for role in roles.iter().filter(|role| role.is_urgent(now_us)) {
             let what =
                 if role.offline { "sign it anew with `tidewaiter tuf renew`" } else { "is the publisher running?" };
@@ -253,14 +262,29 @@ pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
             };
             out.push(format!("'{index}': the role {} {when}; {what}", role.role));
         }
+        for keyid in lost {
+            out.push(format!(
+                "'{index}': the online key {keyid}, which signed last, is not in the data folder, and nothing can be \
+                 published with it; put it back, or let a standby take over (`tidewaiter tuf rotate online --standby \
+                 FILE`), or revoke it by another one (`tidewaiter tuf rotate online`)"
+            ));
+        }
         if !retired.is_empty() {
             out.push(format!(
                 "'{index}': a key that was put aside is still trusted; revoke it with `tidewaiter tuf standby` or \
                  `tidewaiter tuf rotate online`"
             ));
         }
-        if is_pending {
-            out.push(format!("'{index}': signed roles wait for the publisher"));
+        if let Some(since_us) = pending_us {
+            let late = if now_us - since_us > PENDING_US_MAX {
+                " for more than a minute; its log says why it does not take them over"
+            } else {
+                ""
+            };
+            out.push(format!("'{index}': signed roles wait for the publisher{late}"));
+        }
+        if let Some(why) = put_aside {
+            out.push(format!("'{index}': the last change of the roles was put aside: {why}; make the change anew"));
         }
     }
     for (index, witness, why) in witness::silent(installation) {
@@ -278,7 +302,7 @@ async fn in_force(installation: &Installation, index: &IndexName) -> Result<(Ind
     Ok((row, in_force))
 }
 
-fn event_error(error: EventError) -> Error {
+pub(super) fn event_error(error: EventError) -> Error {
     Error::Invalid(error.to_string())
 }
 
@@ -288,17 +312,20 @@ fn holders(keys: &BTreeMap<String, PublicKey>, role: &RoleKeys) -> Holders {
     Holders { keys, threshold: role.threshold }
 }
 
-/// Keys that one of is enough for every online role, and that are neither in the data folder nor were put aside.
+/// Keys that one of is enough for every online role, and that are neither in the data folder nor were put aside. Not the
+/// key that signed what is in force: where that is not at hand, it is lost.
 fn standbys(in_force: &InForce, here: &BTreeSet<String>) -> Vec<PublicKey> {
     let offline = in_force.repository.offline();
     let root = offline.root();
     let of = [Top::Timestamp, Top::Snapshot].map(|top| root.roles.get(&top));
     let [Some(timestamp), Some(snapshot)] = of else { return Vec::new() };
     let roles = [timestamp, snapshot, offline.bin_keys()];
+    let signed = in_force.signed_last();
     let is_standby = |keyid: &&String| {
         roles.iter().all(|role| role.threshold == 1 && role.keyids.contains(keyid))
             && !here.contains(*keyid)
             && !in_force.retired.contains(*keyid)
+            && !signed.contains(*keyid)
     };
     timestamp.keyids.iter().filter(is_standby).filter_map(|keyid| root.keys.get(keyid).cloned()).collect()
 }
@@ -328,8 +355,7 @@ pub async fn propose(
     let event = made.await.map_err(|e| Error::Internal(e.to_string()))??;
     let words = event.words().map_err(event_error)?;
     if event.is_complete() {
-        take_over(installation, index, &event, &profile, actor).await?;
-        return Ok(Outcome { words, event: None, missing: Vec::new() });
+        return take_over(installation, index, &event, &profile, actor).await;
     }
     let missing = event.status().into_iter().filter(|status| !status.is_met());
     let missing = missing
@@ -364,6 +390,37 @@ fn fits(profile: &str, root: &Holders, targets: &Holders, bins: &Holders) -> Res
     Ok(())
 }
 
+/// Other holders of the root, beside those of `targets` and `bins`, who stay.
+fn next_root(
+    in_force: &InForce,
+    here: &BTreeSet<String>,
+    people: Option<&People>,
+    made: impl Fn(&str) -> Result<Holders>,
+) -> Result<Holders> {
+    let offline = in_force.repository.offline();
+    let [root, targets, bins] = offline.holders();
+    let is_ours = in_force.profile == "dev" && root.keys.iter().all(|key| here.contains(&key.keyid()));
+    let Some(people) = people else {
+        if is_ours {
+            return made("offline");
+        }
+        return Err(Error::Invalid(format!(
+            "People hold the root ({} of {}, profile {}): name who holds it from now on, each with --holder FILE, and how \
+             many of them must sign, --threshold N.",
+            root.threshold,
+            root.keys.len(),
+            in_force.profile
+        )));
+    };
+    let next = people.read()?;
+    let online = offline.online_keyids();
+    if let Some(key) = next.keys.iter().find(|key| online.contains(&key.keyid())) {
+        return Err(Error::Invalid(format!("The key {} is an online key, and cannot hold the root too.", key.keyid())));
+    }
+    fits(&in_force.profile, &next, &targets, &bins)?;
+    Ok(next)
+}
+
 /// What a change makes of the offline roles.
 fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, change: &Change) -> Result<Renewal> {
     let offline = in_force.repository.offline();
@@ -390,8 +447,9 @@ fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, c
             online.keys.push(key.key());
             offline.rotate_online(&online, now, expires)
         }
-        Change::RotateRoot { root: None } => offline.rotate_root(&made("offline")?, now, expires),
-        Change::RotateRoot { root: Some(people) } => offline.rotate_root(&people.read()?, now, expires),
+        Change::RotateRoot { root } => {
+            offline.rotate_root(&next_root(in_force, &here, root.as_ref(), made)?, now, expires)
+        }
         Change::Rebin { count } => {
             let bits = count.checked_ilog2().filter(|_| count.is_power_of_two());
             let bits = bits.ok_or_else(|| Error::Invalid(format!("{count} is no power of two")))?;
@@ -422,6 +480,9 @@ fn make(installation: &Installation, index: &IndexName, in_force: &InForce, chan
     let (offline, folder) = (in_force.repository.offline(), &installation.signing_keys);
     let renewal = renewal(installation, index, in_force, change)?;
     let mut event = Event::change(offline, &renewal).map_err(event_error)?;
+    if let Change::HandOver { profile, .. } = change {
+        event.set_profile(profile);
+    }
     for signer in folder.load(index)?.values() {
         match event.sign(&**signer) {
             Ok(()) | Err(EventError::NotAsked(_)) => {}
@@ -444,7 +505,6 @@ pub async fn submit(
     actor: &str,
 ) -> Result<Outcome> {
     let (_, in_force) = in_force(installation, index).await?;
-    let profile = profile.unwrap_or(&in_force.profile).to_owned();
     let mut all: Option<Event> = None;
     for copy in copies {
         let event = Event::from_json(copy).map_err(event_error)?;
@@ -454,14 +514,22 @@ pub async fn submit(
         }
     }
     let event = all.ok_or_else(|| Error::Invalid("no event was given".to_owned()))?;
+    let profile = match (profile, event.profile()) {
+        (Some(named), Some(made)) if named != made => {
+            return Err(Error::Invalid(format!(
+                "The event was made for the profile {made}, not for {named}: leave --profile away, or begin anew with \
+                 `tidewaiter tuf init --profile {named}`."
+            )));
+        }
+        (named, made) => named.or(made).unwrap_or(&in_force.profile).to_owned(),
+    };
     let words = event.words().map_err(event_error)?;
     if !event.is_complete() {
         let missing = event.status().into_iter().filter(|status| !status.is_met());
         let missing = missing.map(|status| format!("{} ({})", status.role, status.of)).collect();
         return Ok(Outcome { words, event: Some(event.to_json()), missing });
     }
-    take_over(installation, index, &event, &profile, actor).await?;
-    Ok(Outcome { words, event: None, missing: Vec::new() })
+    take_over(installation, index, &event, &profile, actor).await
 }
 
 async fn take_over(
@@ -470,8 +538,9 @@ async fn take_over(
     event: &Event,
     profile: &str,
     actor: &str,
-) -> Result<()> {
+) -> Result<Outcome> {
     let (row, in_force) = in_force(installation, index).await?;
+    let words = event.words().map_err(event_error)?;
     let mut pending = Pending { profile: profile.to_owned(), actor: actor.to_owned(), ..Pending::default() };
     for written in event.finish().map_err(event_error)? {
         let body = String::from_utf8(written.bytes).map_err(|e| Error::Internal(e.to_string()))?;
@@ -482,8 +551,16 @@ async fn take_over(
             other => return Err(Error::Invalid(format!("{other} is no offline role"))),
         }
     }
-    let detail = serde_json::json!({ "words": event.words().map_err(event_error)? });
-    leave(installation, &row, &in_force, &pending, detail).await
+    // The event does not sign its profile.
+    let [root, targets, bins] = pending.adopt(&in_force)?.offline().holders();
+    fits(profile, &root, &targets, &bins)?;
+    if !pending.trim(&in_force)? {
+        let words = vec!["this change is in force already; nothing was done".to_owned()];
+        return Ok(Outcome { words, event: None, missing: Vec::new() });
+    }
+    let detail = serde_json::json!({ "words": words });
+    leave(installation, &row, &in_force, pending, detail).await?;
+    Ok(Outcome { words, event: None, missing: Vec::new() })
 }
 
 /// Leaves a change for the publisher, and waits for it.
@@ -491,16 +568,25 @@ async fn leave(
     installation: &Arc<Installation>,
     row: &IndexRow,
     in_force: &InForce,
-    pending: &Pending,
+    mut pending: Pending,
     detail: serde_json::Value,
 ) -> Result<()> {
     // Refused here rather than by the publisher, whom nobody asks.
     pending.adopt(in_force)?;
     let now = installation.clock.now_us();
-    let text = serde_json::to_string(pending).map_err(|e| Error::Internal(e.to_string()))?;
+    pending.since_us = now;
+    let text = serde_json::to_string(&pending).map_err(|e| Error::Internal(e.to_string()))?;
     let news = installation.news.subscribe();
+    let mut tx = installation.store.read().await?;
+    let left = rows::repository(&mut tx, row.id).await?;
+    drop(tx);
+    let is_refused =
+        left.as_ref().map(Signing::pending).transpose()?.flatten().is_some_and(|old| old.refused.is_some());
     let mut tx = installation.store.write().await?;
-    rows::set_pending(&mut tx, row.id, &text);
+    match left.and_then(|row| row.pending).filter(|_| is_refused) {
+        Some(old) => rows::replace_pending(&mut tx, row.id, &text, &old),
+        None => rows::set_pending(&mut tx, row.id, &text),
+    }
     audit::note(&mut tx, Some(row.id), now, &pending.actor, "tuf.change", row.name().as_str(), detail);
     tx.commit().await.map_err(|error| {
         if matches!(error, Error::Overtaken) {
@@ -558,7 +644,7 @@ pub async fn use_standby(
         ..Pending::default()
     };
     let detail = serde_json::json!({ "standby": standby, "retired": used });
-    leave(installation, &row, &in_force, &pending, detail).await?;
+    leave(installation, &row, &in_force, pending, detail).await?;
     installation.signing_keys.retire(index, &used)?;
     let mut words = vec![format!("the standby {standby} signs from now on")];
     words.extend(
@@ -582,8 +668,12 @@ async fn wait(
         let heard = tokio::time::timeout(Duration::from_millis(50), news.recv()).await;
         let is_written = matches!(&heard, Ok(Ok(News::Published(what))) if what.index == row.name());
         let mut tx = installation.store.read().await?;
-        if rows::repository(&mut tx, row.id).await?.is_some_and(|row| row.pending.is_some()) {
-            continue;
+        match rows::repository(&mut tx, row.id).await?.as_ref().map(Signing::pending).transpose()?.flatten() {
+            Some(Pending { refused: Some(why), .. }) => {
+                return Err(Error::Conflict(format!("The publisher put the change aside: {why}.")));
+            }
+            Some(_) => continue,
+            None => {}
         }
         // What is announced after the commit has been written. Another node's publisher is not heard here.
         let since = *taken.get_or_insert_with(Instant::now);

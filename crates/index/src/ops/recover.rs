@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use packaging::simple::time_text;
 use serde::{Deserialize, Serialize};
+use tuf::event::Event;
 use tuf::hash::{hex, sha256};
 use tuf::role::Top;
 use tuf::write::BINS;
@@ -35,6 +36,8 @@ const TOLD_MAX: usize = 1_000;
 const HIDING_TIME_MAX: Duration = Duration::from_secs(60);
 /// What the owners of a file that is taken away are told.
 const REASON: &str = "Held during the recovery of the index's signatures: it is not the file that was signed before.";
+const REASON_NEW: &str = "Held during the recovery of the index's signatures: it was published after the last state that is \
+                          known to be good, and waits until a person clears it.";
 
 /// How a target differs from the good snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -251,9 +254,9 @@ pub async fn recover(
         words.push(format!("and {} more", differences.len() - TOLD_MAX));
     }
     for difference in differences {
-        let filename = match difference {
-            Difference::Altered { filename, .. } => filename,
-            Difference::New { filename, .. } if *hold_new => filename,
+        let (filename, reason) = match difference {
+            Difference::Altered { filename, .. } => (filename, REASON),
+            Difference::New { filename, .. } if *hold_new => (filename, REASON_NEW),
             Difference::New { .. }
             | Difference::Withdrawn { .. }
             | Difference::Lost { .. }
@@ -261,11 +264,17 @@ pub async fn recover(
                 continue;
             }
         };
-        verdicts::decide(installation, index, filename, Decision::Hold, Some(REASON), &Actor::Operator).await?;
+        verdicts::decide(installation, index, filename, Decision::Hold, Some(reason), &Actor::Operator).await?;
         until_hidden(installation, index, filename).await?;
         words.push(format!("held: {filename}"));
     }
-    let outcome = ceremony::propose(installation, index, change, actor).await?;
+    let mut outcome = ceremony::propose(installation, index, change, actor).await?;
+    if let Some(file) = &mut outcome.event {
+        // Whoever signs must know what was found, on a machine that knows nothing else.
+        let mut event = Event::from_json(file).map_err(ceremony::event_error)?;
+        event.set_notes(words.clone());
+        *file = event.to_json();
+    }
     words.extend(outcome.words.iter().cloned());
     Ok((words, outcome))
 }

@@ -13,6 +13,7 @@ statements! {
     REPOSITORY = "SELECT profile, founded_us, pending, retired FROM repositories WHERE index_id = $1";
     FOUND = "INSERT INTO repositories (index_id, profile, founded_us) VALUES ($1, $2, $3)";
     SET_PENDING = "UPDATE repositories SET pending = $2 WHERE index_id = $1 AND pending IS NULL";
+    REPLACE_PENDING = "UPDATE repositories SET pending = $2 WHERE index_id = $1 AND pending = $3";
     TAKEN = "UPDATE repositories SET pending = NULL, profile = $2, retired = $3 WHERE index_id = $1 \
              AND pending IS NOT NULL";
     INSERT_OFFLINE = "INSERT INTO offline_roles (index_id, role, version, body) VALUES ($1, $2, $3, $4)";
@@ -132,6 +133,12 @@ pub fn found(tx: &mut Tx, index_id: i64, profile: &str, now_us: i64) {
 /// Leaves signed offline roles for the publisher; [`crate::Error::Overtaken`] where others wait already.
 pub fn set_pending(tx: &mut Tx, index_id: i64, pending: &str) {
     tx.later_one(SET_PENDING, args![index_id, pending]);
+}
+
+/// Leaves signed offline roles in the place of those that were put aside, or puts these aside;
+/// [`crate::Error::Overtaken`] where it is not `old` that waits.
+pub fn replace_pending(tx: &mut Tx, index_id: i64, pending: &str, old: &str) {
+    tx.later_one(REPLACE_PENDING, args![index_id, pending, old]);
 }
 
 /// The publisher took over what was pending; `retired` are the keys that sign nothing from now on.

@@ -79,6 +79,7 @@ fn print(text: &str) -> Result<ExitCode> {
 
 /// Has the running server execute the request, or executes it here.
 async fn send(place: &Place, request: Request) -> Result<ExitCode> {
+    let is_ceremony = matches!(&request, Request::Tuf(ask) if ask.may_ask_people());
     let may_found = matches!(request, Request::UserCreate { .. } | Request::IndexCreate { .. });
     let door = Door::open(place, request.needs_sandbox(), may_found).await?.finish_what_is_owed().await;
     let bar = matches!(request, Request::Scrub { .. }).then(scrubbing).transpose()?;
@@ -87,6 +88,9 @@ async fn send(place: &Place, request: Request) -> Result<ExitCode> {
     bar.iter().for_each(ProgressBar::finish_and_clear);
     // Said first: a token that was made must be seen even if the site cannot be written.
     let code = say(&answer)?;
+    if is_ceremony {
+        tuf::tell(&answer.output);
+    }
     door.close().await?;
     Ok(code)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use index::clock::Entropy;
 use index::keys::{self, Curve, KEY_FILE_BYTES_MAX, Passphrase, Token};
 use index::ops::audit;
@@ -74,7 +74,11 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
         }
         TufCommand::Renew { index: In { index }, place } => send(&place, propose(index, Change::Renew)).await,
         TufCommand::Submit { events, profile, index: In { index }, place } => {
-            let read = |path: &PathBuf| Ok(String::from_utf8(read_file(path, EVENT_BYTES_MAX as u64)?)?);
+            let read = |path: &PathBuf| {
+                // Read here too, so that what is damaged is named by its file.
+                read_event(path)?;
+                Ok(String::from_utf8(read_file(path, EVENT_BYTES_MAX as u64)?)?)
+            };
             let events = events.iter().map(read).collect::<Result<Vec<_>>>()?;
             send(&place, Request::Tuf(TufAsk::Submit { index, events, profile })).await
         }
@@ -129,7 +133,16 @@ fn read_holder(path: &Path) -> Result<Holder> {
 }
 
 fn read_event(path: &Path) -> Result<Event> {
-    Ok(Event::from_json(&read_file(path, EVENT_BYTES_MAX as u64)?)?)
+    // The reason says all of its causes by itself.
+    let read = Event::from_json(&read_file(path, EVENT_BYTES_MAX as u64)?);
+    read.map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+/// Whoever keeps the event in a file sees nothing of it: what was found, and who must still sign, goes to standard error.
+pub(super) fn tell(answer: &str) {
+    let Ok(event) = Event::from_json(answer.as_bytes()) else { return };
+    event.notes().iter().chain(&event.standing()).for_each(|line| eprintln!("{line}"));
+    eprintln!("nothing is changed yet: people must sign this event (`tuf sign`), then `tuf submit` its copies");
 }
 
 /// Signs on whatever machine this is: no installation is needed. The file is replaced by one that holds the signature.
@@ -147,6 +160,12 @@ fn show(event: &Event) -> Result<ExitCode> {
     let mut out = String::new();
     for line in event.words()? {
         let _ = writeln!(out, "{line}");
+    }
+    if let Some(profile) = event.profile() {
+        let _ = writeln!(out, "the profile becomes {profile}");
+    }
+    for note in event.notes() {
+        let _ = writeln!(out, "noted by the server, not signed: {note}");
     }
     for (role, digest) in event.digests() {
         let _ = writeln!(out, "for paper: {role} SHA-256 {digest}");
@@ -175,6 +194,7 @@ fn make_key(path: &Path, kind: &KeyKind) -> Result<ExitCode> {
         }
         (None, ..) => keys::make_key(path, known.as_ref(), &entropy)?,
     };
+    eprintln!("key id {}", signer.keyid());
     print(&format!("{}\n", serde_json::to_string(&Holder::from(signer.public_key()))?))
 }
 
@@ -244,8 +264,8 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
     let now_us = installation.clock.now_us();
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
-        let ceremony::Status { index, profile, bins: (shape, count), targets, roles, is_pending, standbys, retired } =
-            status;
+        let ceremony::Status { index, profile, bins: (shape, count), targets, roles, .. } = status;
+        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, .. } = status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",
@@ -273,13 +293,21 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
         let standing: Vec<String> = standbys.iter().map(short).collect();
         let standing = if standing.is_empty() { "none; see `tuf standby`".to_owned() } else { standing.join(", ") };
         let _ = writeln!(out, "  standby   {standing}");
+        for keyid in &lost {
+            bad = true;
+            let _ = writeln!(out, "  LOST      {}: signed last, and is not in the data folder", short(keyid));
+        }
         for keyid in &retired {
             bad = true;
             let _ = writeln!(out, "  put aside {}: still trusted; revoke it", short(keyid));
         }
-        if is_pending {
+        if let Some(since_us) = pending_us {
             bad = true;
-            let _ = writeln!(out, "  signed roles wait for the publisher");
+            let _ = writeln!(out, "  signed roles wait for the publisher, {} s", (now_us - since_us) / 1_000_000);
+        }
+        if let Some(why) = put_aside {
+            bad = true;
+            let _ = writeln!(out, "  the last change was put aside: {why}; make it anew");
         }
     }
     Ok((out, u8::from(bad)))

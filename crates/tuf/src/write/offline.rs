@@ -1,7 +1,7 @@
 //! The roles whose keys are not on the machine: root, `targets`, `bins`. What they say at the start, and how each
 //! planned or forced change of keys rewrites them. Everything here makes bodies; people sign them (`crate::event`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::body::Body;
 use super::{BINS, Bins, WriteError};
@@ -199,6 +199,29 @@ impl Offline {
     /// The versions of `targets` and `bins`.
     pub fn versions(&self) -> (u64, u64) {
         (self.targets.version, self.bins_role.version)
+    }
+
+    /// Who holds root, `targets` and `bins`, with their keys.
+    pub fn holders(&self) -> [Holders; 3] {
+        let nobody = RoleKeys::new(Vec::new(), 1);
+        let of = |keys: &BTreeMap<String, PublicKey>, role: Option<&RoleKeys>| {
+            let role = role.unwrap_or(&nobody);
+            let keys = role.keyids.iter().filter_map(|keyid| keys.get(keyid).cloned()).collect();
+            Holders { keys, threshold: role.threshold }
+        };
+        let (root, delegations) = (&self.root, self.targets.delegations.as_ref());
+        let bins = delegations.map(|all| of(&all.keys, all.keys_of(BINS)));
+        [
+            of(&root.keys, root.roles.get(&Top::Root)),
+            of(&root.keys, root.roles.get(&Top::Targets)),
+            bins.unwrap_or_else(|| of(&root.keys, None)),
+        ]
+    }
+
+    /// Keys that sign by themselves: timestamp, snapshot and bins.
+    pub fn online_keyids(&self) -> BTreeSet<String> {
+        let tops = [Top::Timestamp, Top::Snapshot].into_iter().filter_map(|top| self.root.roles.get(&top));
+        tops.chain([&self.bin_keys]).flat_map(|role| role.keyids.iter().cloned()).collect()
     }
 
     /// Who signs `bins`.

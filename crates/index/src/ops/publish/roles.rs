@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::log;
-use super::super::signing::{self, InForce, Signing};
+use super::super::signing::{self, InForce, Pending, Signing};
 use super::super::site::sweep;
 use super::{LEASE_US, Publisher, Record, site_path};
 use crate::blobs::layout;
@@ -110,11 +110,32 @@ impl Publisher {
         keys.iter().flatten().map(|key| site_path(&self.index, key.as_str())).collect()
     }
 
-    /// Takes over offline roles that people signed: a commit of its own, before the next set.
+    /// Takes over offline roles that people signed. What can never be is put aside with its reason, so that the next
+    /// change can go on.
     pub(super) async fn adopt_if_pending(&mut self) -> Result<()> {
         let mut tx = self.installation.store.read().await?;
         let Some(row) = store::signing::repository(&mut tx, self.index_id).await? else { return Ok(()) };
-        let Some(pending) = Signing::pending(&row)? else { return Ok(()) };
+        let Some(pending) = Signing::pending(&row)?.filter(|pending| pending.refused.is_none()) else { return Ok(()) };
+        drop(tx);
+        let Err(error) = self.adopt(pending.clone()).await else { return Ok(()) };
+        let now = self.installation.clock.now_us();
+        let Some(old) = row.pending.filter(|_| pending.is_hopeless(&error, now)) else { return Err(error) };
+        let (reason, actor) = (error.to_string(), pending.actor.clone());
+        let refused = Pending { refused: Some(reason.clone()), ..pending };
+        let text = serde_json::to_string(&refused).map_err(|e| Error::Internal(e.to_string()))?;
+        let mut tx = self.installation.store.write().await?;
+        publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
+        store::signing::replace_pending(&mut tx, self.index_id, &text, &old);
+        let detail = serde_json::json!({ "reason": reason });
+        audit::note(&mut tx, Some(self.index_id), now, &actor, "tuf.put_aside", self.index.as_str(), detail);
+        tx.commit().await?;
+        self.lease_until_us = now + LEASE_US;
+        Err(error)
+    }
+
+    /// A commit of its own, before the next set.
+    async fn adopt(&mut self, pending: Pending) -> Result<()> {
+        let mut tx = self.installation.store.read().await?;
         let Some(in_force) = InForce::read(&mut tx, self.index_id, &self.index).await? else { return Ok(()) };
         let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
         let adopted = signing::adopt(&self.installation, &mut tx, &in_force, pending).await?;

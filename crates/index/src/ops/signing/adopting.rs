@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sqlx::error::ErrorKind;
 use tuf::role::Top;
 use tuf::write::{BINS, Issue, Record, Repository};
 
@@ -34,7 +35,16 @@ pub(crate) struct Pending {
     pub(crate) retired: BTreeSet<String>,
     /// Who brought it, for the audit.
     pub(crate) actor: String,
+    /// Since when it waits; 0 in what an older version left.
+    #[serde(default)]
+    pub(crate) since_us: i64,
+    /// Why it can never be taken over: it waits no longer, and the next change takes its place.
+    #[serde(default)]
+    pub(crate) refused: Option<String>,
 }
+
+/// How long it is tried again where what fails may be mended, such as a key that is not at hand.
+const PATIENCE_US: i64 = 3_600_000_000;
 
 impl Pending {
     /// The repository under these roles.
@@ -47,6 +57,38 @@ impl Pending {
         let (root, targets) = (or(&self.root, root), or(&self.targets, &in_force.targets));
         let adopted = in_force.repository.adopt(&root, &targets, &or(&self.bins, &in_force.bins));
         adopted.map_err(|error| Error::Conflict(format!("The signed roles do not follow on those in force: {error}.")))
+    }
+
+    /// Leaves out what is in force already: a version is kept once. Returns whether anything is left to take over.
+    ///
+    /// # Errors
+    /// As [`Self::adopt`].
+    pub(crate) fn trim(&mut self, in_force: &InForce) -> Result<bool> {
+        let (old, new) = (in_force.repository.offline(), self.adopt(in_force)?);
+        let ((old_targets, old_bins), (targets, bins)) = (old.versions(), new.offline().versions());
+        // Of the same version nothing else follows.
+        self.root = self.root.take().filter(|_| new.offline().root() != old.root());
+        self.targets = self.targets.take().filter(|_| targets != old_targets);
+        self.bins = self.bins.take().filter(|_| bins != old_bins);
+        let is_same = self.root.is_none() && self.targets.is_none() && self.bins.is_none();
+        Ok(!is_same || !self.retired.is_subset(&in_force.retired) || self.profile != in_force.profile)
+    }
+
+    /// Whether a failure is for good, rather than of a ledger, a store or a key that is away.
+    pub(crate) fn is_hopeless(&self, error: &Error, now_us: i64) -> bool {
+        match error {
+            Error::Ledger(failure) => {
+                failure.as_database_error().is_some_and(|why| !matches!(why.kind(), ErrorKind::Other))
+            }
+            Error::Overtaken => false,
+            Error::Unavailable(_) | Error::Blobs(_) => now_us - self.since_us > PATIENCE_US,
+            Error::Rejected(_)
+            | Error::NotFound(_)
+            | Error::Forbidden(_)
+            | Error::Conflict(_)
+            | Error::Invalid(_)
+            | Error::Internal(_) => true,
+        }
     }
 }
 
@@ -94,8 +136,10 @@ pub(crate) async fn adopt(
     installation: &Arc<Installation>,
     tx: &mut Tx,
     in_force: &InForce,
-    pending: Pending,
+    mut pending: Pending,
 ) -> Result<Adopted> {
+    // Two submitted it at once: the second is in force by now.
+    pending.trim(in_force)?;
     let repository = pending.adopt(in_force)?;
     let retired = retired(in_force, &pending, &repository);
     let keys = KeysAtHand::load(installation, &in_force.index, &retired)?;
