@@ -170,19 +170,6 @@ impl InForce {
         self.records.get(role).ok_or_else(|| Error::Internal(format!("no record of {role}")))
     }
 
-    /// Keys that signed what is in force, and that still may.
-    pub(super) fn signed_last(&self) -> BTreeSet<String> {
-        let signed = self.records.values().flat_map(|record| &record.signatures).map(|signature| &signature.keyid);
-        let offline = self.repository.offline();
-        let is_trusted = |keyid: &&String| {
-            let is_online = [Top::Timestamp, Top::Snapshot]
-                .iter()
-                .any(|top| offline.root().roles.get(top).is_some_and(|role| role.keyids.contains(keyid)));
-            (is_online || offline.bin_keys().keyids.contains(keyid)) && !self.retired.contains(*keyid)
-        };
-        signed.filter(is_trusted).cloned().collect()
-    }
-
     /// Every root, the other offline roles, the snapshot and the timestamp.
     pub(super) fn top(&self) -> Result<Roles> {
         let (index, offline) = (&self.index, self.repository.offline());

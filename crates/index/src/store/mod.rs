@@ -26,6 +26,11 @@ pub use db::{Db, Tx};
 /// Why the database did not do what it was told.
 pub type Failure = sqlx::Error;
 
+/// Whether the database refused what was to be written, by a rule of the schema: the same will be refused again.
+pub fn is_broken_rule(failure: &Failure) -> bool {
+    failure.as_database_error().is_some_and(|why| !matches!(why.kind(), sqlx::error::ErrorKind::Other))
+}
+
 /// The ledger.
 #[derive(Debug, Clone)]
 pub struct Store {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::error::ErrorKind;
 use tuf::role::Top;
 use tuf::write::{BINS, Issue, Record, Repository};
 
@@ -19,7 +18,7 @@ use super::{
     targets_of, time,
 };
 use crate::store::signing::{self as rows, TargetRow};
-use crate::store::{Tx, audit};
+use crate::store::{self, Tx, audit};
 use crate::{Error, Installation, Result, failpoint};
 
 /// Offline roles that have all their signatures; those that are absent stay as they are.
@@ -77,9 +76,7 @@ impl Pending {
     /// Whether a failure is for good, rather than of a ledger, a store or a key that is away.
     pub(crate) fn is_hopeless(&self, error: &Error, now_us: i64) -> bool {
         match error {
-            Error::Ledger(failure) => {
-                failure.as_database_error().is_some_and(|why| !matches!(why.kind(), ErrorKind::Other))
-            }
+            Error::Ledger(failure) => store::is_broken_rule(failure),
             Error::Overtaken => false,
             Error::Unavailable(_) | Error::Blobs(_) => now_us - self.since_us > PATIENCE_US,
             Error::Rejected(_)
@@ -89,6 +86,21 @@ impl Pending {
             | Error::Invalid(_)
             | Error::Internal(_) => true,
         }
+    }
+}
+
+impl InForce {
+    /// Keys that signed what is in force, and that still may.
+    pub(crate) fn signed_last(&self) -> BTreeSet<String> {
+        let signed = self.records.values().flat_map(|record| &record.signatures).map(|signature| &signature.keyid);
+        let offline = self.repository.offline();
+        let is_trusted = |keyid: &&String| {
+            let is_online = [Top::Timestamp, Top::Snapshot]
+                .iter()
+                .any(|top| offline.root().roles.get(top).is_some_and(|role| role.keyids.contains(keyid)));
+            (is_online || offline.bin_keys().keyids.contains(keyid)) && !self.retired.contains(*keyid)
+        };
+        signed.filter(is_trusted).cloned().collect()
     }
 }
 
