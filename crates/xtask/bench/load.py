@@ -95,9 +95,9 @@ def wrk(urls, accept, connections, seconds, runs):
                    "bad": sum(one["bad"] for one in all_)} for name, all_ in seen.items() if all_}
 
 
-def get(url, accept="*/*", method="GET"):
+def get(url, accept="*/*", method="GET", seconds=180):
     host, port, path = parts(url)
-    connection = http.client.HTTPConnection(host, port, timeout=180)
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
     connection.request(method, path, headers={"Accept": accept})
     answer = connection.getresponse()
     content = answer.read()
