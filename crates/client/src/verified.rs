@@ -623,7 +623,7 @@ pub struct Wanted {
     url: Url,
 }
 
-/// A time as people say it: whole hours from two on, minutes below.
+/// A time as people say it: whole hours from two on, whole minutes from two on, seconds below.
 fn spoken(seconds: i64) -> String {
     match seconds {
         ..120 => format!("{seconds} s"),
