@@ -107,6 +107,11 @@ impl Blobs {
         Ok(is_new)
     }
 
+    /// Takes back what [`Self::store`] kept for an upload that no row came to own.
+    pub fn discard(&self, key: &Key) -> io::Result<()> {
+        self.delete(key)
+    }
+
     /// Moves objects to other keys: second names, all synced, before the first ones go. A crash in between leaves both
     /// names for one object, never none; the repetition of the move then finishes it. Returns the moves whose object is
     /// at neither key.

@@ -213,7 +213,7 @@ impl Drop for Bytes {
     fn drop(&mut self) {
         // What cannot be taken back now is swept at the next start.
         if self.is_ours
-            && let Err(error) = self.blobs.delete(&self.key)
+            && let Err(error) = self.blobs.discard(&self.key)
         {
             tracing::warn!(%error, "bytes of an upload that was not accepted stay until the next start");
         }
@@ -249,7 +249,7 @@ impl Accepting {
         let row = files::by_name(&mut tx, self.index.id, &self.candidate.filename).await?;
         let sha256 = self.candidate.received.as_ref().map(|received| received.sha256);
         if row.is_none_or(|file| Some(file.sha256()) != sha256) {
-            self.installation.blobs.delete(key)?;
+            self.installation.blobs.discard(key)?;
         }
         Ok(())
     }
