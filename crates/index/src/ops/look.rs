@@ -64,6 +64,20 @@ impl States {
         })
     }
 
+    /// What counts, as `id@version` and the ids that were made active, in a fixed order. An outside check counts as soon as
+    /// something of what it says does.
+    pub(super) fn counting(&self, installation: &Installation) -> String {
+        let below = |id: &str, (set, state): (&String, &CheckState)| {
+            *state == CheckState::Active && catalogue::lineage(set).any(|above| above == id)
+        };
+        let counts = |id: &String| self.of(id) == CheckState::Active || self.set.iter().any(|set| below(id, set));
+        let known = catalogue::known(installation).into_iter().filter(|(id, _)| id != yara::LIMITS && counts(id));
+        let versions = known.map(|(id, version)| format!("{id}@{version}"));
+        let set = self.set.iter().filter(|(_, state)| **state == CheckState::Active).map(|(id, _)| id.clone());
+        let all: BTreeSet<String> = versions.chain(set).collect();
+        all.into_iter().collect::<Vec<_>>().join(" ")
+    }
+
     /// Findings that count, and findings that are only recorded; those of disabled checks are thrown away.
     pub(super) fn split(&self, findings: Vec<Finding>) -> (Vec<Finding>, Vec<Finding>) {
         let (mut active, mut shadow) = (Vec::new(), Vec::new());
@@ -100,6 +114,7 @@ pub(super) async fn look(
         previous,
         sibling,
         occasion: occasion.clone(),
+        costs: true,
     };
     let path = || {
         let vault = installation.blobs.path(&layout::vault_file(index, &file.sha256(), &file.filename));
@@ -125,8 +140,11 @@ pub(super) async fn look(
     // Whoever is slow outside keeps nobody from the sandbox.
     drop(place);
     if let Ok(inspection) = &mut answer {
-        let found = outside(installation, index, file, &known, &inspection.profile, path).await;
-        inspection.findings.extend(found);
+        let outside = outside(installation, index, file, &known, &inspection.profile, path).await;
+        for (id, cost_us, found) in outside {
+            inspection.costs.insert(id, cost_us);
+            inspection.findings.extend(found);
+        }
     }
     Ok(Look { answer, occasion, cost_ms })
 }
@@ -155,7 +173,7 @@ async fn outside(
     known: &Known,
     profile: &Profile,
     path: impl Fn() -> std::path::PathBuf,
-) -> Vec<Finding> {
+) -> Vec<external::Asked> {
     let described = external::Described {
         index: index.as_str(),
         project: &known.project,
