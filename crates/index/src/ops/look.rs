@@ -64,18 +64,21 @@ impl States {
         })
     }
 
-    /// What counts, as `id@version` and the ids that were made active, in a fixed order. An outside check counts as soon as
-    /// something of what it says does.
-    pub(super) fn counting(&self, installation: &Installation) -> String {
-        let below = |id: &str, (set, state): (&String, &CheckState)| {
+    /// Whether what a check says counts. An outside check counts as soon as something of what it says does.
+    pub(super) fn counts(&self, id: &str) -> bool {
+        let below = |(set, state): (&String, &CheckState)| {
             *state == CheckState::Active && catalogue::lineage(set).any(|above| above == id)
         };
-        let counts = |id: &String| self.of(id) == CheckState::Active || self.set.iter().any(|set| below(id, set));
-        let known = catalogue::known(installation).into_iter().filter(|(id, _)| id != yara::LIMITS && counts(id));
-        let versions = known.map(|(id, version)| format!("{id}@{version}"));
+        self.of(id) == CheckState::Active || self.set.iter().any(below)
+    }
+
+    /// What counts, as `id@version` and the ids that were made active.
+    pub(super) fn counting(&self, installation: &Installation) -> BTreeSet<String> {
+        let known = catalogue::known(installation).into_iter();
+        let versions = known.filter(|(id, _)| id != yara::LIMITS && self.counts(id));
+        let versions = versions.map(|(id, version)| format!("{id}@{version}"));
         let set = self.set.iter().filter(|(_, state)| **state == CheckState::Active).map(|(id, _)| id.clone());
-        let all: BTreeSet<String> = versions.chain(set).collect();
-        all.into_iter().collect::<Vec<_>>().join(" ")
+        versions.chain(set).collect()
     }
 
     /// Findings that count, and findings that are only recorded; those of disabled checks are thrown away.

@@ -43,6 +43,8 @@ const AGAIN: &str = "reinspect";
 const SCHEDULE: &str = "schedule";
 /// What counted when one was last begun because checks changed.
 const COUNTED: &str = "counted";
+/// Words of what counted that are kept, those of other programs included.
+const COUNTED_MAX: usize = 4_000;
 /// Checks that the audit names as the reason for one.
 const NEW_NAMED_MAX: usize = 20;
 
@@ -450,32 +452,40 @@ async fn reinspect_when_checks_changed(installation: &Installation) -> Result<()
         return Ok(());
     }
     let now = installation.clock.now_us();
-    let (counts, behind) = {
+    let mut behind = Vec::new();
+    {
         let mut tx = installation.store.read().await?;
         let states = States::load(installation, &mut tx).await?;
         let counts = states.counting(installation);
         let known = walks::all(&mut tx, COUNTED).await?;
-        let mut behind = Vec::new();
         for row in indexes::all(&mut tx).await? {
-            let before = known.iter().find(|walk| walk.index_id == row.id).map(|walk| walk.goal.clone());
-            if before.as_deref() != Some(&*counts) {
-                let any = !files::of_index(&mut tx, row.id, 0, 1).await?.is_empty();
-                behind.push((row, before, any));
+            let before = known.iter().find(|walk| walk.index_id == row.id).map(|walk| walk.goal.as_str());
+            let old = || before.iter().flat_map(|text| text.split(' ')).filter(|word| !word.is_empty());
+            // What another program counts stays, as long as its state lets it: two of different versions may run for a
+            // while, and what one of them looked for is not new to the other.
+            let stays = old().filter(|word| states.counts(word.split('@').next().unwrap_or_default()));
+            let mut all: BTreeSet<String> = stays.map(str::to_owned).collect();
+            let new: Vec<String> = counts.iter().filter(|word| !all.contains(*word)).cloned().collect();
+            if all.len() + new.len() > COUNTED_MAX {
+                all.clear();
+            }
+            all.extend(counts.iter().cloned());
+            let goal = all.into_iter().collect::<Vec<_>>().join(" ");
+            if before != Some(&goal) {
+                let any = before.is_some() && !files::of_index(&mut tx, row.id, 0, 1).await?.is_empty();
+                behind.push((row, goal, new, any));
             }
         }
-        (counts, behind)
-    };
-    for (row, before, any) in behind {
-        let old: BTreeSet<&str> = before.iter().flat_map(|text| text.split(' ')).collect();
-        let new: Vec<&str> = counts.split(' ').filter(|word| !old.contains(word)).collect();
+    }
+    for (row, counted, new, any) in behind {
         let mut tx = installation.store.write().await?;
         // The row of this name is no walk: it says what counted when the last one was begun.
-        walks::begin(&mut tx, row.id, COUNTED, &counts, now);
-        // Asked for the first time: the files were looked at with what counts today.
-        if before.is_some() && any && !new.is_empty() {
+        walks::begin(&mut tx, row.id, COUNTED, &counted, now);
+        // Asked for the first time, the files were looked at with what counts today.
+        if any && !new.is_empty() {
             let goal = catalogue::versions(installation, None);
             walks::begin(&mut tx, row.id, AGAIN, &goal, now);
-            let named: Vec<&str> = new.iter().take(NEW_NAMED_MAX).copied().collect();
+            let named: Vec<&String> = new.iter().take(NEW_NAMED_MAX).collect();
             let detail = json!({ "checks": goal, "new": named });
             let name = row.name();
             audit::note(&mut tx, Some(row.id), now, "checks", "verdicts.reinspect", name.as_str(), detail);
