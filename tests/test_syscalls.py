@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -84,16 +85,34 @@ def test_an_upload_is_on_disk_before_it_is_answered(trace):
     assert between == []
 
 
-@pytest.fixture
-def slow(make_server):
-    """A server whose links are all delayed, so that who comes meanwhile is in between at some time."""
-    server = make_server()
-    delay = ["-e", "trace=link,linkat", "-e", "inject=link,linkat:delay_enter=20000"]
-    server.start(wrap=["strace", "-f", "-qq", "-e", "signal=none", "-o", "/dev/null", *delay])
+@contextmanager
+def delayed(server, calls, microseconds):
+    """The server, with each of these system calls begun late."""
+    inject = ["-e", f"trace={calls}", "-e", f"inject={calls}:delay_enter={microseconds}"]
+    server.start(wrap=["strace", "-f", "-qq", "-e", "signal=none", "-o", "/dev/null", *inject])
     yield server
     children = f"/proc/{server.process.pid}/task/{server.process.pid}/children"
     os.kill(int(open(children).read().split()[0]), signal.SIGTERM)
     wait_until(lambda: not server.running(), what="the traced server's end")
+
+
+@pytest.fixture
+def slow(make_server):
+    """A server whose links are all delayed, so that who comes meanwhile is in between at some time."""
+    with delayed(make_server(), "link,linkat", 20_000) as server:
+        yield server
+
+
+def test_nobody_waits_for_the_sync_of_a_busy_disk(make_server):
+    """The sync of a checkpoint waits for whatever else the machine writes; uploads and their pages do not."""
+    server = make_server(upload_wait="4s")
+    server.start().publish(wheel("before"))
+    server.stop()
+    with delayed(server, "syncfs", 6_000_000):
+        for n in range(6):
+            server.publish(wheel(f"during-{n}"))
+            time.sleep(.4)
+        assert server.cli("scrub").stdout.endswith("7 files, 0 wrong\n")
 
 
 def test_the_same_bytes_at_once_are_never_lost(slow):

@@ -8,7 +8,8 @@
 //!    and the redo record are stored. If a project moved meanwhile: again from 1.
 //! 3. Write the site ([`write_pages`], [`write_head`]): bytes into the site; write-once objects and roles; pages; the timestamp; the
 //!    head, last; then bytes that nobody may see any more leave the site.
-//! 4. A checkpoint syncs the site and moves `written_serial`; redo records up to there are no longer needed.
+//! 4. A checkpoint syncs the site, beside later sets, and moves `written_serial`; redo records up to there are no longer
+//!    needed.
 //!
 //! A crash before 2 leaves nothing: the jobs are still there. A crash after 2 leaves a redo record after
 //! `written_serial`: [`Publisher::recover`] renders the same pages from published state and writes them by the same code.
@@ -21,6 +22,7 @@ use std::time::Duration;
 use packaging::ProjectStatus;
 use packaging::simple::{self, ListEntry};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::log::{self, Appended, Book};
@@ -101,6 +103,8 @@ pub(super) struct Publisher {
     list_dirty: bool,
     list_written: Option<Instant>,
     unsynced: Option<(i64, Instant)>,
+    /// A sync of everything up to a serial, which goes on beside later sets: it waits for whatever else the machine writes.
+    syncing: Option<(i64, oneshot::Receiver<std::io::Result<()>>)>,
     signing: Option<Signing>,
     log: Option<Book>,
     /// Whether [`Self::found_missing`] has nothing to do under this lease.
@@ -126,6 +130,7 @@ impl Publisher {
             list_dirty: true,
             list_written: None,
             unsynced: None,
+            syncing: None,
             signing: None,
             log: None,
             founded: false,
@@ -194,6 +199,7 @@ impl Publisher {
     pub(super) fn forget_lease(&mut self) {
         self.fence = 0;
         self.unsynced = None;
+        self.syncing = None;
         self.signing = None;
         self.log = None;
     }
@@ -204,7 +210,9 @@ impl Publisher {
             // Another node publishes; what is owed is owed by it.
             return None;
         }
-        let checkpoint = self.unsynced.map(|(_, since)| CHECKPOINT_EVERY.saturating_sub(since.elapsed()));
+        // The end of a sync wakes by itself.
+        let unsynced = self.unsynced.filter(|_| self.syncing.is_none());
+        let checkpoint = unsynced.map(|(_, since)| CHECKPOINT_EVERY.saturating_sub(since.elapsed()));
         let list = self
             .list_dirty
             .then(|| self.list_written.map_or(Duration::ZERO, |at| self.list_every().saturating_sub(at.elapsed())));
@@ -645,19 +653,42 @@ impl Publisher {
         Ok(())
     }
 
-    /// Makes everything written so far survive a power cut, then forgets its redo records.
+    /// Makes everything written so far survive a power cut, then forgets its redo records. `now`: at once, and waits for it.
     async fn checkpoint_if_due(&mut self, now: bool) -> Result<()> {
-        let Some((serial, since)) = self.unsynced else { return Ok(()) };
-        if !now && since.elapsed() < CHECKPOINT_EVERY {
-            return Ok(());
+        self.conclude_sync(now).await?;
+        let due =
+            self.unsynced.take_if(|(_, since)| self.syncing.is_none() && (now || since.elapsed() >= CHECKPOINT_EVERY));
+        if let Some((serial, _)) = due {
+            let of = Arc::clone(&self.installation);
+            let (done, ended) = oneshot::channel();
+            self.syncing = Some((serial, ended));
+            tokio::task::spawn_blocking(move || {
+                // Nobody is left to hear of it where the lease was forgotten.
+                let _ = done.send(of.blobs.sync());
+                of.wake_publishers();
+            });
         }
-        let blobs = Arc::clone(&self.installation.blobs);
-        tokio::task::spawn_blocking(move || blobs.sync()).await.map_err(|e| Error::Internal(e.to_string()))??;
+        if now { self.conclude_sync(true).await } else { Ok(()) }
+    }
+
+    /// Notes the sync that ended, or whose end is to be waited for.
+    async fn conclude_sync(&mut self, wait: bool) -> Result<()> {
+        let Some((serial, mut ended)) = self.syncing.take() else { return Ok(()) };
+        let broken_off = || Error::Internal("a sync of the store broke off".into());
+        let synced = match ended.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) if !wait => {
+                self.syncing = Some((serial, ended));
+                return Ok(());
+            }
+            Err(oneshot::error::TryRecvError::Empty) => ended.await.map_err(|_| broken_off())?,
+            Err(oneshot::error::TryRecvError::Closed) => return Err(broken_off()),
+            Ok(synced) => synced,
+        };
+        synced?;
         let mut tx = self.installation.store.write().await?;
         publishing::set_written(&mut tx, self.index_id, serial);
         publishing::drop_commits(&mut tx, self.index_id, serial - HEAD_SERIALS as i64);
         tx.commit().await?;
-        self.unsynced = None;
         failpoint::reach("publish.checkpointed");
         Ok(())
     }
