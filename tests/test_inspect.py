@@ -231,3 +231,40 @@ def test_many_files_and_one_that_is_missing(tmp_path):
     assert [line["file"] for line in lines] == [str(path) for path in paths]
     assert done.returncode == 2 and "missing" in done.stderr
     assert [line["verdict"] for line in lines].count("clear") == 11
+
+
+def test_a_parcel_is_judged_by_what_it_carries(tmp_path):
+    evil, clean = zip_bytes(whole(EVIL)), zip_bytes(whole(CLEAN))
+    for name, members in {
+        "one.zip": [("dist/pkg-1.0-py3-none-any.whl", evil)],
+        "two.zip": [("pkg-1.0-py3-none-any.whl", evil), ("other-1.0-py3-none-any.whl", clean), ("README.txt", b"two wheels")],
+    }.items():
+        parcel = tmp_path / name
+        parcel.write_bytes(zip_bytes(members))
+        code, [one] = answers(parcel)
+        assert (code, one["verdict"]) == (1, "malicious"), (name, one)
+        assert one["findings"][0]["location"]["member"].endswith("pkg.pth")
+    # Beside code, an archive is what that code carries along.
+    beside = tmp_path / "beside.zip"
+    beside.write_bytes(zip_bytes([*CLEAN, ("pkg/data/pkg-1.0-py3-none-any.whl", evil)]))
+    assert answers(beside)[1][0]["verdict"] == "clear"
+
+
+def test_what_cannot_be_read_to_its_end_is_not_passed(tmp_path):
+    half = tmp_path / "pkg-1.0.tar.gz"
+    data = bytes(range(256)) * 4_000
+    half.write_bytes(gzip.compress(tar_bytes([("pkg-1.0/PKG-INFO", b"Name: pkg"), ("pkg-1.0/pkg/a.py", data)], mode="w"))[:-2_000])
+    code, [one] = answers(half)
+    assert (code, one["verdict"]) == (1, "hold") and one["findings"][0]["check"] == "archive-framing", one
+    nothing = tmp_path / "empty"
+    nothing.mkdir()
+    done = inspect(nothing)
+    assert done.returncode == 2 and "there is no file in it" in done.stderr, done
+    whole_one = tmp_path / "pkg-1.1-py3-none-any.whl"
+    whole_one.write_bytes(zip_bytes(whole(CLEAN)))
+    noise = tmp_path / "noise.whl"
+    noise.write_bytes(b"this is no archive")
+    for option in ("--previous", "--sibling"):
+        for other in (half, noise, nothing):
+            done = inspect(option, other, whole_one)
+            assert done.returncode == 2 and other.name in done.stderr and not done.stdout, (option, other, done)

@@ -94,8 +94,12 @@ def zygote(parent):
 
 def test_rules_that_cannot_be_used_refuse_the_start(server, rules):
     server = server(inspection_yara=rules)
-    server.stop()
     (rules / "bad.yar").write_text("rule a {\n  condition: $nothing\n}\n")
+    # The server has the old ones; the next start would be refused, and doctor says so while there is time.
+    doctor = server.cli("doctor", ok=False)
+    assert doctor.returncode == 1 and "next start" in doctor.stderr and "bad.yar:2:" in doctor.stderr, doctor.stderr
+    assert "sandbox: files" in doctor.stdout, "the rest is told, too"
+    server.stop()
     doctor = server.cli("doctor", ok=False)
     assert doctor.returncode == 1 and "bad.yar:2:" in doctor.stderr, doctor.stderr
     refused = run([binary(), "serve", "--data", server.data], env=server.env(), timeout=30)

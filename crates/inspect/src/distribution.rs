@@ -114,6 +114,8 @@ impl Member {
             "example_dags",
             "benchmarks",
             "fixtures",
+            "testdata",
+            "test_data",
         ];
         let folders = self.place.rsplit_once('/').map_or("", |(folders, _)| folders);
         folders.split('/').any(|folder| FOLDERS.contains(&folder))
@@ -260,6 +262,9 @@ pub fn read(
         Subject::AnyArchive => None,
     };
     let degraded = reader.degraded();
+    if filename.is_none() {
+        unwrap(&mut reader.members);
+    }
     // Stable: of two members with one path the first is found.
     let mut by_path: Vec<usize> = (0..reader.members.len()).collect();
     by_path.sort_by(|a, b| reader.members[*a].path.cmp(&reader.members[*b].path));
@@ -285,6 +290,23 @@ pub fn read(
     settings::complete(&mut distribution);
     crate::code::complete(&mut distribution, for_rules);
     distribution
+}
+
+/// An archive of archives is a parcel: what it carries is judged as if it had been given itself. Of a single one the paths
+/// are its own, of several each stands in a folder of its archive's name.
+fn unwrap(members: &mut [Member]) {
+    let outer = || members.iter().filter(|member| member.depth == 0);
+    let inert = |kind| matches!(kind, Kind::Archive | Kind::Text | Kind::Data | Kind::Metadata | Kind::Media);
+    let archives: Vec<String> =
+        outer().filter(|member| member.kind == Kind::Archive).map(|member| member.path.clone()).collect();
+    if archives.is_empty() || !outer().all(|member| inert(member.kind)) {
+        return;
+    }
+    for member in members.iter_mut().filter(|member| member.depth > 0) {
+        let Some((archive, inside)) = member.path.split_once('!') else { continue };
+        member.path = if archives.len() == 1 { inside.to_owned() } else { format!("{archive}/{inside}") };
+        member.depth -= 1;
+    }
 }
 
 /// The walk's visitor.
@@ -324,7 +346,8 @@ impl Reader<'_> {
         };
         let nested = if kind == Kind::Archive { Some(std::mem::take(&mut bytes)) } else { None };
         // Prose and data in text form were searched; kept, they would push out what runs.
-        let settings = path.ends_with("pyproject.toml") || path.ends_with("setup.cfg");
+        let settings =
+            ["pyproject.toml", "setup.cfg", ".egg-info/requires.txt"].iter().any(|name| path.ends_with(name));
         let keeps = kind.is_text() && (kind != Kind::Text || settings);
         let module = if keeps && whole { self.read_at_once(kind, &path, &bytes) } else { None };
         let keeps = keeps && module.is_none();

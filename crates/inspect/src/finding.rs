@@ -105,4 +105,11 @@ pub struct Inspection {
     pub profile: Profile,
     /// What was left out or cut short, in words: "3 members over 32 MB were only searched as text".
     pub degraded: Vec<String>,
+    /// What each check took, in microseconds; `reading` what all facts took together, `yara` all rules of operators. Empty
+    /// unless it was asked for: nothing else of an answer depends on the machine.
+    #[serde(default, skip_serializing_if = "Costs::is_empty")]
+    pub costs: Costs,
 }
+
+/// Microseconds by check.
+pub type Costs = std::collections::BTreeMap<String, u64>;

@@ -27,6 +27,7 @@ mod cases;
 mod catalogue;
 
 use std::fs::File;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +36,7 @@ use limits::InspectionLimits;
 
 pub use archive::{Limits, Report, Subject};
 pub use finding::{
-    Confidence, EXCERPT_CHARS_MAX, FINDINGS_MAX, Finding, Inspection, Location, Profile, Severity, WHY_CHARS_MAX,
+    Confidence, Costs, EXCERPT_CHARS_MAX, FINDINGS_MAX, Finding, Inspection, Location, Profile, Severity, WHY_CHARS_MAX,
 };
 pub use occasion::{Cause, Event, Occasion, Publishing};
 pub use sandbox::{Confinement, Failure, Sandbox, SandboxLimits};
@@ -62,6 +63,9 @@ pub enum Request {
         sibling: Option<Profile>,
         /// Why it is looked at, and what only the index knows of it.
         occasion: Occasion,
+        /// Whether to say what each check took.
+        #[serde(default)]
+        costs: bool,
     },
     /// Compile the rules of operators ([`yara::Sources`] as JSON) that the file holds, and tell what they are.
     Compile,
@@ -96,13 +100,21 @@ fn work<E>(
 ) -> Result<(), E> {
     match request {
         Request::Rules { subject, limits } => answer(&Response::Rules(archive::examine(file, subject, limits))),
-        Request::Checks { subject, limits, previous, sibling, occasion } => {
+        Request::Checks { subject, limits, previous, sibling, occasion, costs } => {
             let context =
                 Context { previous: previous.as_ref(), sibling: sibling.as_ref(), own: None, occasion: Some(occasion) };
-            let (inspection, layers) = inspect(file, subject, limits, context, engine.is_some());
+            let (mut inspection, layers) = inspect(file, subject, limits, context, engine.is_some());
+            if !costs {
+                inspection.costs.clear();
+            }
             answer(&Response::Checks(inspection))?;
             let Some(engine) = engine else { return Ok(()) };
-            answer(&Response::Scan(yara::scan(engine, file, &layers, occasion, &InspectionLimits::default())))
+            let begun = Instant::now();
+            let mut scan = yara::scan(engine, file, &layers, occasion, &InspectionLimits::default());
+            if *costs {
+                scan.costs.insert("yara".into(), micros(begun));
+            }
+            answer(&Response::Scan(scan))
         }
         Request::Compile | Request::Adopt => {
             answer(&Response::Compiled(compiled(file).map(|(_, catalogue)| catalogue)))
@@ -146,14 +158,20 @@ fn inspect(
     context: Context<'_>,
     for_rules: bool,
 ) -> (Inspection, Vec<yara::Layer>) {
+    let begun = Instant::now();
     let mut distribution = distribution::read(file, subject, strict, &InspectionLimits::default(), for_rules);
     let profile = profile::of(&distribution);
-    let findings = checks::run(&distribution, &Context { own: Some(&profile), ..context });
+    let mut costs = Costs::from([("reading".to_owned(), micros(begun))]);
+    let findings = checks::run(&distribution, &Context { own: Some(&profile), ..context }, &mut costs);
     let layers = std::mem::take(&mut distribution.layers);
-    (Inspection { findings, profile, degraded: distribution.degraded }, layers)
+    (Inspection { findings, profile, degraded: distribution.degraded, costs }, layers)
+}
+
+fn micros(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What [`Request::Checks`] answers, in the process that calls it: for fuzzers and tests. A server asks the [`Sandbox`].
 pub fn inspect_here(file: &File, subject: &Subject, strict: &Limits, context: checks::Context<'_>) -> Inspection {
-    inspect(file, subject, strict, context, false).0
+    Inspection { costs: Costs::new(), ..inspect(file, subject, strict, context, false).0 }
 }

@@ -25,7 +25,7 @@ impl Default for InspectionLimits {
     fn default() -> Self {
         Self {
             member_bytes_max: 32 << 20,
-            kept_bytes_max: 4 << 20,
+            kept_bytes_max: 8 << 20,
             all_kept_bytes_max: 64 << 20,
             read_at_once_bytes_max: 32 << 20,
             analysed_bytes_max: 1 << 30,

@@ -197,7 +197,7 @@ pub(crate) const ROWS: &[Row] = &[
         "inspection.reinspect_every",
         Kind::Time,
         "0s",
-        "How often all files are inspected again. 0: only by `tidewaiter verdicts reinspect`.",
+        "How often all files are inspected again. 0: only when checks change, or by `tidewaiter verdicts reinspect`.",
     ),
     row(
         "inspection.policy",

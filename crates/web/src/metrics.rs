@@ -121,8 +121,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
         Ok(rows) => {
             // A kind that is done is not among the rows, and must not keep its last number.
             metrics.jobs.clear();
-            for (kind, dead, count) in rows {
-                let state = if dead { "dead" } else { "waiting" };
+            for (kind, state, count) in rows {
                 metrics.jobs.get_or_create(&vec![("kind", kind), ("state", state.to_owned())]).set(count);
             }
         }

@@ -54,6 +54,8 @@ pub(crate) async fn add_slash(request: Request<Body>) -> Response {
 struct Told {
     id: String,
     is_held: bool,
+    /// How it stands, in words.
+    message: String,
     reasons: Vec<String>,
 }
 
@@ -84,7 +86,7 @@ async fn take(
     let accepted = verbs::upload(app.installation(), &index, &actor, upload).await?;
     let told = match &accepted {
         Accepted::Staged { status_id, state, .. } if *state != FileState::Held => {
-            Some(Told { id: status_id.clone(), is_held: false, reasons: Vec::new() })
+            Some(Told { id: status_id.clone(), is_held: false, message: String::new(), reasons: Vec::new() })
         }
         Accepted::Staged { .. } | Accepted::AlreadyHere => {
             let status = notices::status_of(app.installation(), index.id, &filename, &actor).await;
@@ -93,7 +95,12 @@ async fn take(
                 tracing::warn!(%error, "the status of an upload cannot be read");
                 None
             });
-            status.map(|status| Told { id: status.id, is_held: status.state == "held", reasons: status.reasons })
+            status.map(|status| Told {
+                id: status.id,
+                is_held: status.state == "held",
+                message: status.message,
+                reasons: status.reasons,
+            })
         }
     };
     Ok((accepted, told))
@@ -142,10 +149,12 @@ fn said(accepted: &Accepted, told: Option<&Told>, site: &Site, headers: &HeaderM
         }
         Accepted::Staged { filename, published: true, .. } => ("published", format!("'{filename}' is published.")),
         Accepted::Staged { filename, state: FileState::Held, .. } => {
-            ("held", format!("'{filename}' was accepted and is held until a person has looked at it."))
+            let stands = told.filter(|told| told.is_held).map(|told| format!(" {}", told.message));
+            ("held", format!("'{filename}' was accepted and is not published.{}", stands.unwrap_or_default()))
         }
         Accepted::AlreadyHere => {
-            ("held", "The same file is here already. It is held until a person has looked at it.".to_owned())
+            let stands = told.map(|told| told.message.as_str()).unwrap_or_default();
+            ("held", format!("The same file is here already. {stands}"))
         }
         Accepted::Staged { filename, .. } => (
             "inspecting",

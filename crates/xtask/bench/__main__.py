@@ -31,6 +31,7 @@ def main():
     inspect.add_argument("--only", action="append", choices=["benign", "takeovers", "malicious"], help="parts of it (all)")
     inspect.add_argument("--more", action="append", default=[], metavar="FOLDER", help="archives of source that are ordinary, too")
     inspect.add_argument("--sdists", type=int, default=300, metavar="N", help="source distributions of the same projects (%(default)s)")
+    inspect.add_argument("--peer-seconds", type=int, default=600, help="time of the peer in all; what it read until then is told (%(default)s)")
     inspect.add_argument("--peer-files", type=int, default=100, help="ordinary releases that the peer reads, too (%(default)s)")
     inspect.add_argument("--malicious", metavar="REPOSITORY", help="git repository of malicious archives, read in memory")
     inspect.add_argument("--commit", default="HEAD", help="of it, not after 2024")

@@ -4,6 +4,7 @@ Archives are only read. Malicious ones stay in their git repository: each goes f
 """
 
 import collections
+import itertools
 import json
 import math
 import os
@@ -222,30 +223,42 @@ def speeds(rows):
 
 
 def beside(options, ordinary, hard):
-    """The same files, ours and the peer's in turns."""
+    """The same files, ours and the peer's in turns, until the peer had its time; what it read until then is told."""
     command, some = peer(options), random.Random(4).sample(ordinary, min(options.peer_files, len(ordinary)))
+    others = random.Random(4).sample(hard, len(hard))
+    # Both kinds by turns: where the time ends, both were read.
+    turns = [row for pair in itertools.zip_longest((("ordinary", path) for path in some), (("hard negatives", path) for path in others))
+             for row in pair if row]
     rows = {"ours": [], PEER: []}
     alarms = {name: {"ordinary": [], "hard negatives": []} for name in rows}
-    refused = []
-    for what, paths in (("ordinary", some), ("hard negatives", hard)):
-        for path in paths:
-            one, seconds, memory = ours(path)
-            rows["ours"].append((path, seconds, memory))
+    refused, read = [], collections.Counter()
+    print(f"\nbeside the peer, in turns: it has {options.peer_seconds} s in all and {SECONDS_MAX} s for a file", flush=True)
+    try:
+        for what, path in turns:
+            if sum(row[1] for row in rows[PEER]) > options.peer_seconds:
+                break
+            one, *mine = ours(path)
+            output, *its = timed([*command, path])
+            read[what] += 1
+            rows["ours"].append((path, *mine))
+            rows[PEER].append((path, *its))
             if verdict_of(one) not in ("clear", "review"):
                 alarms["ours"][what].append(path.name.split("-")[0])
-            output, seconds, memory = timed([*command, path])
-            rows[PEER].append((path, seconds, memory))
             score = peer_score(output)
             if score is None:
                 refused.append(path.name.split("-")[0])
             elif score >= PEER_ALARM:
                 alarms[PEER][what].append(f"{path.name.split('-')[0]} {score}")
-    print(f"\nbeside the peer: {len(some)} ordinary releases and {len(hard)} hard negatives, in turns")
+    except KeyboardInterrupt:
+        print("  interrupted: what was read until then")
+    if not rows[PEER]:
+        return
+    print(f"  read by both: {read['ordinary']} of {len(some)} ordinary releases, {read['hard negatives']} of {len(hard)} hard negatives")
     rates = {name: speed(name, of) for name, of in rows.items()}
     print(f"  ratio       {rates['ours'] / rates[PEER]:9.1f} x its MB/s (goal 10)")
     for name, by in alarms.items():
         for what, names in by.items():
-            print(f"  false alarms of {name}, {what}: {len(names)}{': ' if names else ''}{', '.join(names)}")
+            print(f"  false alarms of {name}, {what}: {len(names)} of {read[what]}{': ' if names else ''}{', '.join(names)}")
     print(f"  refused or without an answer by the peer: {len(refused)}{': ' if refused else ''}{', '.join(refused)}")
 
 
@@ -332,7 +345,7 @@ def run(options, _folder):
         verdicts("hard negatives", difficult)
         speeds(rows + built + other + difficult)
         if not options.alone:
-            beside(options, wheels + sdists + more, hard)
+            beside(options, wheels if options.short else wheels + sdists + more, hard)
     if not options.only or "takeovers" in options.only:
         takeovers(options)
     if options.malicious and (not options.only or "malicious" in options.only):

@@ -103,12 +103,15 @@ impl Places {
     }
 }
 
+/// What came of one outside check: its id, what it took in microseconds (its turn included), its findings.
+pub(crate) type Asked = (String, u64, Vec<Finding>);
+
 /// Asks every outside check that one of these events concerns, side by side. `path`: where the file's bytes are.
 pub(crate) async fn ask_all(
     installation: &crate::Installation,
     file: &Described<'_>,
     path: impl Fn() -> PathBuf,
-) -> Vec<Finding> {
+) -> Vec<Asked> {
     let events = file.occasion.events();
     let asked = installation.settings.external.iter().zip(&installation.outside.0);
     let asked = asked.filter(|(outside, _)| outside.on.iter().any(|event| events.contains(event)));
@@ -121,16 +124,18 @@ pub(crate) async fn ask_all(
         let (description, places, filename) = (description.clone(), Arc::clone(places), file.filename.to_owned());
         let (outside, http) = (outside.clone(), installation.http.clone());
         async move {
-            match answered(&outside, &places, http, description, path, filename).await {
+            let begun = tokio::time::Instant::now();
+            let findings = match answered(&outside, &places, http, description, path, filename).await {
                 Ok(findings) => findings,
                 Err(why) => {
                     tracing::warn!(check = outside.id(), why, "an outside check gave no answer");
                     vec![unanswered(&outside, &why)]
                 }
-            }
+            };
+            (outside.id(), u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX), findings)
         }
     };
-    join_all(asked.into_iter().map(one)).await.into_iter().flatten().collect()
+    join_all(asked.into_iter().map(one)).await
 }
 
 async fn answered(

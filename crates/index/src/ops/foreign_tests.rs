@@ -145,7 +145,7 @@ async fn a_status_that_nobody_asks_about_is_no_work() {
         verbs::set_status(&stage.installation, &main, &name("foo"), archive, None, &OPERATOR).await.expect("set");
         stage.settle().await;
         let mut tx = stage.installation.store.read().await.expect("a transaction");
-        assert_eq!(jobs::depth(&mut tx).await.expect("sql"), vec![]);
+        assert_eq!(jobs::depth(&mut tx, 0).await.expect("sql"), vec![]);
     }
 }
 
@@ -170,6 +170,10 @@ async fn a_command_is_told_of_a_file_and_answers_findings() {
         let finding = &tried.findings[0].finding;
         assert_eq!((finding.version, finding.severity), (3, ::inspect::Severity::High), "it is capped");
         assert!(tried.checks.ends_with(" external/lab@2"), "{}", tried.checks);
+        let main = IndexName::main();
+        let trial = checks::evaluate(&stage.installation, &main, Some("external/lab"), None).await.expect("evaluated");
+        assert_eq!((trial.checks["external/lab/odd-name"].fired, trial.checks["external/lab"].fired), (1, 0));
+        assert!(trial.checks["external/lab"].cost_us > 0, "what it takes to ask is told");
         let read = |file: &str| std::fs::read_to_string(folder.path().join(file)).expect("written");
         let told: Value = serde_json::from_str(&read("told")).expect("JSON");
         let digest = tried.sha256.to_string();

@@ -35,8 +35,10 @@ const RETRY_US: i64 = 2_000_000;
 const OVERDUE_MAX: i64 = 100;
 
 /// A verdict that only says that there was no time for an inspection; the inspection still comes.
-const BUDGET: &str = "budget";
+pub(super) const BUDGET: &str = "budget";
 const BACKLOG: &str = "backlog";
+/// What such a verdict gives as its reason.
+const LATE_RULE: &str = "not-inspected-in-time";
 /// The verdict of a usual inspection, and of one that came after a person's decision.
 const UPLOAD: &str = "upload";
 const LATE: &str = "late";
@@ -209,7 +211,7 @@ async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Resul
             }
             Outcome::Looked { inspection, floor, occasion, cost_ms } => {
                 jobs::done(&mut tx, job.id);
-                let Inspection { findings, profile, degraded } = inspection;
+                let Inspection { findings, profile, degraded, costs: _ } = inspection;
                 let (active, shadow) = states.split(findings);
                 let concluded = conclude(&installation.settings.policy, &active);
                 let conclusion = match floor {
@@ -345,9 +347,15 @@ async fn advance(
     now: i64,
 ) -> Result<bool> {
     let state = file.state();
+    // Only the budget held it: nobody has to do anything.
+    let late = conclusion.reasons.first().is_some_and(|reason| reason.rule == LATE_RULE);
     files::set_state(tx, file.id, next);
     let why = || conclusion.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default();
     let told = match (state, next) {
+        (_, FileState::Held) if state != FileState::Held && late => Some((
+            "file.held",
+            format!("'{}' is not published yet. {} Its inspection goes on and may publish it.", file.filename, why()),
+        )),
         (_, FileState::Held) if state != FileState::Held => {
             Some(("file.held", format!("'{}' is held until a person has looked at it. {}", file.filename, why())))
         }
@@ -400,7 +408,7 @@ pub(super) async fn overdue(installation: &Installation) -> Result<usize> {
         } else {
             (BUDGET, Verdict::Hold, format!("It could not be inspected within {seconds} s."))
         };
-        let evidence = Evidence::none(Conclusion::because("not-inspected-in-time", verdict, text));
+        let evidence = Evidence::none(Conclusion::because(LATE_RULE, verdict, text));
         let Ok(next) = step(file.state(), FileInput::Judged(verdict)) else { continue };
         keep(installation, &mut tx, (job.index_id, &file), &evidence, (cause, true), now).await?;
         publish |= advance(&mut tx, job.index_id, &file, next, &evidence.conclusion, now).await?;

@@ -144,6 +144,13 @@ async fn shadows_are_recorded_and_influence_nothing() {
         assert_eq!((found.files, trial.fired, trial.held, trial.undecided), (3, 3, 2, 2));
         let few = checks::evaluate(&stage.installation, &IndexName::main(), None, Some(2)).await.expect("evaluated");
         assert_eq!(few.files, 2);
+        assert!(few.reading_us > 0, "facts are read once, for all checks");
+        let costs = few.checks.values().map(|trial| (trial.cost_us, trial.cost_us_max));
+        assert!(
+            costs.clone().all(|(all, most)| most <= all && all <= 2 * most)
+                && costs.map(|cost| cost.0).sum::<u64>() > 0
+        );
+        assert!(few.checks.contains_key("start-effects"), "one that never fired is told of, too");
         set(CheckState::Active).await.expect("known");
         assert_eq!(show(&stage, EVIL).await.verdict, Verdict::Clear, "what was concluded stays");
     }
@@ -217,6 +224,11 @@ async fn what_is_late_is_held_and_released_by_its_inspection() {
         stage.installation.clock.advance(1);
         assert_eq!(inspect::overdue(&stage.installation).await.expect("looked"), 2);
         assert_eq!((status(&stage, fine).await.state, open(&stage).await.len()), ("held", 2));
+        let said = status(&stage, fine).await.message;
+        assert!(
+            said.contains("goes on") && !said.contains("person"),
+            "nobody has to look at what is only late: {said}"
+        );
         assert_eq!(show(&stage, fine).await.reasons[0].rule, "not-inspected-in-time");
         stage.settle().await;
         assert_eq!((status(&stage, fine).await.state, status(&stage, EVIL).await.state), ("published", "held"));
@@ -312,5 +324,33 @@ async fn the_schedule_begins_a_walk_when_it_is_due() {
         while verdicts::reinspect_some(&stage.installation).await.expect("a step") > 0 {}
         verdicts::reinspect_when_due(&stage.installation).await.expect("looked");
         assert!(!under_way().await, "once an interval");
+    }
+}
+
+/// Goal: what begins to count is looked for in what is there, without anybody asking; what ceases to count asks for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_begins_to_count_looks_again_at_what_is_there() {
+    for stage in stages().await {
+        let main = IndexName::main();
+        let under_way = async || verdicts::reinspection(&stage.installation, &main).await.expect("read").is_some();
+        let tick = async || verdicts::reinspect_when_due(&stage.installation).await.expect("looked");
+        stage.upload("odd", "0.1", "x = 0").await.expect("taken");
+        stage.settle().await;
+        tick().await;
+        checks::set(&stage.installation, "planted", CheckState::Disabled, &OPERATOR).await.expect("known");
+        stage.upload("evil", "1.0", "x = 1").await.expect("taken");
+        stage.settle().await;
+        tick().await;
+        assert!(!under_way().await, "what was taken away finds nothing new");
+        assert_eq!(state(&stage, EVIL).await, FileState::Visible);
+        checks::set(&stage.installation, "planted", CheckState::Active, &OPERATOR).await.expect("known");
+        tick().await;
+        assert!(under_way().await);
+        tick().await;
+        while verdicts::reinspect_some(&stage.installation).await.expect("a step") > 0 {}
+        assert_eq!((state(&stage, EVIL).await, show(&stage, EVIL).await.cause.as_str()), (FileState::Visible, "again"));
+        assert!(open(&stage).await.contains(&(EVIL.into(), Verdict::Malicious)), "a person is asked");
+        tick().await;
+        assert!(!under_way().await, "once for each change");
     }
 }

@@ -64,6 +64,23 @@ impl States {
         })
     }
 
+    /// Whether what a check says counts. An outside check counts as soon as something of what it says does.
+    pub(super) fn counts(&self, id: &str) -> bool {
+        let below = |(set, state): (&String, &CheckState)| {
+            *state == CheckState::Active && catalogue::lineage(set).any(|above| above == id)
+        };
+        self.of(id) == CheckState::Active || self.set.iter().any(below)
+    }
+
+    /// What counts, as `id@version` and the ids that were made active.
+    pub(super) fn counting(&self, installation: &Installation) -> BTreeSet<String> {
+        let known = catalogue::known(installation).into_iter();
+        let versions = known.filter(|(id, _)| id != yara::LIMITS && self.counts(id));
+        let versions = versions.map(|(id, version)| format!("{id}@{version}"));
+        let set = self.set.iter().filter(|(_, state)| **state == CheckState::Active).map(|(id, _)| id.clone());
+        versions.chain(set).collect()
+    }
+
     /// Findings that count, and findings that are only recorded; those of disabled checks are thrown away.
     pub(super) fn split(&self, findings: Vec<Finding>) -> (Vec<Finding>, Vec<Finding>) {
         let (mut active, mut shadow) = (Vec::new(), Vec::new());
@@ -100,6 +117,7 @@ pub(super) async fn look(
         previous,
         sibling,
         occasion: occasion.clone(),
+        costs: true,
     };
     let path = || {
         let vault = installation.blobs.path(&layout::vault_file(index, &file.sha256(), &file.filename));
@@ -125,8 +143,11 @@ pub(super) async fn look(
     // Whoever is slow outside keeps nobody from the sandbox.
     drop(place);
     if let Ok(inspection) = &mut answer {
-        let found = outside(installation, index, file, &known, &inspection.profile, path).await;
-        inspection.findings.extend(found);
+        let outside = outside(installation, index, file, &known, &inspection.profile, path).await;
+        for (id, cost_us, found) in outside {
+            inspection.costs.insert(id, cost_us);
+            inspection.findings.extend(found);
+        }
     }
     Ok(Look { answer, occasion, cost_ms })
 }
@@ -155,7 +176,7 @@ async fn outside(
     known: &Known,
     profile: &Profile,
     path: impl Fn() -> std::path::PathBuf,
-) -> Vec<Finding> {
+) -> Vec<external::Asked> {
     let described = external::Described {
         index: index.as_str(),
         project: &known.project,

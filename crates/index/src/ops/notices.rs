@@ -95,7 +95,15 @@ async fn stands(tx: &mut Tx, file: &FileRow) -> Result<(&'static str, String, Ve
             ("inspecting", format!("'{name}' passed its inspection and is being published."), Vec::new())
         }
         FileState::Held => {
-            let held = format!("'{name}' is held until a person has looked at it.");
+            // Only the budget holds it: the inspection still comes, and asks a person where there is a reason to.
+            let verdict = verdicts::of_file(tx, file.id).await?;
+            let late = verdict.is_some_and(|row| row.cause == super::inspect::BUDGET)
+                && verdicts::decisions(tx, file.id).await?.is_empty();
+            let held = if late {
+                format!("'{name}' is not published yet: its inspection takes longer than usual, and goes on.")
+            } else {
+                format!("'{name}' is held until a person has looked at it.")
+            };
             ("held", held, why(tx, file).await?)
         }
         FileState::Refused => {

@@ -1,5 +1,6 @@
 //! Verdicts and what people make of them: the queue, a decision, a trial of another policy, a second inspection.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::inspect::{Cause, Finding};
@@ -40,6 +41,12 @@ const STEP: i64 = 4;
 const AGAIN: &str = "reinspect";
 /// When the schedule last began one.
 const SCHEDULE: &str = "schedule";
+/// What counted when one was last begun because checks changed.
+const COUNTED: &str = "counted";
+/// Words of what counted that are kept, those of other programs included.
+const COUNTED_MAX: usize = 4_000;
+/// Checks that the audit names as the reason for one.
+const NEW_NAMED_MAX: usize = 20;
 
 /// A verdict with everything that belongs to it.
 #[derive(Debug, Clone, Serialize)]
@@ -405,6 +412,7 @@ pub async fn reinspect(installation: &Installation, index: &IndexName, actor: &A
 /// Begins a second inspection of every index for which one is due. The first is due one interval after this is first
 /// asked.
 pub(super) async fn reinspect_when_due(installation: &Installation) -> Result<()> {
+    reinspect_when_checks_changed(installation).await?;
     let every_us =
         i64::try_from(installation.settings.reinspect_every_seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
     if every_us == 0 {
@@ -429,6 +437,59 @@ pub(super) async fn reinspect_when_due(installation: &Installation) -> Result<()
             walks::begin(&mut tx, row.id, AGAIN, &catalogue::versions(installation, None), now);
             let (name, detail) = (row.name(), json!({ "checks": catalogue::versions(installation, None) }));
             audit::note(&mut tx, Some(row.id), now, "schedule", "verdicts.reinspect", name.as_str(), detail);
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Begins a second inspection of every index whose files were last looked at before some check counted that counts now:
+/// one that came or changed with the program or with the operator's rules, or that was made active. What was taken away
+/// asks for none: nothing that was found is taken back.
+async fn reinspect_when_checks_changed(installation: &Installation) -> Result<()> {
+    // Who does not know the rules cannot tell what counts.
+    if installation.sandbox.is_none() {
+        return Ok(());
+    }
+    let now = installation.clock.now_us();
+    let mut behind = Vec::new();
+    {
+        let mut tx = installation.store.read().await?;
+        let states = States::load(installation, &mut tx).await?;
+        let counts = states.counting(installation);
+        let known = walks::all(&mut tx, COUNTED).await?;
+        for row in indexes::all(&mut tx).await? {
+            let before = known.iter().find(|walk| walk.index_id == row.id).map(|walk| walk.goal.as_str());
+            let old = || before.iter().flat_map(|text| text.split(' ')).filter(|word| !word.is_empty());
+            // What another program counts stays, as long as its state lets it: two of different versions may run for a
+            // while, and what one of them looked for is not new to the other.
+            let stays = old().filter(|word| states.counts(word.split('@').next().unwrap_or_default()));
+            let mut all: BTreeSet<String> = stays.map(str::to_owned).collect();
+            let new: Vec<String> = counts.iter().filter(|word| !all.contains(*word)).cloned().collect();
+            if all.len() + new.len() > COUNTED_MAX {
+                all.clear();
+            }
+            all.extend(counts.iter().cloned());
+            let goal = all.into_iter().collect::<Vec<_>>().join(" ");
+            if before != Some(&goal) {
+                let any = before.is_some() && !files::of_index(&mut tx, row.id, 0, 1).await?.is_empty();
+                behind.push((row, goal, new, any));
+            }
+        }
+    }
+    for (row, counted, new, any) in behind {
+        let mut tx = installation.store.write().await?;
+        // The row of this name is no walk: it says what counted when the last one was begun.
+        walks::begin(&mut tx, row.id, COUNTED, &counted, now);
+        // Asked for the first time, the files were looked at with what counts today.
+        if any && !new.is_empty() {
+            let goal = catalogue::versions(installation, None);
+            walks::begin(&mut tx, row.id, AGAIN, &goal, now);
+            let named: Vec<&String> = new.iter().take(NEW_NAMED_MAX).collect();
+            let detail = json!({ "checks": goal, "new": named });
+            let name = row.name();
+            audit::note(&mut tx, Some(row.id), now, "checks", "verdicts.reinspect", name.as_str(), detail);
+            tracing::info!(index = name.as_str(), checks = new.len(), "checks changed: files are inspected again");
         }
         tx.commit().await?;
     }

@@ -329,11 +329,17 @@ async fn revocations(installation: Arc<Installation>, mut stop: watch::Receiver<
     }
 }
 
-/// What waits in the background: kind, whether it was given up, count.
+/// What there is to do in the background: kind, `waiting`, `running` or `dead`, count.
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub async fn queue(installation: &Installation) -> crate::Result<Vec<(String, bool, i64)>> {
+pub async fn queue(installation: &Installation) -> crate::Result<Vec<(String, &'static str, i64)>> {
     let mut tx = installation.store.read().await?;
-    jobs::depth(&mut tx).await
+    let rows = jobs::depth(&mut tx, installation.clock.now_us()).await?;
+    let state = |dead: bool, running: bool| match (dead, running) {
+        (true, _) => "dead",
+        (false, true) => "running",
+        (false, false) => "waiting",
+    };
+    Ok(rows.into_iter().map(|(kind, dead, running, count)| (kind, state(dead, running), count)).collect())
 }

@@ -43,7 +43,9 @@ statements! {
     REVIVE = "UPDATE jobs SET dead = FALSE, attempts = 0, ready_us = $3, leased_until_us = 0 \
               WHERE index_id = $1 AND dead AND (id = $2 OR $2 = 0)";
     OF_FILE = "SELECT id, index_id, project_id, file_id, attempts FROM jobs WHERE kind = $1 AND file_id = $2 LIMIT 1";
-    DEPTH = "SELECT kind, dead, COUNT(*) FROM jobs GROUP BY kind, dead ORDER BY kind, dead";
+    DEPTH = "SELECT kind, dead, running, COUNT(*) FROM \
+             (SELECT kind, dead, (NOT dead AND leased_until_us > $1) AS running FROM jobs) AS each_job \
+             GROUP BY kind, dead, running ORDER BY kind, dead, running";
 }
 
 /// One job.
@@ -179,7 +181,7 @@ pub async fn of_file(tx: &mut Tx, kind: JobKind, file_id: i64) -> Result<Option<
     tx.maybe(OF_FILE, args![kind.as_str(), file_id]).await
 }
 
-/// Kind, dead or not, count.
-pub async fn depth(tx: &mut Tx) -> Result<Vec<(String, bool, i64)>> {
-    tx.all(DEPTH, args![]).await
+/// Kind, dead or not, somebody's now or not, count.
+pub async fn depth(tx: &mut Tx, now_us: i64) -> Result<Vec<(String, bool, bool, i64)>> {
+    tx.all(DEPTH, args![now_us]).await
 }

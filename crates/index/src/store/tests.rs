@@ -208,8 +208,13 @@ async fn jobs_are_leased_retried_and_laid_aside() {
         assert_eq!(jobs::claim(&mut tx, Inspect, 500, 900, 5).await.expect("claim").len(), 1);
         jobs::retry(&mut tx, taken[0].id, 500, "why", true);
         assert_eq!(jobs::claim(&mut tx, Inspect, 9_999, 99_999, 5).await.expect("claim"), []);
-        let depth = jobs::depth(&mut tx).await.expect("depth");
-        assert_eq!(depth, [("inspect".into(), true, 1), ("publish".into(), false, 1)]);
+        let depth = jobs::depth(&mut tx, 9_999).await.expect("depth");
+        assert_eq!(depth, [("inspect".into(), true, false, 1), ("publish".into(), false, false, 1)]);
+        assert_eq!(jobs::revive(&mut tx, seeded.index, 0, 9_999).await.expect("revived"), 1);
+        assert_eq!(jobs::claim(&mut tx, Inspect, 9_999, 99_999, 5).await.expect("claim").len(), 1);
+        let depth = jobs::depth(&mut tx, 10_000).await.expect("depth");
+        assert_eq!(depth[0], ("inspect".into(), false, true, 1), "it is somebody's now");
+        assert!(!jobs::depth(&mut tx, 99_999).await.expect("depth")[0].2, "its lease is over");
     }
 }
 

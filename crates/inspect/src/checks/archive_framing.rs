@@ -11,7 +11,7 @@ use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
 use crate::kind::Kind;
 
-check!(ArchiveFraming, "archive-framing", 2, run);
+check!(ArchiveFraming, "archive-framing", 3, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for odd in &distribution.walk.odd {
@@ -20,6 +20,9 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             Evidence::new(severity, confidence, why(odd.oddity)).excerpt(&odd.detail).tag("evasion/archive-framing");
         if !odd.path.is_empty() {
             evidence = evidence.at(&odd.path);
+        }
+        if matches!(odd.oddity, Oddity::NotAnArchive | Oddity::Truncated) {
+            evidence = evidence.tag("evasion/unreadable");
         }
         out.add(evidence);
     }
@@ -58,12 +61,13 @@ fn weight(oddity: Oddity, shape: Shape) -> (Severity, Confidence) {
         | Oddity::BehindEnd
         | Oddity::Encrypted
         | Oddity::EscapingPath
+        // What is missing was not inspected, and no installer unpacks it.
+        | Oddity::Truncated
         | Oddity::Limit => (Severity::High, Sure),
         Oddity::DuplicatePath | Oddity::SeveralStreams => (Severity::Low, Sure),
         Oddity::Absent
         | Oddity::Corrupt
         | Oddity::Mismatch
-        | Oddity::Truncated
         | Oddity::EscapingLink
         | Oddity::Override => (Severity::Medium, Likely),
         Oddity::LeadingBytes | Oddity::InnerBytes | Oddity::TrailingBytes => (Severity::Low, Likely),

@@ -1,5 +1,7 @@
 //! Requirements that fetch from somewhere else than an index, or that name the package itself.
 
+use std::collections::BTreeSet;
+
 use super::Context;
 use crate::distribution::Distribution;
 use crate::finding::{Confidence, Severity};
@@ -7,12 +9,13 @@ use crate::findings::{Evidence, Findings};
 use packaging::Requirement;
 use packaging::metadata::Field;
 
-check!(DependencyTricks, "dependency-tricks", 1, run);
+check!(DependencyTricks, "dependency-tricks", 2, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for text in distribution.metadata.all(Field::RequiresDist) {
         direct(text, &distribution.metadata_path, out);
     }
+    never_projects(distribution, out);
     let Some(build) = &distribution.build else { return };
     for text in &build.requires {
         direct(text, &build.path, out);
@@ -24,6 +27,53 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             out.add(evidence.tag("execution/self-build-requirement"));
         }
     }
+}
+
+/// Modules that come with every interpreter, and of which no version for older ones was ever made.
+const ALWAYS_THERE: [&str; 22] = [
+    "base64",
+    "ctypes",
+    "getpass",
+    "glob",
+    "io",
+    "json",
+    "os",
+    "platform",
+    "random",
+    "re",
+    "shutil",
+    "socket",
+    "sqlite3",
+    "struct",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "time",
+    "winreg",
+    "zipfile",
+    "zlib",
+];
+
+/// Requirements named like modules that are there anyway: whoever took these names decides what is installed.
+fn never_projects(distribution: &Distribution, out: &mut Findings) {
+    let name = |text: &str| text.parse::<Requirement>().ok().map(|requirement| requirement.name.normalized());
+    let taken = |text: &&str| name(text).is_some_and(|name| ALWAYS_THERE.contains(&name.as_str()));
+    let stated = distribution.metadata.all(Field::RequiresDist).iter().map(String::as_str);
+    // Builds of before 2022 say it in a file of their own alone.
+    let listed = distribution.members.iter().find(|member| member.place.ends_with(".egg-info/requires.txt"));
+    let listed = listed.map(|member| (member.path.as_str(), member.text()));
+    let lines = listed.iter().flat_map(|(_, text)| text.lines().take_while(|line| !line.starts_with('[')));
+    let named: BTreeSet<&str> = stated.chain(lines).filter(taken).collect();
+    // One is a slip that was made before.
+    if named.len() < 2 {
+        return;
+    }
+    let path = listed.as_ref().map_or(distribution.metadata_path.as_str(), |(path, _)| path);
+    let why = "It requires projects named like modules of the standard library: whoever took these names runs with it.";
+    let excerpt = named.into_iter().collect::<Vec<_>>().join(", ");
+    let evidence = Evidence::new(Severity::Medium, Confidence::Medium, why).at(path).excerpt(&excerpt);
+    out.add(evidence.tag("execution/standard-library-name"));
 }
 
 /// A requirement with an address of its own: what stands there can change, and no index inspects it.

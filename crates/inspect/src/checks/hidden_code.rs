@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Argument, EffectKind, Module, Oddity, OddityKind};
 
-check!(HiddenCode, "hidden-code", 2, run);
+check!(HiddenCode, "hidden-code", 3, run);
 
 /// A literal of so many bytes holds a program.
 const SEALED_BYTES_MIN: u32 = 10_000;
@@ -88,6 +88,11 @@ fn weigh(module: &Module, oddity: &Oddity) -> Option<Weighed> {
         OddityKind::Obfuscator if runs => {
             Some(((Medium, Likely), "The source bears the mark of a tool that makes source unreadable.", "obfuscator"))
         }
+        OddityKind::HiddenName => Some((
+            (High, Likely),
+            "What is called here is looked up by a name that was encoded: nobody who reads the source sees what it is.",
+            "hidden-name",
+        )),
         OddityKind::SandboxNames => {
             Some(((Medium, Likely), "A list of machines and users of analysts stands in the code.", "sandbox-names"))
         }

@@ -81,10 +81,12 @@ mod wallet_secrets;
 mod watches_people;
 mod whats_new;
 
+use std::time::Instant;
+
 use crate::distribution::Distribution;
 use crate::findings::Findings;
 use crate::occasion::{Event, Occasion};
-use crate::{Finding, Profile};
+use crate::{Costs, Finding, Profile};
 
 /// What a check knows besides the distribution.
 #[derive(Debug, Clone, Copy, Default)]
@@ -179,16 +181,23 @@ pub fn page(id: &str) -> Option<&'static str> {
     CHECKS.iter().find(|check| check.id() == id).map(|check| check.page())
 }
 
-pub(crate) fn run(distribution: &Distribution, context: &Context<'_>) -> Vec<Finding> {
-    run_some(CHECKS, distribution, context)
+pub(crate) fn run(distribution: &Distribution, context: &Context<'_>, costs: &mut Costs) -> Vec<Finding> {
+    run_some(CHECKS, distribution, context, costs)
 }
 
-fn run_some(list: &[&dyn Check], distribution: &Distribution, context: &Context<'_>) -> Vec<Finding> {
+fn run_some(
+    list: &[&dyn Check],
+    distribution: &Distribution,
+    context: &Context<'_>,
+    costs: &mut Costs,
+) -> Vec<Finding> {
     let mut findings = Findings::new();
     let wanted = |check: &&&dyn Check| context.occasion.is_none_or(|occasion| occasion.concerns(check.on()));
     for check in list.iter().filter(wanted) {
+        let begun = Instant::now();
         findings.begin(check.id(), check.version());
         check.run(distribution, context, &mut findings);
+        costs.insert(check.id().to_owned(), crate::micros(begun));
     }
     findings.finish()
 }
@@ -222,7 +231,12 @@ mod tests {
         let limits = crate::limits::InspectionLimits::default();
         let distribution = crate::distribution::read(&file, &Subject::AnyArchive, &Limits::default(), &limits, false);
         let run = |occasion: &Occasion| {
-            let found = run_some(&list, &distribution, &Context { occasion: Some(occasion), ..Context::default() });
+            let found = run_some(
+                &list,
+                &distribution,
+                &Context { occasion: Some(occasion), ..Context::default() },
+                &mut Costs::new(),
+            );
             let mut ids: Vec<String> = found.iter().map(|finding| finding.check.clone()).collect();
             ids.sort();
             (ids, found.first().map(|finding| finding.why.clone()).unwrap_or_default())

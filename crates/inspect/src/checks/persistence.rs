@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{self, EffectKind, Labels, Layer, LayerKind, Seen, Sign};
 
-check!(Persistence, "persistence", 2, run);
+check!(Persistence, "persistence", 3, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for seen in distribution.program.effects() {

@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Effect, EffectKind, Labels, Reach, Seen};
 
-check!(StartEffects, "start-effects", 4, run);
+check!(StartEffects, "start-effects", 5, run);
 
 /// Commands that fetch, hide, or run what was given on the line.
 const COMMANDS: &[&str] = &[
@@ -52,6 +52,8 @@ const ASKS: &[&str] = &[
     "tasklist",
     "pwned",
 ];
+/// Commands that leave a mark outside of what is built, to show that they ran.
+const MARKS: &[&str] = &["touch /tmp", "touch /var/tmp", "touch ~", "> /tmp/", ">/tmp/"];
 /// Ways in which what was fetched is run, in the same command.
 const RUNS: &[&str] = &[
     "&&",
@@ -200,6 +202,15 @@ fn process(
         Standing::Imported if first && code::mentions(&text, &["pythonw"]) => Some((High, Likely)),
         Standing::Imported if reaches => Some((Medium, Sure)),
         Standing::Installed if first && code::mentions(&text, ASKS) => Some((Medium, Sure)),
+        Standing::Installed if first && code::mentions(&text, MARKS) => Some((Medium, Likely)),
+        // Another interpreter, with code that it finds somewhere else, and nobody reads what it says.
+        Standing::Installed
+            if first
+                && &*seen.effect.name == "subprocess.Popen"
+                && code::mentions(&text, &["python -c", "python3 -c"]) =>
+        {
+            Some((Medium, Likely))
+        }
         // What the build installs, or runs in another interpreter, is not what was inspected.
         Standing::Installed if seen.effect.name.starts_with("pip.") && text.is_empty() => Some((High, Likely)),
         Standing::Installed | Standing::Imported if code::mentions(&text, INSTALLS) && !installs_itself(&text) => {

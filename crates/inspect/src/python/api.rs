@@ -280,6 +280,11 @@ pub(super) fn is_builtin(name: &str) -> bool {
     TABLE.get_or_init(|| BUILTINS.split_whitespace().map(|name| (name, ())).collect()).contains_key(name)
 }
 
+/// Whether a bare name is that of a module which code that acts imports, and nobody calls anything else by.
+pub(super) fn is_usual_module(name: &str) -> bool {
+    matches!(name, "os" | "subprocess" | "requests" | "urllib" | "socket" | "base64" | "shutil" | "ctypes" | "winreg")
+}
+
 /// See [`super::prepare`]: the first look-up in a table makes it.
 pub(super) fn prepare() {
     named("");

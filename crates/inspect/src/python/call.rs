@@ -7,7 +7,7 @@ use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
 use super::eval::{env_value, later};
-use super::facts::{Argument, Effect, EffectKind, Handed, Labels, Piece, Taint, Target};
+use super::facts::{EffectKind, Handed, Labels, Taint, Target};
 use super::iterate::{computed_text, taken};
 use super::pure;
 use super::value::{Known, Made, Value};
@@ -24,7 +24,7 @@ pub(super) struct Arg {
 const INLINE_DEPTH_MAX: u32 = 4;
 const INLINE_EACH_MAX: u32 = 24;
 
-fn taint_of(args: &[Arg]) -> Taint {
+pub(super) fn taint_of(args: &[Arg]) -> Taint {
     let mut taint = Taint::default();
     for arg in args {
         taint.join(&arg.value.taint);
@@ -222,7 +222,10 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn call_function(&mut self, id: u32, args: &[Arg], shift: u8, range: TextRange) -> Value {
-        self.give_functions(args, Handed::Surely, range);
+        for (n, arg) in args.iter().enumerate() {
+            let how = if self.takes(id, n + usize::from(shift), arg) { Handed::Surely } else { Handed::Perhaps };
+            self.give_functions(std::slice::from_ref(arg), how, range);
+        }
         let taints = args.iter().map(|arg| (arg.keyword.clone(), arg.value.taint.clone())).collect();
         let site = self.call_site(Target::Local(id), taints, shift, None, range);
         let taint = Taint { calls: site.map(|site| Rc::from([site])), ..Taint::default() };
@@ -492,11 +495,14 @@ impl<'a> Walker<'a, '_> {
                 Some(self.run(name, args, range))
             }
             "getattr" | "operator.attrgetter" | "object.__getattribute__" => {
-                let attribute = argument(args, 1, "name")?.as_str()?.to_owned();
+                let by = argument(args, 1, "name")?.clone();
+                self.looked_up(&by, range);
+                let attribute = by.as_str()?.to_owned();
                 Some(self.attribute(&first?.clone(), &attribute, range))
             }
             "__import__" | "importlib.import_module" | "importlib.__import__" | "imp.load_source" => {
                 let module = first?.as_str().map(str::to_owned);
+                self.looked_up(&first?.clone(), range);
                 self.effect(EffectKind::Import, name.into(), args.to_vec(), &Taint::default(), range);
                 let module = module?;
                 self.imported(module.as_str().into(), false);
@@ -579,6 +585,14 @@ impl<'a> Walker<'a, '_> {
     fn open(&mut self, name: &str, args: Vec<Arg>, range: TextRange) -> Value {
         let mode = argument(&args, 1, "mode").and_then(|mode| mode.as_str().map(str::to_owned)).unwrap_or_default();
         let writes = mode.contains(['w', 'a', 'x', '+']);
+        let mut args = args;
+        // What has no folder goes to the one that was gone to.
+        if let (Some(folder), Some(first)) = (self.folder.clone(), args.first_mut())
+            && first.value.as_str().is_some_and(|path| !path.contains(['/', '\\', ':', '~', '%']))
+        {
+            let path = format!("{folder}/{}", first.value.as_str().unwrap_or_default());
+            first.value.known = Known::Str(path.into());
+        }
         let path = args.first().map(|arg| arg.value.clone()).unwrap_or_default();
         let gives = if writes { Labels::NONE } else { self.file_label(&path) };
         let kind = if writes { EffectKind::Write } else { EffectKind::Read };
@@ -598,136 +612,16 @@ impl<'a> Walker<'a, '_> {
             Labels::FILE
         }
     }
+}
 
-    /// Notes an effect; gives its index.
-    pub(super) fn effect(
-        &mut self,
-        kind: EffectKind,
-        name: Rc<str>,
-        args: Vec<Arg>,
-        taint: &Taint,
-        range: TextRange,
-    ) -> Option<usize> {
-        self.sites += 1;
-        let mut all = taint.clone();
-        all.join(&taint_of(&args));
-        let hidden = args.iter().any(|arg| {
-            let text = arg.value.name();
-            text.as_deref().is_some_and(|name| name.ends_with("DEVNULL") || name.ends_with("CREATE_NO_WINDOW"))
-                || arg.keyword.as_deref() == Some("start_new_session")
-                || arg.keyword.as_deref() == Some("preexec_fn")
-                || arg.keyword.as_deref() == Some("creationflags")
-        });
-        self.read_arguments(kind, &args, range);
-        let max = self.shared.limits.argument_bytes_max;
-        let args: Vec<Argument> = args
-            .into_iter()
-            .take(16)
-            .map(|arg| Argument {
-                keyword: arg.keyword,
-                text: texts(&arg.value, max),
-                taint: arg.value.taint,
-                decoded: arg.value.peeled.is_some_and(|layers| layers.iter().any(|layer| *layer != "string")),
-            })
-            .collect();
-        let key = (self.layer, u32::from(range.start()), kind);
-        if let Some(at) = self.shared.effect_at.get(&key).copied() {
-            let effect = &mut self.shared.module.effects[at];
-            // Taint met inline speaks of other parameters; only its sources count.
-            effect.taint.join(&all);
-            if effect.text().len() < args.iter().map(|arg| arg.shown().len()).sum() {
-                effect.args = args;
-            }
-            return Some(at);
-        }
-        if self.shared.module.effects.len() >= self.shared.limits.effects_max {
-            self.shared.notes.insert("more effects than are kept");
-            return None;
-        }
-        let at = self.shared.module.effects.len();
-        self.shared.effect_at.insert(key, at);
-        let place = self.place(range);
-        self.shared.module.effects.push(Effect {
-            kind,
-            name,
-            args,
-            function: self.function,
-            place,
-            taint: all,
-            swallowed: self.swallowed,
-            main_only: self.main_only,
-            certain: self.branches == 0,
-            hidden,
-        });
-        Some(at)
-    }
-
-    /// Arguments that are programs themselves are read as such, and texts made of pieces searched for signs.
-    fn read_arguments(&mut self, kind: EffectKind, args: &[Arg], range: TextRange) {
-        for arg in args {
-            let mut values = vec![arg.value.clone()];
-            if let Known::List(items) = &arg.value.known {
-                values.extend(items.iter().take(32).cloned());
-            }
-            for (n, value) in values.iter().enumerate() {
-                let shown = super::facts::show(&value.pieces());
-                if shown.len() >= 8 && !matches!(value.known, Known::Bytes(_)) {
-                    self.signs_of(&shown, range);
-                }
-                let after_c = n > 1 && values[n - 1].as_str() == Some("-c");
-                match kind {
-                    EffectKind::Process => self.command(value, after_c, range),
-                    EffectKind::Write if value.as_data().is_some_and(|data| data.len() >= 16) => {
-                        self.run_layer(value, "file", range);
-                    }
-                    EffectKind::Deserialise => {
-                        self.run_layer(value, "deserialise", range);
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
+/// A text known in part, with `{}` for the rest.
+pub(super) fn partial(value: &Value) -> Option<Rc<str>> {
+    matches!(value.known, Known::Partial(_)).then(|| super::facts::show(&value.pieces()).into())
 }
 
 /// Methods whose results could not be read before: numbers that become bytes, what was packed or locked.
 pub(super) fn unlocks(method: &str) -> bool {
     matches!(method, "to_bytes" | "tobytes" | "decrypt" | "decompress" | "unpad")
-}
-
-/// What is known of an argument's text, lists joined by blanks; cut to `max` bytes.
-fn texts(value: &Value, max: usize) -> Vec<Piece> {
-    let pieces = match &value.known {
-        // What is asked for stands in the request that is sent.
-        Known::Made(made) if made.name.ends_with("Request()") => {
-            let blank = Piece::Text(" ".into());
-            made.args.iter().take(4).flat_map(|arg| arg.pieces().into_iter().chain([blank.clone()])).collect()
-        }
-        Known::List(items) => {
-            let blank = Piece::Text(" ".into());
-            items.iter().take(64).flat_map(|item| item.pieces().into_iter().chain([blank.clone()])).collect()
-        }
-        Known::Dict(items) => {
-            let blank = Piece::Text(" ".into());
-            let both = items.iter().take(64).flat_map(|(key, value)| key.pieces().into_iter().chain(value.pieces()));
-            both.flat_map(|piece| [piece, blank.clone()]).collect()
-        }
-        _ => value.pieces(),
-    };
-    let mut left = max;
-    let mut out: Vec<Piece> = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => {
-                let cut = super::shorten(&text, left);
-                left -= cut.len().min(left);
-                out.push(if cut.len() == text.len() { Piece::Text(text) } else { Piece::Text(cut.into()) });
-            }
-            Piece::Hole if out.last() == Some(&Piece::Hole) => {}
-            other => out.push(other),
-        }
-    }
-    if out.iter().all(|piece| matches!(piece, Piece::Hole)) { Vec::new() } else { out }
 }
 
 /// Where a connection leads, as an argument more of what is sent through it.

@@ -6,7 +6,7 @@ use ruff_python_ast::{self as ast, Expr, Operator};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
-use super::facts::{Labels, LayerKind, Piece, Sign, Taint};
+use super::facts::{Labels, LayerKind, OddityKind, Piece, Sign, Taint};
 use super::peel;
 use super::pure;
 use super::signs;
@@ -18,6 +18,9 @@ const NAME_BYTES_MAX: usize = 160;
 
 /// Pieces of one text that is known in part.
 const PIECES_MAX: usize = 1_000;
+
+/// Letters made of numbers, one by one, from which on they are a text that was hidden.
+const NAME_LETTERS_MIN: usize = 4;
 
 fn piece_count(value: &Value) -> usize {
     match &value.known {
@@ -41,7 +44,7 @@ impl<'a> Walker<'a, '_> {
     fn expression(&mut self, expr: &'a Expr) -> Value {
         match expr {
             Expr::Name(node) => self.lookup(node.id.as_str()),
-            Expr::StringLiteral(node) => self.literal(node.value.to_str(), node.range()),
+            Expr::StringLiteral(node) => self.string_literal(node),
             Expr::BytesLiteral(node) => self.bytes_literal(node),
             Expr::NumberLiteral(ast::ExprNumberLiteral { value, .. }) => number(value),
             Expr::BooleanLiteral(node) => Value::of(Known::Bool(node.value)),
@@ -107,6 +110,18 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
+    /// Of a text that Python refuses, as with half an escape, what stands there is read as far as it goes.
+    fn string_literal(&mut self, node: &'a ast::ExprStringLiteral) -> Value {
+        if !node.value.iter().any(|part| part.flags.is_invalid()) {
+            return self.literal(node.value.to_str(), node.range());
+        }
+        let written = self.text.get(node.range().start().to_usize()..node.range().end().to_usize()).unwrap_or("");
+        let inside = written.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_matches(['"', '\'']);
+        let size = inside.len();
+        let text = self.shared.budget.bytes(size).map(|()| peel::unescape(inside)).unwrap_or_default();
+        self.literal(&text, node.range())
+    }
+
     fn bytes_literal(&mut self, node: &'a ast::ExprBytesLiteral) -> Value {
         let bytes: Vec<u8> = node.value.iter().flat_map(|part| part.value.iter().copied()).collect();
         if let Ok(text) = std::str::from_utf8(&bytes) {
@@ -136,7 +151,11 @@ impl<'a> Walker<'a, '_> {
                 return self.named(&full);
             }
         }
-        if self.stars.is_empty() { Value::default() } else { Value::of(Known::Name(name.into())) }
+        // What nothing here binds came with the namespace, or the import was lost: it means what it means elsewhere.
+        if self.stars.is_empty() && !api::is_usual_module(name) {
+            return Value::default();
+        }
+        Value::of(Known::Name(name.into()))
     }
 
     /// A full name, with the taint of what it stands for.
@@ -420,9 +439,38 @@ impl<'a> Walker<'a, '_> {
         self.item(on, &at, node.range())
     }
 
+    /// A name is looked up: nobody encodes one but to hide what is called.
+    pub(super) fn looked_up(&mut self, by: &Value, range: TextRange) {
+        const ACTING: [&str; 14] = [
+            "__builtins__",
+            "__import__",
+            "builtins",
+            "exec",
+            "eval",
+            "compile",
+            "getattr",
+            "system",
+            "popen",
+            "Popen",
+            "subprocess",
+            "os",
+            "socket",
+            "requests",
+        ];
+        if let (Some(name), Some(_)) = (by.as_str(), &by.peeled)
+            && ACTING.contains(&name)
+        {
+            let (name, place) = (name.to_owned(), self.place(range));
+            super::lexical::note(&mut self.shared.module, OddityKind::HiddenName, place, 1, &name);
+        }
+    }
+
     /// `on[at]`
     fn item(&mut self, on: Value, at: &Value, range: TextRange) -> Value {
         let key = at.as_str();
+        if !matches!(on.known, Known::Str(_) | Known::Bytes(_) | Known::List(_) | Known::Unknown) {
+            self.looked_up(at, range);
+        }
         match (&on.known, key) {
             (Known::Name(name), Some(key)) => match &**name {
                 "globals()" | "locals()" | "vars()" => return self.lookup(key),
@@ -582,7 +630,10 @@ impl<'a> Walker<'a, '_> {
         }
         // `bytes(c ^ key for c in data)`: what was computed from numbers was encoded.
         let numbers = items.len() >= 16 && items.iter().all(|item| matches!(item.known, Known::Int(_)));
-        let peeled = (exact && numbers && element.is_bin_op_expr()).then(|| Rc::from(["chr"]));
+        // `[chr(n) for n in …]`: letters of which each was a number.
+        let letter = |item: &Value| item.peeled.as_deref() == Some(&["chr"]);
+        let letters = exact && items.len() >= NAME_LETTERS_MIN && items.iter().all(letter);
+        let peeled = (exact && numbers && element.is_bin_op_expr() || letters).then(|| Rc::from(["chr"]));
         let known = if exact { Known::List(Rc::new(items)) } else { Known::Unknown };
         Value::new(known, taint, peeled)
     }

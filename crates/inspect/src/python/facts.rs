@@ -439,6 +439,8 @@ pub enum OddityKind {
     EncodedLiteral,
     /// The mark of an obfuscator.
     Obfuscator,
+    /// A name that runs or imports something, looked up by a text that was encoded.
+    HiddenName,
     /// Names of analysts' machines and users, in number.
     SandboxNames,
     /// A NUL byte in source.

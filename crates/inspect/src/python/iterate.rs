@@ -74,6 +74,33 @@ impl<'a> Walker<'a, '_> {
         Some(value)
     }
 
+    /// Whether a function of the module has a parameter for this argument, or takes it out of those without a name; what it
+    /// only hands on with all others, somebody else may keep.
+    pub(super) fn takes(&self, id: u32, at: usize, arg: &Arg) -> bool {
+        if !matches!(arg.value.known, Known::Function(_) | Known::Class(_) | Known::Bound(_)) {
+            return true;
+        }
+        let Some(def) = self.defs.get(&id) else { return true };
+        let parameters = &*def.node.parameters;
+        let range = def.node.range();
+        let text = self.text.get(range.start().to_usize()..range.end().to_usize()).unwrap_or("");
+        let walks = |name: &str| text.contains(&format!("in {name}")) || text.contains(&format!("{name}."));
+        match &arg.keyword {
+            Some(key) => {
+                let named = parameters.iter_non_variadic_params().any(|one| one.name().as_str() == &**key);
+                let all = parameters.kwarg.as_ref().filter(|_| !named).map(|one| one.name.as_str());
+                let asked = || text.contains(&format!("\"{key}\"")) || text.contains(&format!("'{key}'"));
+                let each = |name: &str| ["values", "items"].iter().any(|by| text.contains(&format!("{name}.{by}")));
+                all.is_none_or(|name| asked() || each(name) || text.contains(&format!("in {name}")))
+            }
+            None => {
+                let named = at < parameters.posonlyargs.len() + parameters.args.len();
+                let all = parameters.vararg.as_ref().filter(|_| !named).map(|one| one.name.as_str());
+                all.is_none_or(|name| walks(name) || text.contains(&format!("{name}[")))
+            }
+        }
+    }
+
     /// A function of the module takes another, or a class, where that is defined: it runs, and calls what it calls.
     pub(super) fn decorated_by(&mut self, by: u32, argument: Arg, range: TextRange) {
         self.call_site(Target::Local(by), vec![(None, Taint::default())], 0, None, range);
@@ -178,6 +205,10 @@ impl<'a> Walker<'a, '_> {
                 self.fold("bytes", None, &[numbers])
             }
             "functools.reduce" | "reduce" => self.reduce(args, range),
+            "os.chdir" => {
+                self.folder = first?.as_str().map(Rc::from).or_else(|| super::call::partial(first?));
+                None
+            }
             _ => None,
         }
     }

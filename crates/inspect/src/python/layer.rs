@@ -120,9 +120,8 @@ impl<'a> Walker<'a, '_> {
         let lines = line_starts(text);
         let scan = lexical::scan(text, &lines, layer, &mut self.shared.module);
         let Some(parsed) = lexical::parse(text, &scan, self.shared.tokens, &self.shared.limits) else {
-            self.shared
-                .notes
-                .insert("a layer that nests deeper than Python reads, or is denser, was only searched as text");
+            let note = "a layer that nests deeper than Python reads, or is denser, was only searched as text";
+            self.shared.notes.insert(note);
             lexical::note(&mut self.shared.module, OddityKind::Nesting, Place { layer, line: 1, column: 1 }, 1, "");
             self.signs_of(text, TextRange::default());
             return None;
@@ -160,6 +159,7 @@ impl<'a> Walker<'a, '_> {
             returned: None,
             stopped: false,
             last: Value::default(),
+            folder: None,
         };
         inner.module(&parsed.syntax().body);
         let last = std::mem::take(&mut inner.last);

@@ -32,6 +32,7 @@ mod api;
 mod call;
 mod chains;
 mod cipher;
+mod effect;
 mod eval;
 mod facts;
 mod flow;
@@ -116,7 +117,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            source_bytes_max: 4 << 20,
+            source_bytes_max: 8 << 20,
             brackets_max: 200,
             strings_max: 32,
             chain_max: 20_000,
@@ -241,6 +242,7 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
         returned: None,
         stopped: false,
         last: value::Value::default(),
+        folder: None,
     };
     let Some((parsed, scan)) = tree else {
         for n in 0..walker.lines.len().min(200_000) {

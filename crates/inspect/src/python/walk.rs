@@ -111,6 +111,8 @@ pub(super) struct Walker<'a, 's> {
     pub(super) returned: Option<Value>,
     pub(super) stopped: bool,
     pub(super) last: Value,
+    /// The folder that this function went to, where files without one of their own go.
+    pub(super) folder: Option<Rc<str>>,
 }
 
 impl<'a> Walker<'a, '_> {
@@ -182,6 +184,7 @@ impl<'a> Walker<'a, '_> {
         let Some(def) = self.defs.get(&id) else { return };
         let (node, class) = (def.node, def.class);
         let outer = (self.function, self.branches, self.loops, self.swallowed, self.main_only);
+        let folder = self.folder.take();
         self.function = id;
         (self.branches, self.loops, self.swallowed, self.main_only) = (0, 0, false, false);
         let mut scope = Scope::default();
@@ -202,6 +205,7 @@ impl<'a> Walker<'a, '_> {
         self.pending();
         self.scopes.pop();
         (self.function, self.branches, self.loops, self.swallowed, self.main_only) = outer;
+        self.folder = folder;
     }
 
     fn stmt(&mut self, stmt: &'a Stmt) {

@@ -129,6 +129,7 @@ impl Sandbox {
             Some(Ok(scan)) => {
                 inspection.findings.extend(scan.findings);
                 inspection.degraded.extend(scan.degraded);
+                inspection.costs.extend(scan.costs);
             }
             Some(Err(failure)) => {
                 let why = format!("The rules of the operator gave no answer: {failure}.");
@@ -240,11 +241,20 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         let zygote = self.zygote.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut running) = zygote.take() {
+            // It ends by itself when nobody can ask it any more, and counts what its children took; if it is busy, it is ended.
+            let _ = nix::sys::socket::shutdown(running.control.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+            let begun = Instant::now();
+            while matches!(running.process.try_wait(), Ok(None)) && begun.elapsed() < END_GRACE {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             let _ = running.process.kill();
             let _ = running.process.wait();
         }
     }
 }
+
+/// How long a zygote that is not asked any more may take to end.
+const END_GRACE: Duration = Duration::from_millis(100);
 
 /// A file that no folder lists.
 fn in_memory(bytes: &[u8]) -> std::io::Result<File> {

@@ -76,6 +76,10 @@ pub fn zygote_main() -> i32 {
     for child in &children {
         let _ = kill(child.pid, Signal::SIGKILL);
     }
+    // What they took is counted as taken by whoever waits for this process.
+    for child in &children {
+        let _ = waitpid(child.pid, None);
+    }
     0
 }
 

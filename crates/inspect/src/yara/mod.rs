@@ -81,6 +81,9 @@ pub struct Scan {
     pub findings: Vec<Finding>,
     /// What was left out or cut short, in words.
     pub degraded: Vec<String>,
+    /// See [`crate::Inspection::costs`].
+    #[serde(default, skip_serializing_if = "crate::Costs::is_empty")]
+    pub costs: crate::Costs,
 }
 
 /// Compiled rules.

@@ -243,7 +243,7 @@ impl Scanning<'_> {
             );
             list.push(unfinished(why));
         }
-        Scan { findings: list, degraded }
+        Scan { findings: list, degraded, ..Scan::default() }
     }
 }
 

@@ -31,6 +31,7 @@ fn scanned(files: &[(&str, &str)], members: &[(&str, &[u8])], occasion: &Occasio
         previous: None,
         sibling: None,
         occasion: occasion.clone(),
+        costs: false,
     };
     crate::work(&file, &request, Some(&engine), |response| {
         if let crate::Response::Scan(found) = response {

@@ -47,12 +47,12 @@ pub(super) async fn examine(installation: &Arc<Installation>) -> Result<(String,
     for outside in installation.settings.external.iter() {
         let _ = writeln!(out, "inspection.external: {}, version {}", outside.id(), outside.version);
     }
-    for (kind, dead, count) in workers::queue(installation).await? {
-        if dead {
+    for (kind, state, count) in workers::queue(installation).await? {
+        if state == "dead" {
             bad = true;
             let _ = writeln!(out, "jobs: {count} {kind} jobs were given up; see `tidewaiter jobs list`");
         } else {
-            let _ = writeln!(out, "jobs: {count} {kind} waiting");
+            let _ = writeln!(out, "jobs: {count} {kind} {state}");
         }
     }
     pages(installation, &mut out).await?;

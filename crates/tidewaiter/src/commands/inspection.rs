@@ -240,17 +240,30 @@ async fn reinspect(installation: &Installation, index: &IndexName, status: bool)
     })
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a tenth of a millisecond is shown")]
+fn millis(micros: u64) -> f64 {
+    micros as f64 / 1_000.0
+}
+
 fn evaluation(found: &check_verbs::Evaluation) -> String {
     let mut out = format!(
-        "{} files, {} without an answer, {} ms together, p50 {} ms, p99 {} ms\n",
-        found.files, found.failed, found.total_ms, found.p50_ms, found.p99_ms
+        "{} files, {} without an answer, {} ms together (of that {:.1} ms to read them, for all checks), p50 {} ms, \
+         p99 {} ms\n",
+        found.files,
+        found.failed,
+        found.total_ms,
+        millis(found.reading_us),
+        found.p50_ms,
+        found.p99_ms
     );
     for (check, trial) in &found.checks {
-        let check_verbs::Trial { fired, findings, held, right, wrong, undecided, missed } = trial;
+        let check_verbs::Trial { fired, findings, held, right, wrong, undecided, missed, cost_us, cost_us_max } =
+            *trial;
+        let (cost, most) = (millis(cost_us), millis(cost_us_max));
         let _ = writeln!(
             out,
             "{check}\tfired in {fired} ({findings} findings)\twould have held {held}, of which {right} right, \
-             {wrong} wrong, {undecided} undecided\tmissed {missed}"
+             {wrong} wrong, {undecided} undecided\tmissed {missed}\t{cost:.1} ms together, at most {most:.1} ms"
         );
     }
     out

@@ -47,7 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::ConfigDocs => print(&config::markdown()),
         Command::RulesDocs => print(&packaging::rules::markdown()),
         Command::Scrub { place, index } => send(&place, Request::Scrub { index }).await,
-        Command::Doctor { place } => send(&place, Request::Doctor).await,
+        Command::Doctor { place } => doctor(&place).await,
         Command::User { command } => user(command).await,
         Command::Index { command } => index(command).await,
         Command::Token { command } => token(command).await,
@@ -177,6 +177,27 @@ fn say(answer: &Answer) -> Result<ExitCode> {
         eprintln!("tidewaiter: {error}");
     }
     Ok(ExitCode::from(*code))
+}
+
+/// What the installation says of itself; and whether the rules as they stand now would let it start again: they are read
+/// at the start alone.
+async fn doctor(place: &Place) -> Result<ExitCode> {
+    let settings = Settings::load(place, None)?;
+    let broken = match &settings.yara {
+        Some(folder) => {
+            let sandbox = Sandbox::start(std::env::current_exe()?, settings.sandbox)?;
+            place::adopt(&sandbox, folder).err()
+        }
+        None => None,
+    };
+    let Some(broken) = broken else { return send(place, Request::Doctor).await };
+    // Without a server this is what no command but this one gets past.
+    let code = match Lock::for_command(&settings.data) {
+        Ok(Held::Served) => send(place, Request::Doctor).await?,
+        Ok(Held::Ours(_)) | Err(_) => ExitCode::FAILURE,
+    };
+    eprintln!("tidewaiter: 'inspection.yara': the next start will be refused: {broken:#}");
+    Ok(if code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code })
 }
 
 async fn user(command: UserCommand) -> Result<ExitCode> {

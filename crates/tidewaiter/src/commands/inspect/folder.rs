@@ -43,6 +43,9 @@ pub(super) fn packed(folder: &Path) -> Result<File> {
             tar.append_data(&mut header, &path, std::io::Read::take(source, metadata.len()))?;
         }
     }
+    if files == 0 {
+        bail!("there is no file in it");
+    }
     let mut packed = tar.into_inner()?;
     packed.seek(SeekFrom::Start(0))?;
     Ok(packed)

@@ -17,7 +17,9 @@ use index::model::Verdict;
 use index::policy::verdict::{Policy, conclude};
 use inspect::checks::{CHECKS, page};
 use inspect::yara::Sources;
-use inspect::{Failure, Inspection, Limits, Occasion, Profile, Request, Response, Sandbox, SandboxLimits, Subject};
+use inspect::{
+    Failure, Finding, Inspection, Limits, Occasion, Profile, Request, Response, Sandbox, SandboxLimits, Subject,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -35,6 +37,17 @@ struct Judged {
     sha256: Option<String>,
     verdict: Verdict,
     inspection: Inspection,
+}
+
+impl Judged {
+    /// Whether its inspection failed, or found no archive that could be read to its end.
+    fn is_unreadable(&self) -> bool {
+        let fails = |finding: &Finding| {
+            let tells = |tag: &String| ["evasion/breaks-inspection", "evasion/unreadable"].contains(&tag.as_str());
+            finding.tags.iter().any(tells) && !finding.check.starts_with(inspect::yara::PREFIX)
+        };
+        self.inspection.profile.words.is_empty() || self.inspection.findings.iter().any(fails)
+    }
 }
 
 /// What is known of other files of the project.
@@ -69,6 +82,11 @@ pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
     for (path, profile) in [(&arguments.previous, &mut others.previous), (&arguments.sibling, &mut others.sibling)] {
         let Some(path) = path else { continue };
         match judge(&sandbox, path, None, &Others::default()) {
+            // Against nothing everything would be new.
+            Ok(judged) if judged.is_unreadable() => {
+                eprintln!("tidewaiter: {}: it cannot be read, so nothing can be compared with it", path.display());
+                return Ok(ExitCode::from(2));
+            }
             Ok(judged) => *profile = Some(judged.inspection.profile),
             Err(error) => {
                 eprintln!("tidewaiter: {}: {error:#}", path.display());
@@ -167,7 +185,7 @@ fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, others: &Others) ->
     };
     let (previous, sibling) = (others.previous.clone(), others.sibling.clone());
     let (limits, occasion) = (Limits::default(), Occasion::default());
-    let request = Request::Checks { subject, limits, previous, sibling, occasion };
+    let request = Request::Checks { subject, limits, previous, sibling, occasion, costs: false };
     let inspection = match sandbox.run(&file, request) {
         Ok(Response::Checks(inspection)) => inspection,
         Ok(Response::Rules(_) | Response::Probe(_) | Response::Scan(_) | Response::Compiled(_)) => {
