@@ -265,6 +265,11 @@ class Server:
         parts = [*package.form(**changes), ("content", package.filename, package.data)]
         return self.post_form(f"{prefix(index)}/legacy/", parts, token, headers, timeout)
 
+    def in_vault(self, below=""):
+        """What is kept where nobody sees it: received, inspected, held or removed."""
+        folder = self.data / "blobs" / "main" / "vault" / below
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
     def publish(self, *packages, **options):
         """Uploads that must succeed and be visible."""
         for package in packages:

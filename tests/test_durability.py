@@ -61,7 +61,7 @@ def assert_sound(server):
     assert scrubbed.returncode == 0, scrubbed.stdout
     server.stop()
     assert [p.name for p in (server.data / "blobs").rglob("tmp-*")] == []
-    assert list((server.data / "blobs" / "main" / "vault" / "incoming").glob("*")) == []
+    assert server.in_vault("incoming") == []
     rebuilt = server.cli("rebuild").stdout
     for line in rebuilt.splitlines():
         assert line.endswith(" 0 written, 0 removed, 0 moved"), rebuilt

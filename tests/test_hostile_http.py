@@ -17,7 +17,7 @@ def hostile(server):
     assert "panicked" not in server.log()
     server.publish(wheel("afterwards"))
     assert server.page("demo") is None
-    assert list((server.data / "blobs" / "main" / "vault" / "incoming").glob("*")) == []
+    assert server.in_vault() == []
 
 
 def post(server, body, kind, extra=""):

@@ -4,11 +4,13 @@ import os
 import re
 import shutil
 import signal
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import wait_until
+from harness import multipart, wait_until
 from packages import wheel
 
 CALLS = "fsync,fdatasync,syncfs,link,linkat,rename,renameat,renameat2,unlink,unlinkat,write,writev,sendto,sendmsg"
@@ -82,21 +84,53 @@ def test_an_upload_is_on_disk_before_it_is_answered(trace):
     assert between == []
 
 
-def test_the_same_bytes_at_once_are_never_lost(make_server):
-    """The publisher moves bytes while others who brought the same ones find that they are there already. Every link is
-    delayed, so that all of them are in between at some time."""
+@pytest.fixture
+def slow(make_server):
+    """A server whose links are all delayed, so that who comes meanwhile is in between at some time."""
     server = make_server()
     delay = ["-e", "trace=link,linkat", "-e", "inject=link,linkat:delay_enter=20000"]
     server.start(wrap=["strace", "-f", "-qq", "-e", "signal=none", "-o", "/dev/null", *delay])
-    packages = [wheel(f"twice-{n}") for n in range(6)]
-    with ThreadPoolExecutor(6) as pool:
-        for package in packages:
-            answers = list(pool.map(lambda _: server.upload(package), range(6)))
-            assert [answer.status for answer in answers] == [200] * 6, [answer.text for answer in answers]
-    for n, package in enumerate(packages):
-        wait_until(lambda: server.filenames(f"twice-{n}") == [package.filename], what="the page")
-        assert server.fetch(f"twice-{n}", package.filename) == package.data
-    assert server.cli("scrub").stdout.endswith("6 files, 0 wrong\n")
+    yield server
     children = f"/proc/{server.process.pid}/task/{server.process.pid}/children"
     os.kill(int(open(children).read().split()[0]), signal.SIGTERM)
     wait_until(lambda: not server.running(), what="the traced server's end")
+
+
+def test_the_same_bytes_at_once_are_never_lost(slow):
+    """The publisher moves bytes while others who brought the same ones find that they are there already."""
+    packages = [wheel(f"twice-{n}") for n in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        for package in packages:
+            answers = list(pool.map(lambda _: slow.upload(package), range(6)))
+            assert [answer.status for answer in answers] == [200] * 6, [answer.text for answer in answers]
+    for n, package in enumerate(packages):
+        wait_until(lambda: slow.filenames(f"twice-{n}") == [package.filename], what="the page")
+        assert slow.fetch(f"twice-{n}", package.filename) == package.data
+    assert slow.cli("scrub").stdout.endswith("6 files, 0 wrong\n")
+
+
+def test_what_is_not_accepted_leaves_no_bytes(slow):
+    """Bytes are stored while the archive is read. Where that ends in a rejection, or the client hangs up at any time, they
+    go again; those of others who brought the same stay."""
+    refused = wheel("refused", record=lambda rows: rows[1:])
+    package = wheel("kept")
+    form = multipart([*package.form(), ("content", package.filename, package.data)])
+    head = f"POST /legacy/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {slow.token}\r\nContent-Type: {form[1]}\r\n"
+    request = f"{head}Content-Length: {len(form[0])}\r\n\r\n".encode() + form[0]
+
+    def hang_up(after):
+        with socket.create_connection(("127.0.0.1", slow.port)) as connection:
+            connection.sendall(request)
+            time.sleep(after)
+
+    with ThreadPoolExecutor(8) as pool:
+        gone = [pool.submit(hang_up, n / 1000) for n in range(0, 60, 2)]
+        bad = [pool.submit(slow.upload, refused) for _ in range(6)]
+        assert [answer.result().status for answer in bad] == [400] * 6
+        assert slow.upload(package).status == 200
+        assert [one.result() for one in gone] == [None] * 30
+    wait_until(lambda: slow.filenames("kept") == [package.filename], what="the page")
+    assert slow.fetch("kept", package.filename) == package.data
+    assert slow.page("refused") is None
+    wait_until(lambda: slow.in_vault() == [], what="the bytes to go")
+    assert slow.cli("scrub").stdout.endswith("1 files, 0 wrong\n")

@@ -28,10 +28,25 @@ pub(crate) struct Row {
     /// As it would be written; empty for none.
     pub(crate) default: &'static str,
     pub(crate) help: &'static str,
+    /// Least and most, as they would be written: of what is counted. Beyond them something would not work at all, or
+    /// overflow; what is wise is the operator's to say.
+    pub(crate) bounds: Option<(&'static str, &'static str)>,
 }
 
 const fn row(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Row {
-    Row { key, kind, default, help }
+    let bounds = match kind {
+        Kind::Text | Kind::Flag => None,
+        Kind::Number => Some(("1", "1000000000")),
+        Kind::Bytes => Some(("0", "1024 TB")),
+        Kind::Time => Some(("0s", "36500d")),
+    };
+    Row { key, kind, default, help, bounds }
+}
+
+impl Row {
+    const fn within(self, least: &'static str, most: &'static str) -> Self {
+        Self { bounds: Some((least, most)), ..self }
+    }
 }
 
 /// Every setting.
@@ -74,7 +89,7 @@ pub(crate) const ROWS: &[Row] = &[
         "How long a shared cache may keep a file or its metadata without asking again. It bounds how long a withdrawn file can be had from a cache that was not told (`purge.command`).",
     ),
     row("server.cache", Kind::Bytes, "64 MB", "Memory for pages and small files."),
-    row("server.read_timeout", Kind::Time, "30s", "Longest pause in the body of a request that was refused."),
+    row("server.read_timeout", Kind::Time, "30s", "Longest pause in the body of a request that was refused.").within("1s", "1h"),
     row(
         "server.drain",
         Kind::Bytes,
@@ -92,7 +107,8 @@ pub(crate) const ROWS: &[Row] = &[
         Kind::Number,
         "1024",
         "Among how many bins an index that is made from now on divides its signed targets: a power of two, 2 to 65536 (16384 where they are classic). `tidewaiter tuf rebin` changes it later.",
-    ),
+    )
+    .within("2", "65536"),
     row(
         "tuf.shape",
         Kind::Text,
@@ -123,7 +139,7 @@ pub(crate) const ROWS: &[Row] = &[
         "",
         "The same object is sent there with POST, where a program is too much; an answer of 2xx: done.",
     ),
-    row("purge.timeout", Kind::Time, "10s", "How long one call may take."),
+    row("purge.timeout", Kind::Time, "10s", "How long one call may take.").within("100ms", "10m"),
     row(
         "attestations.trusted_root",
         Kind::Text,
@@ -148,9 +164,10 @@ pub(crate) const ROWS: &[Row] = &[
         Kind::Time,
         "5s",
         "Longest that the answer to an upload waits for its publication. 0 answers at once; the file is published all the same.",
-    ),
-    row("upload.file_size", Kind::Bytes, "100 MB", "Largest file."),
-    row("upload.project_size", Kind::Bytes, "10 GB", "Most bytes of all files of a project together."),
+    )
+    .within("0s", "10m"),
+    row("upload.file_size", Kind::Bytes, "100 MB", "Largest file.").within("1 kB", "1 TB"),
+    row("upload.project_size", Kind::Bytes, "10 GB", "Most bytes of all files of a project together.").within("1 kB", "1024 TB"),
     row("upload.release_open", Kind::Time, "14d", "How long a release takes new files after its first."),
     row(
         "inspection.gate",
@@ -200,34 +217,37 @@ pub(crate) const ROWS: &[Row] = &[
         "",
         "A file that names checks outside: HTTP services and commands that are told about each file and answer findings (docs/checks.md). Read at the start.",
     ),
-    row("archive.members", Kind::Number, "50000", "Most members of an archive."),
-    row("archive.unpacked", Kind::Bytes, "2 GB", "Most bytes of all members together, unpacked."),
+    row("archive.members", Kind::Number, "50000", "Most members of an archive.").within("1", "10000000"),
+    row("archive.unpacked", Kind::Bytes, "2 GB", "Most bytes of all members together, unpacked.").within("1 kB", "1 TB"),
     row(
         "archive.ratio",
         Kind::Number,
         "50",
         "Largest ratio of unpacked to packed bytes, for archives that unpack to over 64 MB.",
-    ),
+    )
+    .within("1", "1000000"),
     row(
         "sandbox.allow_weak",
         Kind::Flag,
         "false",
         "Take uploads although this machine cannot keep the inspection of archives away from files and network. Say yes only for trials.",
     ),
-    row("sandbox.memory", Kind::Bytes, "256 MB", "Memory of one inspection."),
+    row("sandbox.memory", Kind::Bytes, "256 MB", "Memory of one inspection.").within("48 MB", "64 GB"),
     row(
         "sandbox.cpu_time",
         Kind::Time,
         "20s",
         "Processor time of one inspection, in whole seconds: the bound of its work, however busy the machine is.",
-    ),
+    )
+    .within("1s", "1h"),
     row(
         "sandbox.wall_time",
         Kind::Time,
         "5m",
         "Longest that one inspection may take by the clock: an outer bound, as it waits for the processors too.",
-    ),
-    row("sandbox.parallel", Kind::Number, "2", "Inspections side by side."),
+    )
+    .within("1s", "1d"),
+    row("sandbox.parallel", Kind::Number, "2", "Inspections side by side.").within("1", "1024"),
     row("log.format", Kind::Text, "auto", "`text`, `json`, or `auto`: text on a terminal, JSON otherwise."),
     row(
         "log.level",
@@ -294,11 +314,19 @@ impl Values {
         let fits = match row.kind {
             Kind::Text => true,
             Kind::Flag => matches!(text, "true" | "false"),
-            Kind::Number => text.parse::<u64>().is_ok(),
-            Kind::Bytes => parse_bytes(text).is_some(),
-            Kind::Time => parse_time_ms(text).is_some(),
+            Kind::Number | Kind::Bytes | Kind::Time => counted(row.kind, text).is_some(),
         };
-        if fits { Ok(()) } else { bail!("'{}' = '{text}' is not {}", row.key, describe(row.kind)) }
+        if !fits {
+            bail!("'{}' = '{text}' is not {}", row.key, describe(row.kind));
+        }
+        match row.bounds {
+            Some((least, most))
+                if !(counted(row.kind, least)..=counted(row.kind, most)).contains(&counted(row.kind, text)) =>
+            {
+                bail!("'{}' = '{text}' is not between {least} and {most}", row.key)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// A setting as text; its default when it was not set.
@@ -319,20 +347,30 @@ impl Values {
     }
 
     pub(crate) fn number(&self, key: &str) -> u64 {
-        self.text(key).parse().unwrap_or_default()
+        counted(Kind::Number, self.text(key)).unwrap_or_default()
     }
 
     pub(crate) fn bytes(&self, key: &str) -> u64 {
-        parse_bytes(self.text(key)).unwrap_or_default()
+        counted(Kind::Bytes, self.text(key)).unwrap_or_default()
     }
 
     pub(crate) fn time_ms(&self, key: &str) -> u64 {
-        parse_time_ms(self.text(key)).unwrap_or_default()
+        counted(Kind::Time, self.text(key)).unwrap_or_default()
     }
 
     /// A flag of the command line, which wins over everything.
     pub(crate) fn set(&mut self, key: &'static str, text: String) {
         self.0.insert(key, text);
+    }
+}
+
+/// A value as what is compared: its number, bytes or milliseconds.
+fn counted(kind: Kind, text: &str) -> Option<u64> {
+    match kind {
+        Kind::Text | Kind::Flag => None,
+        Kind::Number => text.parse().ok(),
+        Kind::Bytes => parse_bytes(text),
+        Kind::Time => parse_time_ms(text),
     }
 }
 
@@ -400,10 +438,11 @@ pub(crate) fn markdown() -> String {
         "# Configuration\n\n<!-- Generated from the table in crates/tidewaiter/src/config.rs by `tidewaiter config-docs`; a test diffs it. -->\n\n\
          Everything has a default: `tidewaiter serve` needs no configuration. Settings come from one TOML file (`--config FILE`), \
          from variables, and from flags; variables win over the file, flags over both. An unknown key or variable is an error.\n\n\
-         Sizes are written as `100 MB` (powers of 1024), times as `500ms`, `5s`, `15m`, `12h` or `14d`.\n\n\
-         ```toml\n[upload]\nwait = \"5s\"\nfile_size = \"100 MB\"\n```\n\n| setting | variable | kind | default | |\n|---|---|---|---|---|\n",
+         Sizes are written as `100 MB` (powers of 1024), times as `500ms`, `5s`, `15m`, `12h` or `14d`; a bare number is bytes or \
+         seconds. What is out of bounds is an error.\n\n\
+         ```toml\n[upload]\nwait = \"5s\"\nfile_size = \"100 MB\"\n```\n\n| setting | variable | kind | default | bounds | |\n|---|---|---|---|---|---|\n",
     );
-    for Row { key, kind, default, help } in ROWS {
+    for Row { key, kind, default, help, bounds } in ROWS {
         let kind = match kind {
             Kind::Text => "text",
             Kind::Flag => "true/false",
@@ -412,7 +451,8 @@ pub(crate) fn markdown() -> String {
             Kind::Time => "time",
         };
         let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
-        let _ = writeln!(out, "| `{key}` | `{}` | {kind} | {default} | {help} |", variable(key));
+        let bounds = bounds.map(|(least, most)| format!("{least} to {most}")).unwrap_or_default();
+        let _ = writeln!(out, "| `{key}` | `{}` | {kind} | {default} | {bounds} | {help} |", variable(key));
     }
     out
 }
@@ -439,6 +479,24 @@ mod tests {
         let error = set("TIDEWAITER_UPLOAD_WIAT", "0").expect_err("unknown").to_string();
         assert!(error.contains("TIDEWAITER_UPLOAD_WIAT"), "{error}");
         assert!(set("TIDEWAITER_UPLOAD_WAIT", "soon").is_err());
+    }
+
+    #[test]
+    fn each_bound_holds_at_the_limit_and_one_past_it() {
+        for row in ROWS {
+            let Some((least, most)) = row.bounds else { continue };
+            let set = |text: String| Values::read(None, [(variable(row.key), text)].into_iter()).map(|_| ());
+            let unit = if row.kind == Kind::Time { "ms" } else { "" };
+            let [least, most] = [least, most].map(|text| counted(row.kind, text).expect("a bound is a value"));
+            assert!(least < most, "{}", row.key);
+            assert!(set(format!("{least}{unit}")).is_ok() && set(format!("{most}{unit}")).is_ok(), "{}", row.key);
+            let mut past = vec![most + 1];
+            past.extend(least.checked_sub(1));
+            for value in past {
+                let error = set(format!("{value}{unit}")).expect_err(row.key).to_string();
+                assert!(error.contains(row.key) && error.contains("is not between"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -69,14 +69,14 @@ impl Settings {
         Ok(Self {
             data: values.text("data").into(),
             listen: values.text("server.listen").parse().context("'server.listen' must be an address and a port")?,
-            ledger_url: values.optional("ledger.url"),
+            ledger_url: ledger_url(values)?,
             tls,
             log_json: log_json(values)?,
             log_level: values.text("log.level").to_owned(),
             passphrase_file: values.optional("tuf.passphrase_file").map(PathBuf::from),
             sandbox: SandboxLimits {
                 memory_bytes_max: values.bytes("sandbox.memory"),
-                cpu_seconds_max: (values.time_ms("sandbox.cpu_time") / 1_000).max(1),
+                cpu_seconds_max: values.time_ms("sandbox.cpu_time") / 1_000,
                 wall_ms_max: values.time_ms("sandbox.wall_time"),
             },
             yara: values.optional("inspection.yara").map(PathBuf::from),
@@ -88,7 +88,7 @@ impl Settings {
                 gate: gate(values)?,
                 inspection_budget_ms: values.time_ms("inspection.budget"),
                 backlog: backlog(values)?,
-                inspections_waiting_max: values.number("inspection.queue").max(1),
+                inspections_waiting_max: values.number("inspection.queue"),
                 reinspect_every_seconds: values.time_ms("inspection.reinspect_every") / 1_000,
                 policy: Arc::new(match values.optional("inspection.policy") {
                     None => Policy::built_in(),
@@ -99,7 +99,7 @@ impl Settings {
                     Some(path) => read_external(path.as_ref()).context("'inspection.external'")?.into(),
                 },
                 archive,
-                passes_max: values.number("sandbox.parallel").max(1) as usize,
+                passes_max: values.number("sandbox.parallel") as usize,
                 allow_weak_sandbox: values.flag("sandbox.allow_weak"),
                 uploads: values.flag("upload.enabled"),
                 public_url: public_url(values)?,
@@ -113,7 +113,7 @@ impl Settings {
                 page_shared_seconds: values.time_ms("server.page_shared_time") / 1_000,
                 cache_bytes_max: values.bytes("server.cache"),
                 drain_bytes_max: values.bytes("server.drain"),
-                read_timeout_seconds: (values.time_ms("server.read_timeout") / 1_000).max(1),
+                read_timeout_seconds: values.time_ms("server.read_timeout") / 1_000,
             },
             purge: Purge::from_values(values)?,
             witnesses: Witnesses::from_values(values)?,
@@ -135,6 +135,16 @@ fn backlog(values: &Values) -> Result<Backlog> {
         "publish" => Backlog::Publish,
         other => bail!("'inspection.backlog' = '{other}' is none of hold, publish"),
     })
+}
+
+fn ledger_url(values: &Values) -> Result<Option<String>> {
+    let url = values.optional("ledger.url");
+    let known = |url: &String| url.starts_with("postgres://") || url.starts_with("postgresql://");
+    // What a wrong one is stays unsaid: it may hold a password.
+    if url.as_ref().is_some_and(|url| !known(url)) {
+        bail!("'ledger.url' must start with postgres:// or postgresql://; without it the ledger is SQLite");
+    }
+    Ok(url)
 }
 
 fn public_url(values: &Values) -> Result<Option<String>> {

@@ -19,6 +19,15 @@ use crate::model::IndexName;
 /// How often a folder that goes while it is needed is made again.
 const LINK_TRIES: u32 = 8;
 
+/// A further name that was given.
+struct Linked {
+    /// Folders whose entries are new: until they are synced, a power cut could forget the name while the ledger
+    /// remembers it.
+    folders: Vec<PathBuf>,
+    /// False when the name was there.
+    is_new: bool,
+}
+
 /// The store below one folder. Every method blocks.
 #[derive(Debug)]
 pub struct Blobs {
@@ -87,19 +96,15 @@ impl Blobs {
     }
 
     /// Keeps a received upload under its key. When this returns, bytes and folders are on disk; storing the
-    /// same bytes under the same key again changes nothing.
-    pub fn store(&self, incoming: &Incoming, key: &Key) -> io::Result<()> {
-        let folders = self.link(&incoming.path, key)?;
+    /// same bytes under the same key again changes nothing. Returns whether the key is new.
+    pub fn store(&self, incoming: &Incoming, key: &Key) -> io::Result<bool> {
+        let Linked { folders, is_new } = self.link(&incoming.path, key)?;
         // Everything is made before anything is synced: a journalling file system then writes it all at the first sync,
         // and the others find nothing left to do. No row knows the key yet, so a power cut in between leaves at most an
         // entry without its bytes, which the next start sweeps.
         incoming.file.sync_all()?;
-        sync_folders(&folders)
-    }
-
-    /// Takes back what [`Self::store`] kept for an upload that no row came to own.
-    pub fn discard(&self, key: &Key) -> io::Result<()> {
-        self.delete(key)
+        sync_folders(&folders)?;
+        Ok(is_new)
     }
 
     /// Moves objects to other keys: second names, all synced, before the first ones go. A crash in between leaves both
@@ -115,8 +120,8 @@ impl Blobs {
         for one in moves {
             let (from, to) = one;
             match self.link(&self.path(from), to) {
-                Ok(changed) => {
-                    folders.extend(changed);
+                Ok(made) => {
+                    folders.extend(made.folders);
                     linked.push(from);
                 }
                 // Done before, and crashed after the unlink.
@@ -131,27 +136,26 @@ impl Blobs {
         Ok(lost)
     }
 
-    /// Gives an object a further name. Returns the folders whose entries are new: until they are synced, a power cut
-    /// could forget the name while the ledger remembers it.
-    fn link(&self, from: &Path, to: &Key) -> io::Result<Vec<PathBuf>> {
+    /// Gives an object a further name.
+    fn link(&self, from: &Path, to: &Key) -> io::Result<Linked> {
         let target = self.path(to);
         let folder = target.parent().ok_or_else(|| io::Error::other("a key has a folder"))?;
         let mut changed = vec![folder.to_owned()];
-        for left in (0..LINK_TRIES).rev() {
+        let mut tries = 1;
+        loop {
             make_folder(folder, &mut changed)?;
             match fs::hard_link(from, &target) {
-                Ok(()) => break,
+                Ok(()) => return Ok(Linked { folders: changed, is_new: true }),
                 // Stored before, by somebody who may not have come to sync it.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                     File::open(&target)?.sync_all()?;
-                    break;
+                    return Ok(Linked { folders: changed, is_new: false });
                 }
                 // Whoever took the last other name out of the folder took the folder, too.
-                Err(e) if e.kind() == io::ErrorKind::NotFound && left > 0 && from.exists() => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound && tries < LINK_TRIES && from.exists() => tries += 1,
                 Err(e) => return Err(e),
             }
         }
-        Ok(changed)
     }
 
     /// Writes a derived object; the old one stays whole until the new one is.

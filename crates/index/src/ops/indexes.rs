@@ -1,7 +1,5 @@
 //! Making and listing indexes.
 
-use std::sync::Arc;
-
 use packaging::Profile;
 use serde_json::json;
 
@@ -30,8 +28,6 @@ pub async fn create(installation: &Installation, name: &IndexName, profile: Prof
     if indexes::by_name(&mut tx, name).await?.is_some() {
         return Err(Error::Conflict(format!("There is an index '{name}' already.")));
     }
-    let (blobs, of) = (Arc::clone(&installation.blobs), name.clone());
-    tokio::task::spawn_blocking(move || blobs.prepare(&of)).await.map_err(|e| Error::Internal(e.to_string()))??;
     let id = indexes::insert(&mut tx, name, profile, RENDER_VERSION, now).await?;
     let detail = json!({ "profile": profile.as_str() });
     audit::note(&mut tx, Some(id), now, actor, "index.create", name.as_str(), detail);

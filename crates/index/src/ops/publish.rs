@@ -248,6 +248,10 @@ impl Publisher {
         }
         self.found_log().await?;
         if self.signing.is_none() {
+            // An upload that comes before makes the folders that it needs.
+            let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
+            let prepared = tokio::task::spawn_blocking(move || blobs.prepare(&index));
+            prepared.await.map_err(|e| Error::Internal(e.to_string()))??;
             self.found().await?;
         }
         self.founded = true;

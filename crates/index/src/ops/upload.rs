@@ -1,8 +1,9 @@
 //! An upload, from bytes received to commit 1, and the bounded wait for publication.
 //!
 //! 1. The body is in `vault/incoming`, hashed while it came ([`receive`]).
-//! 2. The sandboxed child reads the archive; the rules return all rejections.
-//! 3. Bytes and folders are synced under their key in the vault.
+//! 2. The sandboxed child reads the archive. Meanwhile the ledger is asked, and bytes and folders are synced under their
+//!    key in the vault, unless somebody has the name.
+//! 3. The rules return all rejections; with any, the bytes are taken back.
 //! 4. **Commit 1**: one transaction with the file staged, its name and, where new, its project's name claimed,
 //!    the inspection job, the audit row. From here on a 200 is true whatever happens.
 //! 5. The inspection and the publisher are woken; the answer waits for them, bounded.
@@ -15,13 +16,13 @@ use std::sync::Arc;
 
 use blake2::{Blake2b, digest::consts::U32};
 use md5::Md5;
-use packaging::metadata::{self, Field};
+use packaging::metadata::{self, CoreMetadata, Field};
 use packaging::{DistFilename, NormalizedName, Rejection, Rule, Sha256, Version, hash};
 use serde_json::json;
 use sha2::Digest;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::blobs::{Incoming, layout};
+use crate::blobs::{Blobs, Incoming, Key, layout};
 use crate::failpoint;
 use crate::model::lifecycle::step;
 use crate::model::{FileInput, FileKind, FileState, ProjectRole, TokenActor};
@@ -136,13 +137,15 @@ pub async fn upload(
         return Err(Error::Rejected(vec![Rejection::new(Rule::UploadsOff, reason)]));
     }
     installation.room_for_inspection().await?;
-    let (candidate, kept, rejections) = judge(installation, index, upload, Some(actor)).await?;
-    let Kept { incoming, metadata_text, identical, uploader, turn } = match kept {
-        Some(kept) if rejections.is_empty() || kept.identical => kept,
-        _ => return Err(Error::Rejected(rejections)),
-    };
-    if identical {
+    let judged = judge(installation, index, upload, Some(actor), Purpose::Upload).await?;
+    if judged.identical {
         return Ok(Accepted::AlreadyHere);
+    }
+    let Judged { candidate, bytes: Some(bytes), metadata_text: Some(metadata_text), uploader, .. } = judged else {
+        return Err(Error::Rejected(judged.rejections));
+    };
+    if !judged.rejections.is_empty() {
+        return Err(Error::Rejected(judged.rejections));
     }
     let uploader = uploader.ok_or_else(|| Error::Internal("an upload has an uploader".into()))?;
     let mut published = installation.news.subscribe();
@@ -155,10 +158,9 @@ pub async fn upload(
         uploader,
         candidate: candidate.clone(),
         metadata_text,
-        _turn: turn,
     };
     // On its own: a client that hangs up now must not leave bytes stored without the commit that owns them.
-    let accepted = tokio::spawn(accepting.store_and_commit(incoming));
+    let accepted = tokio::spawn(accepting.store_and_commit(bytes));
     let (file_id, status_id) = match accepted.await.map_err(|e| Error::Internal(e.to_string()))?? {
         Committed::Staged { file_id, status_id } => (file_id, status_id),
         Committed::AlreadyHere => return Ok(Accepted::AlreadyHere),
@@ -172,6 +174,52 @@ pub async fn upload(
     Ok(Accepted::Staged { filename: candidate.filename, status_id, state: state.0, published: state.1 })
 }
 
+/// Received bytes, and the turn at their key in the vault: another upload of the same bytes under the same name waits for
+/// it, from before the ledger is asked until commit 1. Dropped before [`Bytes::hand_over`], what this upload put under the
+/// key is taken back, and only then is the turn the next one's.
+struct Bytes {
+    blobs: Arc<Blobs>,
+    incoming: Incoming,
+    key: Key,
+    is_stored: bool,
+    /// Whether the name in the vault is this upload's work, and nobody else's to rely on yet.
+    is_ours: bool,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Bytes {
+    /// Keeps them under their key: synced, with the folders that lead there. Once; a second call finds it done.
+    async fn store(mut self) -> Result<Self> {
+        if self.is_stored {
+            return Ok(self);
+        }
+        let work = move || -> std::io::Result<Self> {
+            self.is_ours = self.blobs.store(&self.incoming, &self.key)?;
+            self.is_stored = true;
+            failpoint::reach("upload.stored");
+            Ok(self)
+        };
+        Ok(tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??)
+    }
+
+    /// From here on it is for the ledger to say whose they are: a commit that is reported as failed may have come to last.
+    /// Returns whether they are this upload's to take back when the ledger does not know them.
+    fn hand_over(&mut self) -> bool {
+        std::mem::take(&mut self.is_ours)
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        // What cannot be taken back now is swept at the next start.
+        if self.is_ours
+            && let Err(error) = self.blobs.delete(&self.key)
+        {
+            tracing::warn!(%error, "bytes of an upload that was not accepted stay until the next start");
+        }
+    }
+}
+
 /// An upload that the rules let pass, between its bytes and commit 1.
 struct Accepting {
     installation: Arc<Installation>,
@@ -180,33 +228,28 @@ struct Accepting {
     uploader: Uploader,
     candidate: Candidate,
     metadata_text: String,
-    _turn: OwnedMutexGuard<()>,
 }
 
 impl Accepting {
-    async fn store_and_commit(self, incoming: Incoming) -> Result<Committed> {
-        let Self { installation, index, actor, uploader, candidate, metadata_text, _turn } = &self;
-        let received = candidate.received.as_ref().ok_or_else(|| Error::Internal("a kept upload has bytes".into()))?;
-        let key = layout::vault_file(&index.name(), &received.sha256, &candidate.filename);
-        let (blobs, stored_key) = (Arc::clone(&installation.blobs), key.clone());
+    async fn store_and_commit(self, bytes: Bytes) -> Result<Committed> {
+        let Self { installation, index, actor, uploader, candidate, metadata_text } = &self;
         // Synced before commit 1: a row must never promise bytes that a power cut can take.
-        let stored = tokio::task::spawn_blocking(move || blobs.store(&incoming, &stored_key));
-        stored.await.map_err(|e| Error::Internal(e.to_string()))??;
-        failpoint::reach("upload.stored");
+        let mut bytes = bytes.store().await?;
+        let ours = bytes.hand_over();
         let outcome = commit(installation, index, actor, uploader, candidate, metadata_text).await;
-        if !matches!(outcome, Ok(Committed::Staged { .. })) {
-            self.discard(&key).await?;
+        if ours && !matches!(outcome, Ok(Committed::Staged { .. })) {
+            self.discard(&bytes.key).await?;
         }
         outcome
     }
 
     /// Takes back bytes that no row came to own. What a row of theirs says is left to the publisher.
-    async fn discard(&self, key: &crate::blobs::Key) -> Result<()> {
+    async fn discard(&self, key: &Key) -> Result<()> {
         let mut tx = self.installation.store.read().await?;
         let row = files::by_name(&mut tx, self.index.id, &self.candidate.filename).await?;
         let sha256 = self.candidate.received.as_ref().map(|received| received.sha256);
         if row.is_none_or(|file| Some(file.sha256()) != sha256) {
-            self.installation.blobs.discard(key)?;
+            self.installation.blobs.delete(key)?;
         }
         Ok(())
     }
@@ -223,49 +266,81 @@ pub async fn check(
     actor: Option<&TokenActor>,
     upload: Upload,
 ) -> Result<Vec<Rejection>> {
-    let (_, kept, rejections) = judge(installation, index, upload, actor).await?;
-    Ok(if kept.is_some_and(|kept| kept.identical) { Vec::new() } else { rejections })
+    let judged = judge(installation, index, upload, actor, Purpose::DryRun).await?;
+    Ok(if judged.identical { Vec::new() } else { judged.rejections })
 }
 
-struct Kept {
-    incoming: Incoming,
-    metadata_text: String,
-    identical: bool,
+/// Whether what passes is to be kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Upload,
+    DryRun,
+}
+
+/// What the rules said of an upload.
+struct Judged {
+    candidate: Candidate,
+    /// Absent where none came.
+    bytes: Option<Bytes>,
+    /// The text of the archive's metadata; absent where it cannot be read.
+    metadata_text: Option<String>,
+    /// Absent where nobody is named.
     uploader: Option<Uploader>,
-    turn: OwnedMutexGuard<()>,
+    /// The very same bytes are here under this name: whatever else is wrong, nothing needs to be done.
+    identical: bool,
+    /// All of them, in the order of the rules.
+    rejections: Vec<Rejection>,
 }
 
-/// Every rule, in one place for uploads and dry runs.
+/// Every rule, in one place for uploads and dry runs. While the child reads the archive the ledger is asked for the names
+/// in the form, and where that breaks no rule and nobody has the file's name its bytes are stored: most uploads are
+/// accepted, and wait for neither then.
 async fn judge(
     installation: &Arc<Installation>,
     index: &IndexRow,
     upload: Upload,
     actor: Option<&TokenActor>,
-) -> Result<(Candidate, Option<Kept>, Vec<Rejection>)> {
+    purpose: Purpose,
+) -> Result<Judged> {
     let Upload { form, filename, content_type, body } = upload;
-    let mut rejections = Vec::new();
     let mut candidate = Candidate { form, filename, content_type, received: None, metadata: None, attested: None };
-    let mut incoming = None;
-    let mut turn = None;
-    let mut metadata_text = None;
+    let mut bytes = None;
     if let Some(body) = body {
-        let (file, received) = body.finish();
-        // From before the ledger is asked until commit 1: another upload of these bytes may have the turn first, and then
-        // their name is the publisher's to move, and nobody else's to make or take away.
+        let (incoming, received) = body.finish();
         let key = layout::vault_file(&index.name(), &received.sha256, &candidate.filename);
-        turn = Some(installation.keys.lock(key.as_str()).await);
+        let turn = installation.keys.lock(key.as_str()).await;
+        let blobs = Arc::clone(&installation.blobs);
+        bytes = Some(Bytes { blobs, incoming, key, is_stored: false, is_ours: false, _turn: turn });
         candidate.received = Some(received);
-        metadata_text = examine(installation, &mut candidate, file.path(), &mut rejections).await?;
-        incoming = Some(file);
+    }
+    let archive = bytes.as_ref().map(|bytes| bytes.incoming.path().to_owned());
+    let meanwhile = async {
+        let facts = facts(installation, index, &candidate, actor).await?;
+        let is_new = candidate.project().is_some() && facts.registered.is_none();
+        // A form that breaks a rule by itself names nothing that bytes could be kept under.
+        let hopeful = || rules::form_rules(&candidate, index.profile()).is_empty();
+        Ok::<_, Error>(match bytes {
+            Some(bytes) if purpose == Purpose::Upload && is_new && hopeful() => (facts, Some(bytes.store().await?)),
+            bytes => (facts, bytes),
+        })
+    };
+    let (examined, meanwhile) = tokio::join!(examine(installation, &candidate, archive.as_deref()), meanwhile);
+    let (mut facts, bytes) = meanwhile?;
+    let Examined { metadata, mut rejections } = examined?;
+    let asked = named(&candidate);
+    let metadata_text = metadata.map(|(parsed, text)| {
+        candidate.metadata = Some(parsed);
+        text
+    });
+    // The archive is the truth about its names.
+    if named(&candidate) != asked {
+        facts = self::facts(installation, index, &candidate, actor).await?;
     }
     rejections.extend(rules::form_rules(&candidate, index.profile()));
-    let mut tx = installation.store.read().await?;
-    let facts = facts(&mut tx, index, &candidate, actor).await?;
     let uploader = match actor {
         None => None,
         Some(actor) => Some(uploader(&facts, &candidate, actor)?),
     };
-    drop(tx);
     match attested(installation, &candidate, &facts).await? {
         Ok(found) => candidate.attested = found,
         Err(found) => rejections.extend(found),
@@ -276,47 +351,47 @@ async fn judge(
         && ledger.iter().all(|rejection| !matches!(rejection.rule, Rule::TokenScope | Rule::Permission));
     rejections.extend(ledger);
     rejections.retain(|rejection| rejection.rule.applies(index.profile()));
-    let kept = match (incoming.zip(turn), metadata_text) {
-        (Some((incoming, turn)), text) if identical || text.is_some() => {
-            Some(Kept { incoming, metadata_text: text.unwrap_or_default(), identical, uploader, turn })
-        }
-        _ => None,
-    };
-    Ok((candidate, kept, rules::in_order(rejections)))
+    let rejections = rules::in_order(rejections);
+    Ok(Judged { candidate, bytes, metadata_text, uploader, identical, rejections })
 }
 
-/// What the sandboxed child says of the archive. Its metadata becomes the candidate's; returns the text of it.
-async fn examine(
-    installation: &Installation,
-    candidate: &mut Candidate,
-    archive: &Path,
-    rejections: &mut Vec<Rejection>,
-) -> Result<Option<String>> {
+/// What the ledger is asked for besides the file's own name.
+fn named(candidate: &Candidate) -> (Option<NormalizedName>, Option<Version>) {
+    (candidate.project(), candidate.version())
+}
+
+/// What the sandboxed child says of the archive.
+#[derive(Default)]
+struct Examined {
+    /// Its metadata, parsed and as text.
+    metadata: Option<(CoreMetadata, String)>,
+    rejections: Vec<Rejection>,
+}
+
+async fn examine(installation: &Installation, candidate: &Candidate, archive: Option<&Path>) -> Result<Examined> {
     // Without a file name that says what it is, there is nothing to hold the archive against.
-    if candidate.dist().is_none() {
-        return Ok(None);
-    }
+    let (Some(archive), Some(_)) = (archive, candidate.dist()) else { return Ok(Examined::default()) };
     let request = inspect::Request::Rules {
         subject: inspect::Subject::Distribution(candidate.filename.clone()),
         limits: installation.settings.archive.clone(),
     };
     match installation.pass(archive, request).await? {
         Ok(inspect::Response::Rules(report)) => {
-            rejections.extend(report.rejections);
-            let Some(text) = report.metadata else { return Ok(None) };
-            let (parsed, problems) = metadata::parse(text.as_bytes());
-            rejections.extend(problems);
-            candidate.metadata = Some(parsed);
-            return Ok(Some(text));
+            let mut rejections = report.rejections;
+            let metadata = report.metadata.map(|text| {
+                let (parsed, problems) = metadata::parse(text.as_bytes());
+                rejections.extend(problems);
+                (parsed, text)
+            });
+            Ok(Examined { metadata, rejections })
         }
-        Ok(_) => return Err(Error::Internal("the sandbox answered another question".into())),
-        Err(inspect::Failure::Unavailable(why)) => return Err(Error::Unavailable(why)),
-        Err(failure) => rejections.push(Rejection::new(
-            Rule::InspectionFailed,
-            format!("Invalid distribution file. It cannot be read: {failure}."),
-        )),
+        Ok(_) => Err(Error::Internal("the sandbox answered another question".into())),
+        Err(inspect::Failure::Unavailable(why)) => Err(Error::Unavailable(why)),
+        Err(failure) => {
+            let why = format!("Invalid distribution file. It cannot be read: {failure}.");
+            Ok(Examined { metadata: None, rejections: vec![Rejection::new(Rule::InspectionFailed, why)] })
+        }
     }
-    Ok(None)
 }
 
 /// What the upload's attestations are; `None` without any, and where there is no file that they could be of.
@@ -348,8 +423,18 @@ fn uploader(facts: &Facts, candidate: &Candidate, actor: &TokenActor) -> Result<
     Ok(Uploader { name, token_covers })
 }
 
-/// What the ledger knows about the candidate's names.
-async fn facts(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Option<&TokenActor>) -> Result<Facts> {
+/// What the ledger knows about the candidate's names, as of now.
+async fn facts(
+    installation: &Installation,
+    index: &IndexRow,
+    candidate: &Candidate,
+    actor: Option<&TokenActor>,
+) -> Result<Facts> {
+    facts_in(&mut installation.store.read().await?, index, candidate, actor).await
+}
+
+/// As [`facts`], as a transaction sees it.
+async fn facts_in(tx: &mut Tx, index: &IndexRow, candidate: &Candidate, actor: Option<&TokenActor>) -> Result<Facts> {
     let project = candidate.project();
     let asked = uploads::Asked {
         account_id: actor.map(|actor| actor.account_id),
@@ -414,7 +499,7 @@ async fn commit(
 ) -> Result<Committed> {
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
-    let facts = facts(&mut tx, index, candidate, Some(actor)).await?;
+    let facts = facts_in(&mut tx, index, candidate, Some(actor)).await?;
     if candidate.is_already_here(&facts) {
         return Ok(Committed::AlreadyHere);
     }

@@ -23,13 +23,12 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
 const HISTORY: &str =
     "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY NOT NULL, applied_us BIGINT NOT NULL)";
 
-/// Brings the schema up to date, each migration in its own transaction: a crash leaves the old schema or the
-/// new one. A ledger from a newer version is refused.
+/// Brings the schema up to date in one transaction: a crash leaves the old schema or the new one. A ledger from a newer
+/// version is refused.
 pub(super) async fn run(db: &Db, now_us: i64) -> Result<()> {
     let mut tx = db.write().await?;
     tx.execute(HISTORY, args![]).await?;
     let applied: Vec<(String,)> = tx.all("SELECT name FROM migrations ORDER BY name", args![]).await?;
-    tx.commit().await?;
     if let Some((unknown,)) = applied.iter().find(|(name,)| MIGRATIONS.iter().all(|(known, _)| known != name)) {
         return Err(Error::Invalid(format!(
             "the ledger was written by a newer version (migration '{unknown}'); start that version"
@@ -39,12 +38,10 @@ pub(super) async fn run(db: &Db, now_us: i64) -> Result<()> {
         if applied.iter().any(|(done,)| done == name) {
             continue;
         }
-        let mut tx = db.write().await?;
         apply(&mut tx, text).await?;
-        tx.execute("INSERT INTO migrations (name, applied_us) VALUES ($1, $2)", args![*name, now_us]).await?;
-        tx.commit().await?;
+        tx.later("INSERT INTO migrations (name, applied_us) VALUES ($1, $2)", args![*name, now_us]);
     }
-    Ok(())
+    tx.commit().await
 }
 
 async fn apply(tx: &mut Tx, text: &str) -> Result<()> {

@@ -22,7 +22,7 @@ pub use zygote::zygote_main;
 
 /// The nice value of work that nobody's request stands for: inspection and publication. Where the processors are busy,
 /// uploads and installs go first, and the publisher finds more to do at once; where they are not, it means nothing.
-pub const BACKGROUND_NICE: i32 = 5;
+pub const BACKGROUND_NICE: i32 = 10;
 
 /// The hidden first argument that makes the program a zygote.
 pub const ZYGOTE_ARGUMENT: &str = "sandbox-zygote";

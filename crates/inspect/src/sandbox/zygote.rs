@@ -47,6 +47,8 @@ pub fn zygote_main() -> i32 {
     }
     let mut children: Vec<Child> = Vec::new();
     let mut engine: Option<Engine> = None;
+    // Once: a page of it that nobody writes to is not there, and a page that is written to costs after each fork again.
+    let mut buffer = vec![0; REQUEST_BYTES_MAX];
     loop {
         reap(&mut children);
         let timeout = if children.is_empty() { PollTimeout::NONE } else { PollTimeout::from(TICK.as_millis() as u16) };
@@ -56,7 +58,7 @@ pub fn zygote_main() -> i32 {
             Ok(_) => {}
             Err(_) => break,
         }
-        match receive(&control) {
+        match receive(&control, &mut buffer) {
             Received::Pass(pass) if pass.envelope.request == Request::Adopt => {
                 engine = adopt(&pass.archive, pass.answer).or(engine);
             }
@@ -112,11 +114,10 @@ enum Received {
     Closed,
 }
 
-fn receive(control: &OwnedFd) -> Received {
-    let mut bytes = vec![0; REQUEST_BYTES_MAX];
+fn receive(control: &OwnedFd, buffer: &mut [u8]) -> Received {
     let mut space = nix::cmsg_space!([RawFd; 3]);
     let (length, fds) = {
-        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let mut parts = [IoSliceMut::new(buffer)];
         let Ok(message) = recvmsg::<()>(control.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
         else {
             return Received::Closed;
@@ -132,7 +133,7 @@ fn receive(control: &OwnedFd) -> Received {
     if length == 0 {
         return Received::Closed;
     }
-    let Ok(envelope) = serde_json::from_slice(&bytes[..length]) else { return Received::Nonsense };
+    let Ok(envelope) = serde_json::from_slice(&buffer[..length]) else { return Received::Nonsense };
     let mut fds = fds.into_iter();
     match (fds.next(), fds.next(), fds.next()) {
         (Some(archive), Some(answer), Some(word)) => {
@@ -149,7 +150,10 @@ fn own(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-#[expect(unsafe_code, reason = "fork has no safe form; the zygote is single-threaded, so the child may allocate")]
+#[expect(
+    unsafe_code,
+    reason = "fork and an exit at once have no safe form; the zygote is single-threaded, so the child may allocate"
+)]
 fn spawn(
     control: &OwnedFd,
     children: &mut Vec<Child>,
@@ -166,7 +170,8 @@ fn spawn(
             drop(word);
             children.clear();
             let code = work_confined(&envelope, &archive, answer, filter, engine);
-            std::process::exit(code)
+            // SAFETY: nothing runs after it. The answer is written, and what others would do at an exit is the zygote's.
+            unsafe { nix::libc::_exit(code) }
         }
         // The answer pipe closes unwritten and the server reports a pass that died.
         Err(_) => None,
