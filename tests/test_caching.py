@@ -85,6 +85,39 @@ def test_every_route_tells_caches_what_it_is(make_server):
     assert server.get("/files/00/" + "0" * 64 + "/demo-9.0.tar.gz").headers["cache-control"] == "no-store"
 
 
+# Shown to people, out of what is published: they ask again each time, and a purge names them too.
+SHOWN = {"/": "list", "/projects/": "list", "/project/demo/": "project/demo", "/project/demo/1.0/": "project/demo"}
+# Where another name is the right one. Nothing could purge a redirect that somebody keeps.
+MOVED = ["/simple/Demo/", "/simple/demo", "/simple", "/project/Demo/", "/project/demo", "/project/Demo/1.0/", "/legacy"]
+MOVED += ["/pypi/Demo/json", "/pypi/Demo/1.0/json", "/pypi/Demo/json/"]
+ABSENT = ["/nothing", "/simple/none/", "/simple/no*name/", "/pypi/none/json", "/pypi/demo/9.0/json", "/project/none/"]
+ABSENT += ["/project/demo/9.0/", "/tuf/99.snapshot.json", "/tuf/x", "/tuf/paths/none.json", "/tuf/paths/x", "/static/x/y"]
+ABSENT += ["/tlog/tile/0/999", "/tlog/tile/x", "/tlog/witnessed", "/integrity/demo/1.0/demo-1.0.tar.gz/provenance"]
+ABSENT += ["/files/x/y/z", "/i/none/simple/", "/i/none/", "/tuf/targets/simple/00/demo/index.json", "/i/main/simple/"]
+
+
+def test_what_is_shown_moved_or_absent_tells_caches_too(make_server):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    for url, key in SHOWN.items():
+        answer = server.get(url)
+        assert (answer.status, answer.headers["cache-control"]) == (200, REVALIDATED), url
+        assert answer.headers["surrogate-key"] == f"main main/{key}", url
+        again = server.get(url, If_None_Match=answer.headers["etag"])
+        assert (again.status, again.headers["surrogate-key"]) == (304, f"main main/{key}"), url
+    for url in MOVED:
+        answer = server.get(url)
+        assert (answer.status, answer.headers["cache-control"]) == (301, "no-store"), url
+    for url in ABSENT:
+        answer = server.get(url)
+        assert answer.status == 404 and answer.headers["cache-control"] in ("no-store", REVALIDATED), url
+        assert "surrogate-key" not in answer.headers, url
+    for url in ["/healthz", "/readyz", "/metrics"]:
+        assert server.get(url).headers["cache-control"] == "no-store", url
+    refused = server.get("/api/v1/notices")
+    assert refused.status == 403 and refused.headers["cache-control"] == "no-store"
+
+
 def test_settings_for_shared_caches(make_server):
     server = make_server(tuf_bins=4, server_page_shared_time="2s", server_file_shared_time="10m").start()
     server.publish(OLD)

@@ -99,15 +99,18 @@ def test_a_plain_key_is_sealed_later_and_a_holders_key_needs_its_passphrase(make
     assert "--plain" in alone("tuf", "key", tmp_path / "no.key", ok=False).stderr
     ann = holder(tmp_path, "ann", "--passphrase-file", known)
     assert "is there already" in alone("tuf", "key", ann.key, "--plain", ok=False).stderr
-    event = server.cli("tuf", "rotate", "root", "--holder", ann.public, "--threshold", "1").stdout
+    bob, cid = holder(tmp_path, "bob"), holder(tmp_path, "cid")
+    named = [part for person in (ann, bob, cid) for part in ("--holder", person.public)]
+    event = server.cli("tuf", "init", "--profile", "team", *named).stdout
+    [signed] = signed_by(tmp_path, event, bob)
     copy = tmp_path / "copy.event"
     copy.write_text(event)
     refused = alone("tuf", "sign", copy, "--key", ann.key, ok=False)
     assert "no passphrase was given" in refused.stderr
     with known.open() as stdin:
         said = alone("tuf", "sign", copy, "--key", ann.key, "--passphrase-stdin", stdin=stdin).stdout
-    assert "1 of 1 have signed" in said
-    server.cli("tuf", "submit", copy)
+    assert "1 of 2 have signed" in said
+    server.cli("tuf", "submit", copy, signed)
     assert server.get("/tuf/2.root.json").status == 200
 
 
@@ -432,7 +435,9 @@ def test_signing_needs_one_file_and_no_network(make_server, tmp_path):
     known = secret(tmp_path, "passphrase")
     ann = holder(tmp_path, "ann", "--passphrase-file", known)
     event = tmp_path / "one.event"
-    event.write_text(server.cli("tuf", "rotate", "root", "--holder", ann.public, "--threshold", "1").stdout)
+    people = [ann, holder(tmp_path, "bob"), holder(tmp_path, "cid")]
+    named = [part for person in people for part in ("--holder", person.public)]
+    event.write_text(server.cli("tuf", "init", "--profile", "team", *named).stdout)
     trace = tmp_path / "trace"
     watch = ["strace", "-f", "-qq", "-e", "trace=network", "-o", trace]
     command = [*watch, binary(), "tuf", "sign", event, "--key", ann.key, "--passphrase-file", known]
@@ -442,7 +447,7 @@ def test_signing_needs_one_file_and_no_network(make_server, tmp_path):
     assert calls == []
     file = json.loads(event.read_text())
     assert any("root becomes version 2" in line for line in file["words"])
-    assert any("1 of 1 have signed" in line for line in file["standing"])
+    assert any("1 of 2 have signed" in line for line in file["standing"])
     shown = alone("tuf", "show", event).stdout
     assert "for paper: root SHA-256 " in shown and all(line in shown for line in file["words"] + file["standing"])
     # Words that are not those of the roles are refused before anybody signs.

@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::pem::PemObject;
@@ -76,6 +76,9 @@ pub enum FetchError {
     /// No connection, or one that broke.
     #[error("cannot be reached: {0}")]
     Broken(String),
+    /// Nobody there whom a certificate vouches for.
+    #[error("cannot be reached safely: {0}")]
+    Tls(String),
     /// Nothing is fetched, as the user wants it.
     #[error("is not fetched: offline")]
     Offline,
@@ -95,6 +98,18 @@ pub(crate) fn authority(url: &Url) -> Result<String, FetchError> {
 
 pub(crate) fn broken(error: impl std::fmt::Display) -> FetchError {
     FetchError::Broken(error.to_string())
+}
+
+/// In what form an answer is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    coding: &'static str,
+    accept: Option<&'static str>,
+}
+
+impl Wish {
+    /// As it is.
+    const IDENTITY: Self = Self { coding: "identity", accept: None };
 }
 
 type Sender = SendRequest<Empty<Bytes>>;
@@ -187,7 +202,17 @@ impl Fetcher {
 
     /// The whole answer, of at most `bytes_max` bytes, unpacked where it comes packed.
     pub async fn get(&self, url: &Url, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
-        let mut answer = self.open(url, bytes_max as u64, "gzip").await?;
+        self.get_as(url, bytes_max, None).await
+    }
+
+    /// The same, of the representation that is asked for (RFC 9110 §12.5.1).
+    pub async fn get_as(
+        &self,
+        url: &Url,
+        bytes_max: usize,
+        accept: Option<&'static str>,
+    ) -> Result<Vec<u8>, FetchError> {
+        let mut answer = self.open(url, bytes_max as u64, Wish { coding: "gzip", accept }).await?;
         let mut bytes = Vec::new();
         while let Some(piece) = answer.piece().await? {
             bytes.extend_from_slice(&piece);
@@ -211,7 +236,7 @@ impl Fetcher {
         bytes_max: u64,
         mut sink: impl FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<u64, FetchError> {
-        let mut answer = self.open(url, bytes_max, "identity").await?;
+        let mut answer = self.open(url, bytes_max, Wish::IDENTITY).await?;
         while let Some(piece) = answer.piece().await? {
             sink(&piece)?;
         }
@@ -220,12 +245,12 @@ impl Fetcher {
 
     /// The answer, as it is, to be read piece by piece, at most `bytes_max` bytes in all.
     pub async fn stream(&self, url: &Url, bytes_max: u64) -> Result<Answer<'_>, FetchError> {
-        self.open(url, bytes_max, "identity").await
+        self.open(url, bytes_max, Wish::IDENTITY).await
     }
 
-    async fn open(&self, url: &Url, bytes_max: u64, coding: &'static str) -> Result<Answer<'_>, FetchError> {
+    async fn open(&self, url: &Url, bytes_max: u64, wish: Wish) -> Result<Answer<'_>, FetchError> {
         let started = Instant::now();
-        let (origin, sender, answer) = self.send(url, coding).await?;
+        let (origin, sender, answer) = self.send(url, wish).await?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => return Err(FetchError::Missing),
@@ -234,7 +259,7 @@ impl Fetcher {
         // A coding that was not asked for would be read past the limits.
         let is_gzip = match answer.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
             None | Some(b"identity") => false,
-            Some(b"gzip") if coding == "gzip" => true,
+            Some(b"gzip") if wish.coding == "gzip" => true,
             Some(_) => return Err(FetchError::Broken("it sends an encoding that was not asked for".to_owned())),
         };
         let connection = Some((origin, sender));
@@ -256,14 +281,14 @@ impl Fetcher {
         Some(idle.swap_remove(at).1)
     }
 
-    async fn send(&self, url: &Url, coding: &'static str) -> Result<(String, Sender, Response<Incoming>), FetchError> {
+    async fn send(&self, url: &Url, wish: Wish) -> Result<(String, Sender, Response<Incoming>), FetchError> {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(FetchError::Url);
         };
         let origin = format!("{}://{host}:{port}", url.scheme());
         if let Some(mut sender) = self.kept(&origin) {
             // The other side may have closed it in the meantime; then a new one is made.
-            match self.ask(&mut sender, url, coding).await {
+            match self.ask(&mut sender, url, wish).await {
                 Ok(answer) => return Ok((origin, sender, answer)),
                 Err(FetchError::Slow) => return Err(FetchError::Slow),
                 Err(_) => {}
@@ -271,7 +296,7 @@ impl Fetcher {
         }
         let mut sender =
             timeout(self.patience.idle(), self.connect(url, host, port)).await.map_err(|_| FetchError::Slow)??;
-        let answer = self.ask(&mut sender, url, coding).await?;
+        let answer = self.ask(&mut sender, url, wish).await?;
         Ok((origin, sender, answer))
     }
 
@@ -297,23 +322,23 @@ impl Fetcher {
         if !is_tls {
             return handshake(stream).await;
         }
-        let tls = self.tls.as_ref().ok_or_else(|| broken("this machine trusts no certificates"))?;
+        let unsafe_there = |error: &dyn std::fmt::Display| FetchError::Tls(error.to_string());
+        let tls = self.tls.as_ref().ok_or_else(|| unsafe_there(&"this machine trusts no certificates"))?;
         let name = ServerName::try_from(name.to_owned()).map_err(broken)?;
-        handshake(tls.connect(name, stream).await.map_err(broken)?).await
+        handshake(tls.connect(name, stream).await.map_err(|error| unsafe_there(&error))?).await
     }
 
-    async fn ask(
-        &self,
-        sender: &mut Sender,
-        url: &Url,
-        coding: &'static str,
-    ) -> Result<Response<Incoming>, FetchError> {
+    async fn ask(&self, sender: &mut Sender, url: &Url, wish: Wish) -> Result<Response<Incoming>, FetchError> {
         let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         let host = authority(url)?;
-        let request = Request::get(target)
+        let request = match wish.accept {
+            Some(kind) => Request::get(target).header(ACCEPT, kind),
+            None => Request::get(target),
+        };
+        let request = request
             .header(HOST, host)
             .header(USER_AGENT, concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT_ENCODING, coding)
+            .header(ACCEPT_ENCODING, wish.coding)
             .body(Empty::new())
             .map_err(broken)?;
         let answered = async {

@@ -47,7 +47,10 @@ pub struct Bound {
 
 impl Bound {
     /// What the trusted timestamp says; nothing where the index has no log.
-    fn of(set: &TrustedSet) -> Result<Option<Self>, Refusal> {
+    ///
+    /// # Errors
+    /// When it says something that cannot be read.
+    pub fn of(set: &TrustedSet) -> Result<Option<Self>, Refusal> {
         let Some(line) = set.timestamp().and_then(|role| role.extra.get("x-log")) else { return Ok(None) };
         let read = || match line {
             Value::Object(line) => Self::read(line),
@@ -225,7 +228,9 @@ pub(crate) async fn follow(
     // Before anything is remembered: a tree that nobody else saw must not become the one that all others are held against.
     let witnesses = match &bound {
         _ if asked.witnesses.is_off() => Vec::new(),
-        None => return Err(Refusal::log("refused: this index has no log that a witness could see".to_owned())),
+        None => {
+            return Err(Refusal::unwitnessed("refused: this index has no log that a witness could see".to_owned()));
+        }
         Some(_) if asked.is_offline => {
             let witnesses = seen.as_ref().map(|seen| seen.witnesses.clone()).unwrap_or_default();
             asked.witnesses.had_seen(&witnesses)?;

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use packaging::filename::DistFilename;
 use packaging::hash::Sha256;
 use packaging::name::NormalizedName;
-use packaging::simple::{FileEntry, PageHead, Yanked, page_html, parse_entry};
-use packaging::status::ProjectStatus;
+use packaging::simple::{FileEntry, Yanked, page_html, parse_entry, read_head};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -77,7 +76,7 @@ impl Page {
             values.push(value);
         }
         page["files"] = Value::Array(values);
-        let html = page_html(&head(&page, project), entries.iter());
+        let html = page_html(&read_head(&page, project), entries.iter());
         Ok(Self { json: format!("{page}\n").into(), html: html.into(), files })
     }
 }
@@ -87,18 +86,6 @@ fn offered(value: &Value, project: &NormalizedName, base: &Url) -> Option<FileEn
     let name: DistFilename = entry.filename.parse().ok()?;
     let is_ours = base.join(value["url"].as_str()?).is_ok_and(|url| url.origin() == base.origin());
     (name.project() == *project && is_ours).then_some(entry)
-}
-
-fn head(page: &Value, project: &NormalizedName) -> PageHead {
-    let status = &page["project-status"];
-    let versions = page["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    PageHead {
-        name: project.clone(),
-        last_serial: page["meta"]["_last-serial"].as_i64().unwrap_or(0),
-        status: status["status"].as_str().and_then(|text| text.parse().ok()).unwrap_or(ProjectStatus::Active),
-        status_reason: status["reason"].as_str().map(str::to_owned),
-        versions: versions.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-    }
 }
 
 #[cfg(test)]

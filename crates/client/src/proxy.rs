@@ -48,6 +48,8 @@ const PIECE_BYTES: usize = 64 << 10;
 #[derive(Debug, Clone)]
 pub struct Proxy {
     index: Arc<Index>,
+    /// Where it listens, as installers write it.
+    own: Arc<str>,
 }
 
 /// What is sent.
@@ -197,11 +199,14 @@ fn range(value: &str, length: u64) -> Option<Result<(u64, u64), ()>> {
 impl Proxy {
     /// A proxy for an index.
     pub fn new(index: Arc<Index>) -> Self {
-        Self { index }
+        Self { index, own: Arc::from("") }
     }
 
     /// Serves until the future is dropped.
-    pub async fn serve(self, listener: TcpListener) -> io::Result<Infallible> {
+    ///
+    /// An installer that has it as its proxy for everything asks it for its own pages as for anybody's: by the whole URL.
+    pub async fn serve(mut self, listener: TcpListener) -> io::Result<Infallible> {
+        self.own = listener.local_addr()?.to_string().into();
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
@@ -231,9 +236,10 @@ impl Proxy {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        if let Some(host) = elsewhere(&request) {
+        if let Some(host) = elsewhere(&request, &self.own) {
             let cause = "refused: the installer wanted to leave the verified index".to_owned();
-            let remedy = "nothing signs for what is there; --allow-other-hosts lets it through unverified";
+            let remedy = "nothing signs for what is there; take away what names it, such as a requirement, a lock file or an \
+                option, or let it through unverified by --allow-other-hosts";
             let refusal = Refusal { kind: Kind::Refused, what: host, cause, remedy };
             self.index.note(&refusal.what, Some(&refusal));
             return refused(&refusal);
@@ -313,9 +319,11 @@ impl Proxy {
     }
 }
 
-/// Which other host a request is for, if it came to us as to a proxy of all hosts.
-fn elsewhere(request: &Request<Incoming>) -> Option<String> {
-    request.uri().authority().map(|authority| authority.host().to_owned())
+/// Which other place a request is for, if it came to us as to a proxy of all hosts. Nothing but our own address is ours:
+/// not another port of this machine either.
+fn elsewhere(request: &Request<Incoming>, own: &str) -> Option<String> {
+    let asked = request.uri().authority()?;
+    (asked.as_str() != own || *request.method() == Method::CONNECT).then(|| asked.as_str().to_owned())
 }
 
 fn moved(name: &ProjectName) -> Answer {

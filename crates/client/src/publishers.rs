@@ -25,6 +25,13 @@ pub enum Attestations {
     Require(BTreeSet<String>),
 }
 
+impl Attestations {
+    /// Whether every file of a project must have one.
+    pub(crate) fn demands(&self, project: &NormalizedName) -> bool {
+        matches!(self, Self::Require(names) if names.contains(project.as_str()))
+    }
+}
+
 impl std::str::FromStr for Attestations {
     type Err = String;
 
@@ -86,7 +93,7 @@ impl Pins {
     /// Holds a file against what was seen, and remembers it. `Err`: the cause of a refusal.
     pub(crate) fn judge(&mut self, asked: &Attestations, file: Uploaded<'_>) -> io::Result<Result<(), String>> {
         let Uploaded { project, at, publisher } = file;
-        let is_required = matches!(asked, Attestations::Require(names) if names.contains(project.as_str()));
+        let is_required = asked.demands(project);
         let pin = self.known.get(project.as_str()).filter(|pin| pin.since.as_str() <= at);
         Ok(match (publisher, pin) {
             (None, _) if is_required => Err("refused: it has no attestation, and --attestations requires one".into()),

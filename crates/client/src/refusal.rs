@@ -3,6 +3,7 @@
 use std::fmt;
 
 use tuf::Why;
+use url::Url;
 
 use crate::fetch::FetchError;
 use crate::session::ClientError;
@@ -53,6 +54,8 @@ const LESS: &str = "ask the project or the index's operator whether this is mean
     --on-regression warn";
 const PUBLISHER: &str = "ask the project whether it publishes from elsewhere now; if it does, remove its lines from \
     publishers.lock in the --state folder";
+const UNATTESTED: &str = "choose a release that has one, ask the project to publish with attestations, or leave it out of \
+    --attestations";
 const LOG: &str = "the index shows different people different pasts, or its online key is in wrong hands: install nothing, \
     keep the --state folder as evidence, and tell its operator and other users; if its operator set the log back, say by \
     a restored backup, only they can say so: then delete the folder `log` beside the trusted roles";
@@ -61,10 +64,69 @@ const UNWITNESSED: &str = "either these witnesses are away or do not know this l
 const UNLOGGED: &str = "releases do not go without an entry in the index's log: its online key may be in wrong hands. \
     Install nothing, and tell its operator; --on-regression off looks at none of this";
 const ROOT: &str = "give the root.json that the operator of the index hands out: --root root.json";
+const OFFLINE: &str =
+    "it was never fetched and verified here: run once without --offline, with the same --state folder";
+const OFFLINE_OLD: &str = "--offline uses what was verified before, which is too old by now: run once without --offline, or \
+    allow the age with --max-age";
+const HELD_BACK: &str = "the index signs for it, and whoever answers at this --index does not hand it out: use another \
+    --index, or wait until this one is up to date";
+const ADDRESS: &str = "see whether --index is the address that the index's operator gives out, such as \
+    https://packages.example.org/ or …/i/team/";
+const MOVED: &str = "redirects are not followed, as nobody signs for them: if the index has moved, give its new address as \
+    --index";
+const LOCKED: &str = "this --index wants a password, and the client has none to give: use another --index";
+const BUSY: &str =
+    "whoever answers at this --index fails or has too much to do: try again later or use another --index";
+const SAFELY: &str = "either this is not the host that --index names, or it shows a certificate of an authority that this \
+    machine does not know: --certificates FILE names one";
+const SIGNED_SO: &str = "the index itself has signed it so, and every --index shows the same: tell its operator, and see \
+    whether there is a newer tidewaiter";
+const GONE: &str =
+    "ask the installer again, it may work from an older page; if the file is gone, choose another version";
+const UNNAMED: &str = "nothing need be done: the installer reads it in the file itself";
+const GIVEN_ROOT: &str = "the file given as --root is none of this index's roots, or is damaged: take it again from the \
+    index's operator";
+const NO_LOG: &str = "there is nothing to follow: ask the index's operator";
 const STATE: &str = "see whether the --state folder is writable and has room";
 const NONE: &str = "check the spelling; the index proves by signature that it has nothing of this name";
 
 impl Refusal {
+    /// It was there when the installer was told of it, and is so no more.
+    pub(crate) fn gone(what: &str) -> Self {
+        let cause = "the index no longer signs for this file; it may have been withdrawn".to_owned();
+        Self { kind: Kind::Absent, what: what.to_owned(), cause, remedy: GONE }
+    }
+
+    /// A file without core metadata beside it.
+    pub(crate) fn unnamed(what: &str) -> Self {
+        let cause = "the signed page names no metadata for it".to_owned();
+        Self { kind: Kind::Absent, what: what.to_owned(), cause, remedy: UNNAMED }
+    }
+
+    /// An index without a log, where somebody wants to read it.
+    pub(crate) fn no_log() -> Self {
+        let (what, cause) = ("log".to_owned(), "this index has no log".to_owned());
+        Self { kind: Kind::Absent, what, cause, remedy: NO_LOG }
+    }
+
+    /// What is signed and yet cannot be used.
+    pub(crate) fn signed_so(what: &str, cause: String) -> Self {
+        Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: SIGNED_SO }
+    }
+
+    /// What the index signs for, asked of whoever answers for it.
+    pub(crate) fn of_target(what: &str, why: &FetchError) -> Self {
+        let refusal = Self::fetch(what, why);
+        if matches!(why, FetchError::Missing) { Self { remedy: HELD_BACK, ..refusal } } else { refusal }
+    }
+
+    /// The root that trust begins with.
+    pub(crate) fn root(error: &ClientError, is_given: bool) -> Self {
+        let refusal = Self::new("root", error);
+        let is_theirs = is_given && matches!(error, ClientError::Refused(_));
+        if is_theirs { Self { remedy: GIVEN_ROOT, ..refusal } } else { refusal }
+    }
+
     /// It is proven absent.
     pub fn absent(what: impl Into<String>, cause: impl Into<String>) -> Self {
         Self { kind: Kind::Absent, what: what.into(), cause: cause.into(), remedy: NONE }
@@ -76,8 +138,15 @@ impl Refusal {
     }
 
     /// A state that is older than the policy takes.
-    pub fn stale(cause: impl Into<String>) -> Self {
-        Self { kind: Kind::Refused, what: "timestamp".to_owned(), cause: cause.into(), remedy: CLOCK }
+    pub fn stale(cause: impl Into<String>, is_offline: bool) -> Self {
+        let remedy = if is_offline { OFFLINE_OLD } else { CLOCK };
+        Self { kind: Kind::Refused, what: "timestamp".to_owned(), cause: cause.into(), remedy }
+    }
+
+    /// The same, where only what is stored is used: whoever answers for the index has no part in it.
+    pub(crate) fn offline(self, is_offline: bool) -> Self {
+        let remedy = if is_offline && self.remedy == CLOCK { OFFLINE_OLD } else { self.remedy };
+        Self { remedy, ..self }
     }
 
     /// A page that is signed and offers much less than it did.
@@ -85,9 +154,10 @@ impl Refusal {
         Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: LESS }
     }
 
-    /// A file that did not come from whom it should.
-    pub fn publisher(what: &str, cause: String) -> Self {
-        Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: PUBLISHER }
+    /// A file that did not come from whom it should; `is_demanded`: of which an attestation is asked, and it has none.
+    pub(crate) fn publisher(what: &str, cause: String, is_demanded: bool) -> Self {
+        let remedy = if is_demanded { UNATTESTED } else { PUBLISHER };
+        Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy }
     }
 
     /// The log is not the one that was seen before, grown.
@@ -109,6 +179,7 @@ impl Refusal {
     pub fn new(what: &str, error: &ClientError) -> Self {
         let (kind, remedy) = match error {
             ClientError::Refused(refused) => (Kind::Refused, of_role(&refused.why)),
+            ClientError::Fetch { why: FetchError::Missing, url } if !is_entrance(url) => (Kind::Unreachable, HELD_BACK),
             ClientError::Fetch { why, .. } => of_fetch(why),
             ClientError::Mismatch(_) | ClientError::Path(_) => (Kind::Refused, OTHER_PLACE),
             ClientError::NoRoot => (Kind::Refused, ROOT),
@@ -129,6 +200,11 @@ impl Refusal {
     }
 }
 
+/// Whether nothing signed says yet that it is there: the files that a client begins with.
+fn is_entrance(url: &Url) -> bool {
+    [".root.json", "/timestamp.json"].iter().any(|end| url.path().ends_with(end))
+}
+
 fn of_role(why: &Why) -> &'static str {
     match why {
         Why::Rollback { .. } | Why::Unlisted(_) => OLD,
@@ -147,12 +223,14 @@ fn of_role(why: &Why) -> &'static str {
 fn of_fetch(why: &FetchError) -> (Kind, &'static str) {
     match why {
         FetchError::TooLong(_) => (Kind::Refused, CAP),
-        FetchError::Missing
-        | FetchError::Status(_)
-        | FetchError::Slow
-        | FetchError::Url
-        | FetchError::Broken(_)
-        | FetchError::Offline => (Kind::Unreachable, RETRY),
+        FetchError::Offline => (Kind::Unreachable, OFFLINE),
+        FetchError::Missing | FetchError::Url => (Kind::Unreachable, ADDRESS),
+        FetchError::Status(300..=399) => (Kind::Unreachable, MOVED),
+        FetchError::Status(401 | 407) => (Kind::Unreachable, LOCKED),
+        FetchError::Status(429 | 500..) => (Kind::Unreachable, BUSY),
+        FetchError::Status(_) => (Kind::Unreachable, ADDRESS),
+        FetchError::Tls(_) => (Kind::Unreachable, SAFELY),
+        FetchError::Slow | FetchError::Broken(_) => (Kind::Unreachable, RETRY),
         FetchError::Sink(_) => (Kind::Unreachable, STATE),
     }
 }

@@ -160,7 +160,7 @@ impl Index {
         Ok(Arc::new(Self {
             base,
             source,
-            state: opened.map_err(|error| Refusal::new("root", &error))?,
+            state: opened.map_err(|error| Refusal::root(&error, root.is_some()))?,
             cache,
             policy,
             attestations,
@@ -240,7 +240,7 @@ impl Index {
     async fn update(&self, current: Option<Current>) -> Result<Snapshot, Refusal> {
         let what = "update";
         let _held = self.state.hold().await.map_err(|error| Refusal::io(what, &error))?;
-        let refuse = |error: ClientError| Refusal::new(what, &error);
+        let refuse = |error: ClientError| Refusal::new(what, &error).offline(self.policy.is_offline);
         let head = Session::head(&self.source, &self.state.store, (self.now)(), Limits::default());
         let head = head.await.map_err(refuse)?;
         self.age(&head)?;
@@ -272,11 +272,12 @@ impl Index {
         let age = (self.now)().seconds().saturating_sub(issued.seconds());
         let Policy { warn_age_s, refuse_age_s, .. } = self.policy;
         if age > refuse_age_s {
-            return Err(Refusal::stale(format!(
+            let cause = format!(
                 "refused: the index's last word is of {issued}, {} ago; at most {} are allowed (--max-age)",
                 spoken(age),
                 spoken(refuse_age_s)
-            )));
+            );
+            return Err(Refusal::stale(cause, self.policy.is_offline));
         }
         if age > warn_age_s {
             self.warn(format!("timestamp: the index's last word is of {issued}, {} min ago", age / 60));
@@ -303,7 +304,7 @@ impl Index {
         tell: &mut (dyn FnMut(&tlog::follow::Event) -> std::io::Result<()> + Send),
     ) -> Result<u64, Refusal> {
         let Snapshot { log, .. } = self.session().await?;
-        let bound = log.ok_or_else(|| Refusal::absent("log", "this index has no log"))?;
+        let bound = log.ok_or_else(Refusal::no_log)?;
         let store = self.state.log().map_err(|error| Refusal::io("log", &error))?;
         Place::open(store, projects)?.read(&bound, &self.tiles()?, tell).await
     }
@@ -314,7 +315,7 @@ impl Index {
     /// What is not to be believed, or did not come.
     pub async fn sightings(&self) -> Result<(u64, Vec<Sighting>), Refusal> {
         let Snapshot { log, .. } = self.session().await?;
-        let bound = log.ok_or_else(|| Refusal::absent("log", "this index has no log"))?;
+        let bound = log.ok_or_else(Refusal::no_log)?;
         Ok((bound.head().size, self.witnesses.sightings(&self.tiles()?, &bound).await?))
     }
 
@@ -353,7 +354,7 @@ impl Index {
             return Err(Refusal::absent(what, "there is no such project"));
         };
         let Some(sha256) = file.hashes.sha256.map(Sha256::new) else {
-            return Err(Refusal::mismatch(what, "refused: it is signed without a SHA-256"));
+            return Err(Refusal::signed_so(what, "refused: it is signed without a SHA-256".to_owned()));
         };
         let key = (project.as_str().to_owned(), sha256);
         if let Some(page) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
@@ -362,7 +363,7 @@ impl Index {
         let url = self.target_url(what, &path, &sha256)?;
         let bytes = self.bytes(what, &url, &sha256, Some(file.length), PAGE_BYTES_MAX).await?;
         let page = Page::read(&bytes, project, &self.base);
-        let page = Arc::new(page.map_err(|error| Refusal::mismatch(what, format!("refused: {error}")))?);
+        let page = Arc::new(page.map_err(|error| Refusal::signed_so(what, format!("refused: {error}")))?);
         self.guard(what, project, &page, log.as_ref()).await?;
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if pages.len() >= PAGES_MAX {
@@ -461,7 +462,8 @@ impl Index {
             return Ok(bytes.into());
         }
         if length.is_some_and(|length| length > bytes_max) {
-            return Err(Refusal::fetch(what, &FetchError::TooLong(bytes_max)));
+            let cause = format!("refused: it is signed with more than {bytes_max} bytes, which is more than is taken");
+            return Err(Refusal::signed_so(what, cause));
         }
         let fetcher = self.source.fetcher().map_err(|why| Refusal::fetch(what, &why))?;
         let mut bytes = Vec::new();
@@ -470,7 +472,7 @@ impl Index {
             Ok(())
         };
         let fetched = fetcher.get_into(url, length.unwrap_or(bytes_max), sink).await;
-        let count = fetched.map_err(|why| Refusal::fetch(what, &why))?;
+        let count = fetched.map_err(|why| Refusal::of_target(what, &why))?;
         if length.is_some_and(|length| length != count) || tuf::hash::sha256(&bytes) != *sha256.as_bytes() {
             return Err(Refusal::mismatch(what, "refused: its length or digest is not the one that was signed for"));
         }
@@ -484,7 +486,7 @@ impl Index {
     pub async fn metadata(&self, file: &Wanted) -> Result<Bytes, Refusal> {
         let what = format!("{}.metadata", file.filename);
         let Some(core_metadata) = file.core_metadata else {
-            return Err(Refusal::absent(what, "the signed page names no metadata for it"));
+            return Err(Refusal::unnamed(&what));
         };
         let sha256 = file.sha256.to_string();
         let path = format!("files/{}/{sha256}/{what}", &sha256[..2]);
@@ -496,7 +498,7 @@ impl Index {
 
     /// A file on the verified page of its project: by name and digest, as we told the installer.
     pub async fn wanted(&self, sha256: &Sha256, filename: &str) -> Result<Wanted, Refusal> {
-        let gone = || Refusal::absent(filename, "the index no longer signs for this file; it may have been withdrawn");
+        let gone = || Refusal::gone(filename);
         let name: packaging::filename::DistFilename = filename.parse().map_err(|_| gone())?;
         let project = name.project();
         let page = self.page(&project).await?;
@@ -525,7 +527,7 @@ impl Index {
 
     async fn hold_attested(&self, file: &Wanted) -> Result<(), Refusal> {
         let what = format!("provenance of {}", file.filename);
-        let unnamed = || Refusal::mismatch(&what, "refused: the file's name is none");
+        let unnamed = || Refusal::signed_so(&what, "refused: the file's name is none".to_owned());
         let name: packaging::filename::DistFilename = file.filename.parse().map_err(|_| unnamed())?;
         let project = name.project();
         let publisher = match &file.provenance {
@@ -535,7 +537,7 @@ impl Index {
                 let url = below(&self.base, &path).map_err(|error| Refusal::new(&what, &error))?;
                 let bytes = self.bytes(&what, &url, sha256, None, PROVENANCE_BYTES_MAX as u64).await?;
                 let read = Provenance::publisher(&bytes);
-                Some(read.map_err(|why| Refusal::mismatch(&what, format!("refused: it cannot be read: {why}")))?)
+                Some(read.map_err(|why| Refusal::signed_so(&what, format!("refused: it cannot be read: {why}")))?)
             }
         };
         let io = |error: std::io::Error| Refusal::io(&what, &error);
@@ -543,7 +545,8 @@ impl Index {
         let mut pins = Pins::read(self.state.folder()).map_err(io)?;
         let uploaded = Uploaded { project: &project, at: &file.uploaded, publisher: publisher.as_ref() };
         let judged = pins.judge(&self.attestations, uploaded).map_err(io)?;
-        judged.map_err(|cause| Refusal::publisher(&what, cause))
+        let is_demanded = publisher.is_none() && self.attestations.demands(&project);
+        judged.map_err(|cause| Refusal::publisher(&what, cause, is_demanded))
     }
 
     /// The bytes of a file, in pieces, of which the last ones come once all are verified. Ends early, with a refusal,
@@ -567,7 +570,7 @@ impl Index {
         let what = &file.filename;
         let io = |error: std::io::Error| Refusal::io(what, &error);
         let fetcher = self.source.fetcher().map_err(|why| Refusal::fetch(what, &why))?;
-        let mut answer = fetcher.stream(&file.url, file.size).await.map_err(|why| Refusal::fetch(what, &why))?;
+        let mut answer = fetcher.stream(&file.url, file.size).await.map_err(|why| Refusal::of_target(what, &why))?;
         let mut download = Download::new(file.size, self.cache.gather().map_err(io)?);
         while let Some(piece) = answer.piece().await.map_err(|why| Refusal::fetch(what, &why))? {
             for piece in download.push(piece).map_err(io)? {

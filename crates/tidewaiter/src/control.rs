@@ -86,6 +86,19 @@ pub(crate) enum TufAsk {
         index: String,
         after: String,
     },
+    AuditPage {
+        index: String,
+        project: String,
+    },
+    AuditLog {
+        index: String,
+        from: u64,
+        to: u64,
+    },
+    /// `init --profile dev`: nothing to do where it is dev, and no way back where it is not.
+    InitDev {
+        index: String,
+    },
 }
 
 impl TufAsk {
@@ -97,7 +110,10 @@ impl TufAsk {
             | Self::UseStandby { .. }
             | Self::AuditOutline { .. }
             | Self::AuditBins { .. }
-            | Self::AuditProjects { .. } => false,
+            | Self::AuditProjects { .. }
+            | Self::AuditPage { .. }
+            | Self::AuditLog { .. }
+            | Self::InitDev { .. } => false,
         }
     }
 }

@@ -100,6 +100,12 @@ impl PublicKey {
         Some(Material { kind, bytes })
     }
 
+    /// Whether these are one key, however each is spelt: two ids may name one.
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        let (one, two) = (self.material(), other.material());
+        self.keyid() == other.keyid() || (one.is_some() && one == two)
+    }
+
     /// Whether this key made the signature (hexadecimal) over the message. Never for keys we do not know.
     pub fn verify(&self, message: &[u8], signature: &str) -> bool {
         self.material().is_some_and(|material| material.verify(message, signature))

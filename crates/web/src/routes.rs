@@ -6,7 +6,8 @@
 use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use index::model::IndexName;
@@ -109,7 +110,15 @@ pub fn router(app: App) -> Router {
     for (path, _, handlers) in index_routes() {
         router = router.route(path, handlers.clone()).route(&format!("/i/{{index}}{path}"), handlers);
     }
-    router.fallback(not_found).method_not_allowed_fallback(not_allowed).with_state(app)
+    let router = router.fallback(not_found).method_not_allowed_fallback(not_allowed);
+    router.layer(map_response(kept)).with_state(app)
+}
+
+/// What says nothing to caches is kept by none: without a word they may keep a 301 or a 404 for as long as they like
+/// (RFC 9111 §4.2.2), and nothing could purge it.
+async fn kept(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }
 
 async fn not_found(headers: HeaderMap) -> Response {

@@ -17,9 +17,13 @@ use super::signing::{InForce, Roles, expected_of, targets_of_bin, time};
 use crate::blobs::layout;
 use crate::model::IndexName;
 use crate::store::indexes::IndexRow;
+use crate::store::log as log_rows;
 use crate::store::signing::{self as rows, TargetRow};
 use crate::store::{Tx, files, indexes, projects};
 use crate::{Error, Installation, Result};
+
+/// Entries of the log that are given at once.
+const ENTRIES_MAX: u64 = 4_096;
 
 /// What a role file of the index is: its version, its SHA-256 in hexadecimal, its length in bytes.
 pub type RoleFile = (u64, String, u64);
@@ -35,8 +39,21 @@ pub struct Outline {
     pub roots: Vec<String>,
     /// Every other role in force; `targets` and `bins` too.
     pub roles: BTreeMap<String, RoleFile>,
+    /// Its transparency log.
+    pub log: Option<LogOutline>,
     /// A sentence each.
     pub wrong: Vec<String>,
+}
+
+/// A log as the ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogOutline {
+    /// The first line of its checkpoints.
+    pub origin: String,
+    /// The key that verifies them.
+    pub key: String,
+    /// Entries that the checkpoint in force speaks of.
+    pub size: u64,
 }
 
 /// One part of the walk over projects.
@@ -126,7 +143,36 @@ pub async fn outline(installation: &Arc<Installation>, index: &IndexName) -> Res
     let wrong = wrong.await?;
     let (bins, roles) = (in_force.count(), in_force.role_files());
     let roots = in_force.chain()?.roots.iter().map(|root| hex(&sha256(root))).collect();
-    Ok(Outline { bins, projects, roots, roles, wrong })
+    let row = super::log::in_force(&mut installation.store.read().await?, row.id).await?;
+    let log = row.map(|row| LogOutline { origin: row.origin, key: row.verifier, size: row.size.cast_unsigned() });
+    Ok(Outline { bins, projects, roots, roles, log, wrong })
+}
+
+/// The page of a project, as JSON, that published state makes; `None` where it has none.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn page(installation: &Installation, index: &IndexName, project: &str) -> Result<Option<String>> {
+    let mut tx = installation.store.read().await?;
+    let row = indexes::named(&mut tx, index).await?;
+    let Ok(name) = project.parse() else { return Ok(None) };
+    let Some(found) = projects::by_name(&mut tx, row.id, &name).await?.filter(|row| row.published) else {
+        return Ok(None);
+    };
+    let (expected, key) = (expected_of(&mut tx, index, found.id).await?, layout::page(index, &name, "json"));
+    let body = expected.objects.into_iter().find(|(at, _)| *at == key).and_then(|(_, body)| body);
+    Ok(body.and_then(|body| String::from_utf8(body).ok()))
+}
+
+/// Entries of the log from one on, the last not included; fewer where it has no more.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn entries(installation: &Installation, index: &IndexName, from: u64, to: u64) -> Result<Vec<String>> {
+    let mut tx = installation.store.read().await?;
+    let row = indexes::named(&mut tx, index).await?;
+    let to = to.min(from.saturating_add(ENTRIES_MAX));
+    log_rows::entries(&mut tx, row.id, from.cast_signed(), to.cast_signed()).await
 }
 
 /// These bins, the last not included: made again from their rows, signed by whom they must be, as they stand in the

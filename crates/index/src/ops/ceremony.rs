@@ -7,32 +7,33 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use tuf::PublicKey;
 use tuf::event::{Event, EventError};
 use tuf::role::{RoleKeys, Top};
 use tuf::write::{BINS, Holders, Offline, Recovery, Renewal};
-use tuf::{PublicKey, Time};
 
-use super::log::witness;
 use super::signing::{InForce, Pending, Signing, time};
 use crate::keys::{Passphrase, keyid_of};
 use crate::model::IndexName;
 use crate::store::indexes::IndexRow;
 use crate::store::{audit, indexes, signing as rows};
-use crate::{Error, Installation, News, Result, Shape};
+use crate::{Error, Installation, News, Result};
+
+mod profiles;
+mod standing;
+#[cfg(test)]
+mod tests;
+use profiles::{DEV, Parties};
+pub use standing::{RoleStatus, Status, WARN_DAYS, status, warnings};
 
 /// How long people's signatures are good for, in days.
 const OFFLINE_DAYS: i64 = 365;
-/// Days before the end of an offline role at which people are warned, more urgently each time.
-pub const WARN_DAYS: [i64; 4] = [30, 14, 7, 1];
 /// Versions that a recovery leaves out: a thief who signs once a second needs twelve days to come so far.
 pub const JUMP: u64 = 1 << 20;
 /// Longest that a change waits for the publisher.
 const ADOPTION_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long another node's publisher is given to write what it committed.
 const ELSEWHERE_TIME: Duration = Duration::from_secs(2);
-/// Longest that a change waits before it is said to be late.
-const PENDING_US_MAX: i64 = 60_000_000;
-const DAY: i64 = 86_400;
 
 /// A holder's public key, as `tidewaiter tuf key` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,10 +73,14 @@ pub struct People {
 impl People {
     fn read(&self) -> Result<Holders> {
         let Self { holders, threshold } = self;
-        let keys: Vec<PublicKey> = holders.iter().map(Holder::key).collect();
-        let ids: BTreeSet<String> = keys.iter().map(PublicKey::keyid).collect();
-        if *threshold == 0 || *threshold > ids.len() as u64 {
-            return Err(Error::Invalid(format!("{threshold} of {} different holders cannot sign", ids.len())));
+        let mut keys: Vec<PublicKey> = Vec::new();
+        for key in holders.iter().map(Holder::key) {
+            if !keys.iter().any(|one| one.is_same_key(&key)) {
+                keys.push(key);
+            }
+        }
+        if *threshold == 0 || *threshold > keys.len() as u64 {
+            return Err(Error::Invalid(format!("{threshold} of {} different holders cannot sign", keys.len())));
         }
         Ok(Holders { keys, threshold: *threshold })
     }
@@ -137,160 +142,6 @@ pub struct Outcome {
     pub event: Option<Vec<u8>>,
     /// Whose signatures are still missing.
     pub missing: Vec<String>,
-}
-
-/// How one role stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleStatus {
-    /// Its name; `bin` for all bins.
-    pub role: String,
-    /// Its version; of the bins, the highest.
-    pub version: u64,
-    /// When it expires; of the bins, the first.
-    pub expires: Time,
-    /// How many must sign.
-    pub threshold: u64,
-    /// Key ids that may, and whether the key is in the data folder.
-    pub keys: Vec<(String, bool)>,
-    /// Whether people renew it.
-    pub offline: bool,
-}
-
-impl RoleStatus {
-    /// Whole days until it expires; negative when it has.
-    pub fn days_left(&self, now_us: i64) -> i64 {
-        (self.expires.seconds() - time(now_us).seconds()).div_euclid(DAY)
-    }
-
-    /// How urgently somebody must see to it, from 0 for not at all. Of an offline role, how many of [`WARN_DAYS`] are
-    /// reached, and 5 once it has expired. Of what the publisher renews, 4 when it should have long since.
-    pub fn alarm(&self, now_us: i64) -> u8 {
-        let left = self.expires.seconds() - time(now_us).seconds();
-        if left <= 0 {
-            return 5;
-        }
-        if self.offline {
-            return WARN_DAYS.iter().filter(|days| left <= **days * DAY).count() as u8;
-        }
-        // An hour after its last word clients are uneasy.
-        let least = if self.role == Top::Timestamp.name() { DAY - 3_600 } else { DAY / 4 };
-        if left < least { 4 } else { 0 }
-    }
-
-    /// Whether somebody must see to it.
-    pub fn is_urgent(&self, now_us: i64) -> bool {
-        self.alarm(now_us) > 0
-    }
-}
-
-/// How the repository of an index stands.
-#[derive(Debug, Clone)]
-pub struct Status {
-    /// The index.
-    pub index: IndexName,
-    /// Who holds its keys.
-    pub profile: String,
-    /// Shape and number of the bins.
-    pub bins: (Shape, u32),
-    /// Targets that are signed.
-    pub targets: i64,
-    /// Its roles.
-    pub roles: Vec<RoleStatus>,
-    /// Since when signed offline roles wait for the publisher, in microseconds.
-    pub pending_us: Option<i64>,
-    /// Why signed offline roles were put aside; until the next change.
-    pub put_aside: Option<String>,
-    /// Key ids of standbys: trusted with every online role, and not in use.
-    pub standbys: Vec<String>,
-    /// Key ids that sign nothing any more and that roles still trust: to be revoked.
-    pub retired: Vec<String>,
-    /// Key ids that signed what is in force and that are not in the data folder.
-    pub lost: Vec<String>,
-}
-
-/// How the repositories stand; of one index, or of all.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Result<Vec<Status>> {
-    let mut out = Vec::new();
-    for row in super::indexes::list(installation).await? {
-        let name = row.name();
-        if only.is_some_and(|only| *only != name) {
-            continue;
-        }
-        let mut tx = installation.store.read().await?;
-        let Some(in_force) = InForce::read(&mut tx, row.id, &name).await? else { continue };
-        let targets = rows::count_targets(&mut tx, row.id).await?;
-        let pending = rows::repository(&mut tx, row.id).await?.map(|row| Signing::pending(&row)).transpose()?.flatten();
-        let pending_us = pending.as_ref().filter(|left| left.refused.is_none()).map(|left| left.since_us);
-        let put_aside = pending.and_then(|left| left.refused);
-        let (folder, of) = (installation.signing_keys.clone(), name.clone());
-        let here = tokio::task::spawn_blocking(move || folder.keyids(&of)).await;
-        let here = here.map_err(|e| Error::Internal(e.to_string()))?.unwrap_or_default();
-        let at_hand =
-            |role: &RoleKeys| role.keyids.iter().map(|keyid| (keyid.clone(), here.contains(keyid))).collect::<Vec<_>>();
-        let standbys = standbys(&in_force, &here).into_iter().map(|key| key.keyid()).collect();
-        let retired = in_force.retired.iter().cloned().collect();
-        let lost = in_force.signed_last().difference(&here).cloned().collect();
-        let bins = (in_force.repository.bins().shape(), in_force.repository.bins().count());
-        let mut roles = Vec::new();
-        for (role, version, expires, keys, offline) in in_force.roles() {
-            roles.push(RoleStatus { role, version, expires, threshold: keys.threshold, keys: at_hand(&keys), offline });
-        }
-        let profile = in_force.profile.clone();
-        out.push(Status { index: name, profile, bins, targets, roles, pending_us, put_aside, standbys, retired, lost });
-    }
-    Ok(out)
-}
-
-/// What needs a person, a sentence each; empty when all is well.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
-    let now_us = installation.clock.now_us();
-    let mut out = Vec::new();
-    for Status { index, roles, pending_us, put_aside, retired, lost, .. } in status(installation, None).await? {
-        for role in roles.iter().filter(|role| role.is_urgent(now_us)) {
-            let what =
-                if role.offline { "sign it anew with `tidewaiter tuf renew`" } else { "is the publisher running?" };
-            let when = match (role.alarm(now_us), role.days_left(now_us)) {
-                (5, _) => "has expired".to_owned(),
-                (_, 0) => "expires within a day".to_owned(),
-                (_, days) => format!("expires in {days} days"),
-            };
-            out.push(format!("'{index}': the role {} {when}; {what}", role.role));
-        }
-        for keyid in lost {
-            out.push(format!(
-                "'{index}': the online key {keyid}, which signed last, is not in the data folder, and nothing can be \
-                 published with it; put it back, or let a standby take over (`tidewaiter tuf rotate online --standby \
-                 FILE`), or revoke it by another one (`tidewaiter tuf rotate online`)"
-            ));
-        }
-        if !retired.is_empty() {
-            out.push(format!(
-                "'{index}': a key that was put aside is still trusted; revoke it with `tidewaiter tuf standby` or \
-                 `tidewaiter tuf rotate online`"
-            ));
-        }
-        if let Some(since_us) = pending_us {
-            let late = if now_us - since_us > PENDING_US_MAX {
-                " for more than a minute; its log says why it does not take them over"
-            } else {
-                ""
-            };
-            out.push(format!("'{index}': signed roles wait for the publisher{late}"));
-        }
-        if let Some(why) = put_aside {
-            out.push(format!("'{index}': the last change of the roles was put aside: {why}; make the change anew"));
-        }
-    }
-    for (index, witness, why) in witness::silent(installation) {
-        out.push(format!("'{index}': the witness {witness} does not cosign the log: {why}"));
-    }
-    Ok(out)
 }
 
 async fn in_force(installation: &Installation, index: &IndexName) -> Result<(IndexRow, InForce)> {
@@ -375,21 +226,6 @@ fn fresh(installation: &Installation, index: &IndexName, offline: &Offline, name
     Ok(Holders { keys: vec![signer.public_key().clone()], threshold: 1 })
 }
 
-/// `pep458`: nobody alone, and the keys of `targets` and of `bins` are nobody else's (PEP 458, "Key management").
-fn fits(profile: &str, root: &Holders, targets: &Holders, bins: &Holders) -> Result<()> {
-    let ids = |of: &Holders| of.keys.iter().map(PublicKey::keyid).collect::<BTreeSet<_>>();
-    let apart = ids(root).len() + ids(targets).len() + ids(bins).len();
-    let all = [ids(root), ids(targets), ids(bins)].into_iter().flatten().collect::<BTreeSet<_>>().len();
-    if profile == "pep458" && (all < apart || [root, targets, bins].iter().any(|of| of.threshold < 2)) {
-        return Err(Error::Invalid(
-            "The profile pep458 wants two signatures at least for root, targets and bins each, of keys that none of \
-             them shares: see --targets-holder and --bins-holder."
-                .to_owned(),
-        ));
-    }
-    Ok(())
-}
-
 /// Other holders of the root, beside those of `targets` and `bins`, who stay.
 fn next_root(
     in_force: &InForce,
@@ -399,9 +235,9 @@ fn next_root(
 ) -> Result<Holders> {
     let offline = in_force.repository.offline();
     let [root, targets, bins] = offline.holders();
-    let is_ours = in_force.profile == "dev" && root.keys.iter().all(|key| here.contains(&key.keyid()));
+    let is_dev = in_force.profile == DEV;
     let Some(people) = people else {
-        if is_ours {
+        if is_dev {
             return made("offline");
         }
         return Err(Error::Invalid(format!(
@@ -412,13 +248,47 @@ fn next_root(
             in_force.profile
         )));
     };
-    let next = people.read()?;
-    let online = offline.online_keyids();
-    if let Some(key) = next.keys.iter().find(|key| online.contains(&key.keyid())) {
-        return Err(Error::Invalid(format!("The key {} is an online key, and cannot hold the root too.", key.keyid())));
+    if is_dev {
+        return Err(Error::Invalid(
+            "The keys of the profile dev are in the data folder, and nobody else holds one: people get the root, targets \
+             and bins by `tidewaiter tuf init --profile team` or `pep458`."
+                .to_owned(),
+        ));
     }
-    fits(&in_force.profile, &next, &targets, &bins)?;
+    let next = people.read()?;
+    let online = offline.online_keys();
+    let holders = [&next, &targets, &bins];
+    Parties { profile: &in_force.profile, holders, online: &online, here }.fit()?;
     Ok(next)
+}
+
+/// Keys of the profile dev that hold an offline role and are not in the data folder: lost, as nobody else holds one.
+fn lost_holders(in_force: &InForce, here: &BTreeSet<String>) -> BTreeSet<String> {
+    if in_force.profile != DEV {
+        return BTreeSet::new();
+    }
+    let keys = in_force.repository.offline().holders().into_iter().flat_map(|of| of.keys);
+    keys.map(|key| key.keyid()).filter(|keyid| !here.contains(keyid)).collect()
+}
+
+/// Whether an index is in the profile dev.
+///
+/// # Errors
+/// [`Error::Conflict`] where it is not: there is no way back.
+pub async fn is_dev(installation: &Installation, index: &IndexName) -> Result<()> {
+    let (_, in_force) = in_force(installation, index).await?;
+    if in_force.profile == DEV {
+        return Ok(());
+    }
+    let [root, ..] = in_force.repository.offline().holders();
+    Err(Error::Conflict(format!(
+        "People hold the root of '{index}' ({} of {}, profile {}), and there is no way back to dev, whose keys lie in the \
+         data folder: other people get it by `tidewaiter tuf init --profile team` or `pep458`, another online key is made \
+         by `tidewaiter tuf rotate online`.",
+        root.threshold,
+        root.keys.len(),
+        in_force.profile
+    )))
 }
 
 /// What a change makes of the offline roles.
@@ -444,7 +314,9 @@ fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, c
             if online.keys.is_empty() || online.threshold != 1 {
                 return Err(Error::Conflict("A standby stands beside one online key in the data folder.".to_owned()));
             }
-            online.keys.push(key.key());
+            let standby = key.key();
+            profiles::is_nobodys(&standby, offline)?;
+            online.keys.push(standby);
             offline.rotate_online(&online, now, expires)
         }
         Change::RotateRoot { root } => {
@@ -459,17 +331,27 @@ fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, c
         Change::HandOver { profile, root, targets, bins } => {
             let root = root.read()?;
             let (targets, bins) = (other(targets, &root)?, other(bins, &root)?);
-            fits(profile, &root, &targets, &bins)?;
+            let online = offline.online_keys();
+            if profile == DEV {
+                return Err(Error::Invalid("People hold no key of the profile dev: choose team or pep458.".to_owned()));
+            }
+            Parties { profile, holders: [&root, &targets, &bins], online: &online, here: &here }.fit()?;
             let recovery = Recovery { root: Some(root), targets, bins, online: made("online")?, jump: 0 };
             offline.recover(&recovery, now, expires)
         }
         Change::Recover { root, targets, bins, jump } => {
-            let is_dev = in_force.profile == "dev" && root.is_none();
+            let is_dev = in_force.profile == DEV;
+            if is_dev && [root, targets, bins].into_iter().any(Option::is_some) {
+                return Err(profiles::none_in_dev());
+            }
             let next = if is_dev { Some(made("offline")?) } else { root.as_ref().map(People::read).transpose()? };
             let standing = offline.root().roles.get(&Top::Root).map(|role| holders(&offline.root().keys, role));
             let theirs = next.clone().or(standing).ok_or(Error::Internal("nobody holds the root".to_owned()))?;
             let (targets, bins) = (other(targets, &theirs)?, other(bins, &theirs)?);
-            fits(&in_force.profile, &theirs, &targets, &bins)?;
+            if !is_dev {
+                let (holders, online) = ([&theirs, &targets, &bins], offline.online_keys());
+                Parties { profile: &in_force.profile, holders, online: &online, here: &here }.fit()?;
+            }
             let recovery = Recovery { root: next, targets, bins, online: made("online")?, jump: *jump };
             offline.recover(&recovery, now, expires)
         }
@@ -478,6 +360,13 @@ fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, c
 
 fn make(installation: &Installation, index: &IndexName, in_force: &InForce, change: &Change) -> Result<Event> {
     let (offline, folder) = (in_force.repository.offline(), &installation.signing_keys);
+    if let Some(lost) = lost_holders(in_force, &folder.keyids(index)?).first() {
+        return Err(Error::Unavailable(format!(
+            "The key {lost}, which holds offline roles of '{index}' (profile dev), is not in {}: bring it back from a \
+             backup, nobody else can sign this. Until the roles that it signed expire, the index goes on without it.",
+            folder.of(index).display()
+        )));
+    }
     let renewal = renewal(installation, index, in_force, change)?;
     let mut event = Event::change(offline, &renewal).map_err(event_error)?;
     if let Change::HandOver { profile, .. } = change {
@@ -532,6 +421,20 @@ pub async fn submit(
     take_over(installation, index, &event, &profile, actor).await
 }
 
+/// Whether the roles that were signed fit their profile. What stays as it is may stay: a renewal or another online key must
+/// not fail because of who holds the root since long.
+fn judge(in_force: &InForce, next: &Offline, profile: &str, here: &BTreeSet<String>) -> Result<()> {
+    let old = in_force.repository.offline();
+    let [root, targets, bins] = &next.holders();
+    let holders = [root, targets, bins];
+    if old.holders() != next.holders() || in_force.profile != profile {
+        // Who was online until now may be in a thief's hands.
+        let online: Vec<PublicKey> = old.online_keys().into_iter().chain(next.online_keys()).collect();
+        return Parties { profile, holders, online: &online, here }.fit();
+    }
+    if old.online_keyids() != next.online_keyids() { profiles::apart(holders, &next.online_keys()) } else { Ok(()) }
+}
+
 async fn take_over(
     installation: &Arc<Installation>,
     index: &IndexName,
@@ -552,8 +455,12 @@ async fn take_over(
         }
     }
     // The event does not sign its profile.
-    let [root, targets, bins] = pending.adopt(&in_force)?.offline().holders();
-    fits(profile, &root, &targets, &bins)?;
+    let here = {
+        let (folder, of) = (installation.signing_keys.clone(), index.clone());
+        let read = tokio::task::spawn_blocking(move || folder.keyids(&of)).await;
+        read.map_err(|e| Error::Internal(e.to_string()))??
+    };
+    judge(&in_force, pending.adopt(&in_force)?.offline(), profile, &here)?;
     if !pending.trim(&in_force)? {
         let words = vec!["this change is in force already; nothing was done".to_owned()];
         return Ok(Outcome { words, event: None, missing: Vec::new() });

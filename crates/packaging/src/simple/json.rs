@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 use super::API_VERSION;
 use super::model::{FileEntry, ListEntry, PageHead, Yanked};
 use crate::hash::Sha256;
+use crate::name::NormalizedName;
+use crate::status::ProjectStatus;
 
 /// One file's entry as JSON text, keys sorted, without a newline.
 pub fn entry_json(entry: &FileEntry) -> String {
@@ -108,6 +110,27 @@ pub fn parse_entry(text: &str) -> Result<FileEntry, serde_json::Error> {
     })
 }
 
+/// What a page says besides its files; what is missing is taken for what it mostly is.
+pub fn read_head(page: &Value, name: &NormalizedName) -> PageHead {
+    let status = &page["project-status"];
+    let versions = page["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    PageHead {
+        name: name.clone(),
+        last_serial: page["meta"]["_last-serial"].as_i64().unwrap_or(0),
+        status: status["status"].as_str().and_then(|text| text.parse().ok()).unwrap_or(ProjectStatus::Active),
+        status_reason: status["reason"].as_str().map(str::to_owned),
+        versions: versions.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+    }
+}
+
+/// Reads a whole page that [`page_json`] wrote, as far as [`super::page_html`] needs it; nothing for anything else.
+pub fn read_page(page: &[u8]) -> Option<(PageHead, Vec<FileEntry>)> {
+    let page: Value = serde_json::from_slice(page).ok()?;
+    let name: NormalizedName = page["name"].as_str()?.parse().ok()?;
+    let files = page["files"].as_array()?.iter().map(|file| parse_entry(&file.to_string()).ok());
+    Some((read_head(&page, &name), files.collect::<Option<_>>()?))
+}
+
 /// The project page. `entries` are texts of [`entry_json`], in page order.
 pub fn page_json(head: &PageHead, entries: &[&str]) -> Vec<u8> {
     let PageHead { name, last_serial, status, status_reason, versions } = head;
@@ -202,8 +225,8 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::page_html;
     use super::*;
-    use crate::status::ProjectStatus;
 
     fn entry() -> FileEntry {
         FileEntry {
@@ -235,6 +258,11 @@ mod tests {
         assert_eq!(format!("{value}\n").as_bytes(), page);
         assert_eq!(value["files"][0]["upload-time"], "2023-11-14T22:13:20Z");
         assert_eq!(last_serial(&page), Some(12));
+        let (read, files) = read_page(&page).expect("own page");
+        assert_eq!((&read, files.len()), (&head, 2));
+        let two = [entry(), entry()];
+        assert_eq!(page_html(&read, files.iter()), page_html(&head, two.iter()), "the same page as HTML");
+        assert!(read_page(b"{}").is_none() && read_page(b"\xff").is_none());
         let back = parse_entry(&text).expect("own entry");
         assert_eq!(FileEntry { upload_time_us: 0, ..entry() }, back);
         assert!(text.contains(r#""provenance":null"#) && !text.contains("_provenance"), "{text}");

@@ -9,7 +9,7 @@ mod json;
 mod model;
 
 pub use html::{list_html, page_html};
-pub use json::{entry_json, last_serial, list_json, page_json, parse_entry, time_text};
+pub use json::{entry_json, last_serial, list_json, page_json, parse_entry, read_head, read_page, time_text};
 pub use model::{FileEntry, ListEntry, PageHead, Yanked, file_path};
 
 /// PEP 629 and PEP 792: the version of the API that these pages speak.

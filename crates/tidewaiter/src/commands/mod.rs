@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod confine;
 mod doctor;
 mod execute;
 mod inspect;

@@ -31,7 +31,7 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
     match command {
         TufCommand::Init { profile, holders, others, index: In { index }, place } => {
             let ask = match (profile.as_str(), people(&holders)?) {
-                ("dev", None) => TufAsk::Status { index: Some(index) },
+                ("dev", None) => TufAsk::InitDev { index },
                 ("dev", Some(_)) => {
                     bail!("the keys of the dev profile are in the data folder; nobody else holds one")
                 }
@@ -188,6 +188,9 @@ fn make_key(path: &Path, kind: &KeyKind) -> Result<ExitCode> {
             let token = Token { library, label, pin, pin_file: pin_file.as_deref() };
             keys::make_token_key(path, token, name, curve, &entropy)?
         }
+        (None, ..) if curve != "ed25519" => {
+            bail!("a key in a file is an Ed25519 key: --curve {curve} is for a key in a token, --pkcs11 (docs/keys.md)")
+        }
         (Some(_), ..) => bail!("a token wants its PIN: --passphrase-file or --passphrase-stdin"),
         (None, _, None) if !plain => {
             bail!("say how the key is sealed, --passphrase-file or --passphrase-stdin; or --plain for a trial")
@@ -225,6 +228,14 @@ pub(super) async fn attempt(installation: &Arc<Installation>, ask: TufAsk) -> in
         }
         TufAsk::AuditProjects { index: name, after } => {
             json(&audit::projects(installation, &index(&name)?, &after, AUDITED_AT_ONCE).await?)
+        }
+        TufAsk::AuditPage { index: name, project } => json(&audit::page(installation, &index(&name)?, &project).await?),
+        TufAsk::AuditLog { index: name, from, to } => {
+            json(&audit::entries(installation, &index(&name)?, from, to).await?)
+        }
+        TufAsk::InitDev { index: name } => {
+            ceremony::is_dev(installation, &index(&name)?).await?;
+            status(installation, Some(&name)).await
         }
     }
 }
@@ -265,7 +276,7 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
         let ceremony::Status { index, profile, bins: (shape, count), targets, roles, .. } = status;
-        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, .. } = status;
+        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, unheld, .. } = status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",
@@ -296,6 +307,10 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
         for keyid in &lost {
             bad = true;
             let _ = writeln!(out, "  LOST      {}: signed last, and is not in the data folder", short(keyid));
+        }
+        for keyid in &unheld {
+            bad = true;
+            let _ = writeln!(out, "  LOST      {}: holds offline roles, and is not in the data folder", short(keyid));
         }
         for keyid in &retired {
             bad = true;

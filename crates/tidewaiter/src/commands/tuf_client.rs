@@ -1,6 +1,6 @@
 //! `tuf-client`: any TUF repository, on the command line that the public conformance suite drives.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,12 +29,23 @@ pub(super) async fn run(options: TufClient) -> Result<ExitCode> {
         let text = text.with_context(|| format!("{option} is missing"))?;
         Url::parse(&text).with_context(|| format!("{option} {text} is no URL"))
     };
-    let fetcher = Fetcher::new(None, Patience::default())?;
-    let source = Arc::new(Source::new(url(metadata_url, "--metadata-url")?, fetcher));
+    let metadata_url = url(metadata_url, "--metadata-url")?;
+    // Before anything is asked for: what lacks an option changes nothing.
+    let wanted = match verb {
+        TufClientVerb::Init { .. } | TufClientVerb::Refresh => None,
+        TufClientVerb::Download => {
+            let base = url(target_base_url, "--target-base-url")?;
+            let folder = target_dir.context("--target-dir is missing: say where to keep what is downloaded")?;
+            if target_name.is_empty() {
+                bail!("--target-name is missing: say what to download");
+            }
+            fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            Some((base, folder))
+        }
+    };
+    let source = Arc::new(Source::new(metadata_url, Fetcher::new(None, Patience::default())?));
     let session = Session::start(&source, &store, now, limits).await?;
-    if let TufClientVerb::Download = verb {
-        let base = url(target_base_url, "--target-base-url")?;
-        let folder = target_dir.context("--target-dir is missing")?;
+    if let Some((base, folder)) = wanted {
         for path in target_name {
             let Some(file) = session.target(&path).await? else { bail!("the repository has no target {path}") };
             session.download(&path, &file, &base, &folder).await?;

@@ -16,36 +16,9 @@ use tokio::net::TcpListener;
 use tuf::hash::Hasher;
 use tuf::{Limits, Time};
 
+use super::confine;
 use crate::cli::{ProxyOptions, Regression, RunOptions, Trust, VerifyOptions};
 use crate::config;
-
-/// What the child may not choose: it would leave the verified index.
-const INDEX_OPTIONS: [&str; 7] =
-    ["--index-url", "--extra-index-url", "--find-links", "--index", "--default-index", "--no-index", "--proxy"];
-
-/// What an environment may say of other places to install from.
-const PLACES: [&str; 17] = [
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_FIND_LINKS",
-    "PIP_NO_INDEX",
-    "PIP_PROXY",
-    "PIP_CERT",
-    "PIP_CLIENT_CERT",
-    "PIP_TRUSTED_HOST",
-    "UV_INDEX_URL",
-    "UV_EXTRA_INDEX_URL",
-    "UV_INDEX",
-    "UV_DEFAULT_INDEX",
-    "UV_FIND_LINKS",
-    "UV_NO_INDEX",
-    "UV_OFFLINE",
-    "UV_CONFIG_FILE",
-    "UV_INSECURE_HOST",
-];
-
-/// Through what an environment has other hosts asked.
-const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// What the program says where the user switched verification off.
 const UNSAFE: &str = "verification is switched off by --unsafely-disable-package-verification: nothing of what is \
@@ -158,55 +131,19 @@ pub(super) async fn run(options: RunOptions) -> Result<ExitCode> {
         child.env("PIP_INDEX_URL", url.as_str()).env("UV_DEFAULT_INDEX", url.as_str());
         return Ok(code(wait(child).await?));
     }
-    stays(&command)?;
+    confine::stays(&command, allow_other_hosts)?;
     let index = open(&trust).await?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on this machine")?;
     let host = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
     // The root's fingerprint in the path: an installer's own cache never takes one index for another.
     let url = format!("{host}/{}/simple/", &index.state().fingerprint[..16]);
-    environment(&mut child, &url, (!allow_other_hosts).then_some(&host));
+    confine::environment(&mut child, &url, (!allow_other_hosts).then_some(&host));
     let serving = tokio::spawn(Proxy::new(Arc::clone(&index)).serve(listener));
     let status = wait(child).await;
     serving.abort();
     let status = status.with_context(|| format!("cannot run {program}"))?;
     let was_refused = tell(&index, !status.success());
     Ok(if status.success() && was_refused { ExitCode::FAILURE } else { code(status) })
-}
-
-/// The environment in which pip and uv know one index: ours.
-fn environment(child: &mut Command, url: &str, guard: Option<&String>) {
-    for name in PLACES {
-        child.env_remove(name);
-    }
-    // Configuration files may name further indexes, and pip reads an empty variable as none.
-    child.env("PIP_CONFIG_FILE", if cfg!(windows) { "nul" } else { "/dev/null" });
-    child.env("UV_NO_CONFIG", "1");
-    child.env("PIP_INDEX_URL", url).env("UV_DEFAULT_INDEX", url);
-    // Without the guard, exceptions that the user made for other hosts hold on.
-    let others = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).ok().filter(|_| guard.is_none());
-    let direct = others.map_or("127.0.0.1".to_owned(), |others| format!("127.0.0.1,{others}"));
-    child.env("NO_PROXY", &direct).env("no_proxy", &direct);
-    if let Some(host) = guard {
-        // Every other host is asked for through us, and refused by name.
-        for name in PROXIES {
-            child.env(name, host);
-        }
-    }
-}
-
-/// The command must not name other places itself: it would be verified nowhere.
-fn stays(command: &[String]) -> Result<()> {
-    let is_pip = |word: &str| Path::new(word).file_name().is_some_and(|name| name.to_string_lossy().starts_with("pip"));
-    let takes_short = command.iter().any(|word| is_pip(word));
-    for word in command {
-        let name = word.split('=').next().unwrap_or(word);
-        let is_short =
-            takes_short && ["-i", "-f"].iter().any(|short| word.starts_with(short) && !word.starts_with("--"));
-        if INDEX_OPTIONS.contains(&name) || is_short {
-            bail!("the command says {word}: under `run` there is one place to install from, the --index");
-        }
-    }
-    Ok(())
 }
 
 fn log_unsafe(trust: &Trust, command: &[String]) -> Result<()> {
@@ -266,26 +203,5 @@ fn digest(path: &Path) -> std::io::Result<(Sha256, u64)> {
         }
         length += count as u64;
         hasher.update(&buffer[..count]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_that_name_other_places_are_not_run() {
-        let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
-        for text in ["pip install demo", "python -m pip install -r x.txt", "uv pip install demo", "uv sync -v"] {
-            assert!(stays(&words(text)).is_ok(), "{text}");
-        }
-        for text in [
-            "pip install -i x demo",
-            "pip3 install -fx demo",
-            "uv pip install --index=x y",
-            "pip install --extra-index-url x y",
-        ] {
-            assert!(stays(&words(text)).is_err(), "{text}");
-        }
     }
 }

@@ -224,6 +224,14 @@ impl Offline {
         tops.chain([&self.bin_keys]).flat_map(|role| role.keyids.iter().cloned()).collect()
     }
 
+    /// The same as keys.
+    pub fn online_keys(&self) -> Vec<PublicKey> {
+        let bins = self.bins_role.delegations.as_ref().map(|delegations| &delegations.keys);
+        let find =
+            |keyid: &String| self.root.keys.get(keyid).or_else(|| bins.and_then(|keys| keys.get(keyid))).cloned();
+        self.online_keyids().iter().filter_map(find).collect()
+    }
+
     /// Who signs `bins`.
     pub fn holders_of_bins(&self) -> Option<&RoleKeys> {
         self.targets.delegations.as_ref().and_then(|delegations| delegations.keys_of(BINS))

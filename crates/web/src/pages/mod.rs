@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use index::Error;
+use index::blobs::{Key, layout};
 use index::ops::browse;
 use index::render::GZIP_OVER_BYTES;
 use packaging::{NormalizedName, ProjectName, Version};
@@ -20,11 +21,12 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
+use crate::cache::surrogate;
 use crate::error::Failure;
 use crate::negotiate;
 use crate::routes::Site;
 use crate::server::Encrypted;
-use crate::simple::{matches, moved};
+use crate::simple::{SURROGATE, matches, moved};
 use address::Commands;
 pub(crate) use assets::asset;
 use views::{Frame, Home, List, Missing, Project, Rules, Upload};
@@ -101,6 +103,12 @@ fn page(status: StatusCode, template: &impl Template, images: bool, asked: &Head
     response
 }
 
+/// What caches are told to drop when a page of the site changes, as it shows the same.
+fn keyed(mut response: Response, key: &Key) -> Response {
+    response.headers_mut().insert(SURROGATE, surrogate(key));
+    response
+}
+
 /// Says that there is no such page; for other errors, what [`Failure`] says.
 fn failed(error: Error, site: &Site, request: &Parts) -> Response {
     if let Error::NotFound(message) = &error {
@@ -137,7 +145,7 @@ pub(crate) async fn home(State(app): State<App>, site: Site, request: Parts) -> 
         closed: app.installation().uploads_refused(),
         commands: commands(&app, &site, &request),
     };
-    page(StatusCode::OK, &view, false, &request.headers)
+    keyed(page(StatusCode::OK, &view, false, &request.headers), &layout::list(&site.index, "html"))
 }
 
 /// `GET /projects/`
@@ -147,7 +155,8 @@ pub(crate) async fn list(State(app): State<App>, site: Site, request: Parts) -> 
     let from = from.parse::<NormalizedName>().map(String::from).unwrap_or_default();
     match browse::list(app.installation(), &index, &q, &from).await {
         Ok(listing) => {
-            page(StatusCode::OK, &List::new(&site.index, q, !from.is_empty(), listing), false, &request.headers)
+            let view = List::new(&site.index, q, !from.is_empty(), listing);
+            keyed(page(StatusCode::OK, &view, false, &request.headers), &layout::list(&site.index, "html"))
         }
         Err(error) => failed(error, &site, &request),
     }
@@ -192,7 +201,7 @@ async fn shown(app: &App, site: &Site, request: &Parts, version: Option<&Version
     };
     let commands = commands(app, site, request);
     let view = Project::new(&site.index, &found, version.is_some(), description.as_deref(), images, &commands);
-    page(StatusCode::OK, &view, images, &request.headers)
+    keyed(page(StatusCode::OK, &view, images, &request.headers), &layout::page(&site.index, &normal, "html"))
 }
 
 /// `GET /legacy/`

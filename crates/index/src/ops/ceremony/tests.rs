@@ -1,0 +1,118 @@
+//! What becomes of signed roles that wait, on both engines, with a clock that is moved: lateness, the hour until a missing
+//! key is given up, and a rule of the ledger that is broken for good.
+
+use std::fs;
+
+use super::super::tests::stages;
+use super::super::workers;
+use super::*;
+use crate::store::{Failure, publishing};
+
+const SECOND_US: i64 = 1_000_000;
+const MINUTE_US: i64 = 60 * SECOND_US;
+const HOUR_US: i64 = 60 * MINUTE_US;
+
+async fn now(installation: &Installation) -> Status {
+    status(installation, None).await.expect("a status").remove(0)
+}
+
+async fn told(installation: &Installation) -> Vec<String> {
+    warnings(installation).await.expect("warnings")
+}
+
+/// Goal: who waits for the publisher is told so, and after a minute that it is late.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_told_and_after_a_minute_that_it_is_late() {
+    for stage in stages().await {
+        let (installation, name) = (&stage.installation, stage.index.name());
+        stage.settle().await;
+        propose(installation, &name, &Change::Renew, "test").await.expect("left for the publisher");
+        let begun = installation.clock.now_us();
+        assert_eq!(now(installation).await.pending_us, Some(begun));
+        for (elapsed, is_late) in [(0, false), (MINUTE_US, false), (MINUTE_US + 1, true)] {
+            installation.clock.advance(begun + elapsed - installation.clock.now_us());
+            let said = told(installation).await;
+            assert!(said.iter().any(|line| line.contains("signed roles wait for the publisher")), "{said:?}");
+            assert_eq!(said.iter().any(|line| line.contains("for more than a minute; its log says why")), is_late);
+        }
+        // Another one does not take its place.
+        let second = propose(installation, &name, &Change::RotateRoot { root: None }, "test").await;
+        assert!(matches!(&second, Err(Error::Conflict(why)) if why.contains("waits for the publisher")), "{second:?}");
+        workers::drain_publications(installation).await.expect("taken over");
+        assert_eq!((now(installation).await.pending_us, told(installation).await), (None, Vec::new()));
+        stage.assert_sound().await;
+    }
+}
+
+/// Goal: a change whose new key is not at hand is tried for an hour, then put aside with its reason; the next one goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_key_is_waited_for_an_hour() {
+    for stage in stages().await {
+        let (installation, name) = (&stage.installation, stage.index.name());
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        stage.settle().await;
+        let folder = installation.signing_keys.of(&name);
+        propose(installation, &name, &Change::RotateOnline, "test").await.expect("left for the publisher");
+        let begun = installation.clock.now_us();
+        let (key, kept) = (folder.join("online-2.key"), folder.join("kept"));
+        fs::rename(&key, &kept).expect("moved");
+        for elapsed in [0, MINUTE_US, HOUR_US] {
+            installation.clock.advance(begun + elapsed - installation.clock.now_us());
+            workers::drain_publications(installation).await.expect("what is in force goes on");
+            let status = now(installation).await;
+            assert_eq!((status.pending_us, status.put_aside), (Some(begun), None), "after {elapsed} us");
+        }
+        installation.clock.advance(1);
+        workers::drain_publications(installation).await.expect("what is in force goes on");
+        let status = now(installation).await;
+        let why = status.put_aside.expect("given up");
+        assert_eq!(status.pending_us, None);
+        assert!(why.contains("the new key that signs the bins is not in"), "{why}");
+        let said = told(installation).await;
+        assert!(said.iter().any(|line| line.contains("was put aside: ") && line.contains(&why)), "{said:?}");
+        // Nothing else waited for it, and the next change takes its place.
+        stage.upload("foo", "2.0", "x = 2").await.expect("taken");
+        stage.settle().await;
+        assert_eq!(stage.filenames("foo").len(), 2);
+        fs::rename(&kept, &key).expect("moved back");
+        propose(installation, &name, &Change::RotateOnline, "test").await.expect("left for the publisher");
+        workers::drain_publications(installation).await.expect("taken over");
+        assert_eq!((now(installation).await.put_aside, told(installation).await), (None, Vec::new()));
+        stage.assert_sound().await;
+    }
+}
+
+/// Goal: a rule of the ledger that a change breaks is broken for good; a ledger that is away is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_of_the_ledger_that_is_broken_is_no_failure_that_passes() {
+    for stage in stages().await {
+        let (installation, id) = (&stage.installation, stage.index.id);
+        stage.settle().await;
+        let begun = installation.clock.now_us();
+        let pending = Pending { since_us: begun, ..Pending::default() };
+        let root = in_force(installation, &stage.index.name()).await.expect("founded").1;
+        let version = root.repository.offline().root().version;
+        // Twice the same version of a role, as two publishers would write it.
+        let mut tx = installation.store.write().await.expect("a transaction");
+        rows::insert_offline(&mut tx, id, "root", version, b"{}");
+        let broken = tx.commit().await.expect_err("a version is there once");
+        assert!(matches!(broken, Error::Ledger(_)), "{broken:?}");
+        assert!(pending.is_hopeless(&broken, begun), "at once, not after an hour");
+        // And twice the same serial.
+        let serial = indexes::named(&mut installation.store.read().await.expect("read"), &stage.index.name()).await;
+        let serial = serial.expect("there").serial;
+        let mut tx = installation.store.write().await.expect("a transaction");
+        publishing::insert_commit(&mut tx, id, serial, begun, "{}");
+        publishing::insert_commit(&mut tx, id, serial, begun, "{}");
+        let broken = tx.commit().await.expect_err("a serial is there once");
+        assert!(pending.is_hopeless(&broken, begun), "{broken:?}");
+        for passing in [Error::Overtaken, Error::Unavailable(String::new())] {
+            assert!(!pending.is_hopeless(&passing, begun + HOUR_US), "{passing:?}");
+        }
+        let away = Error::Ledger(Failure::PoolTimedOut);
+        assert!(!pending.is_hopeless(&away, begun + 24 * HOUR_US), "a ledger that is away comes back");
+        assert!(pending.is_hopeless(&Error::Unavailable(String::new()), begun + HOUR_US + 1));
+        // Nothing of it stayed.
+        stage.assert_sound().await;
+    }
+}
