@@ -242,6 +242,8 @@ def test_health_and_metrics(server):
     server.publish(wheel())
     ready = server.get("/readyz").json()
     assert ready["ready"] is True and ready["uploads"] == "on"
+    denied = {word: held for word, held in ready["sandbox"].items() if word.endswith("_denied")}
+    assert denied == dict.fromkeys(["files_denied", "network_denied", "signals_denied", "exec_denied"], True)
     assert server.get("/healthz").text == "ok\n"
     metrics = server.get("/metrics").text
     assert 'tidewaiter_uploads_total{outcome="accepted"} 1' in metrics and "# EOF" in metrics

@@ -151,8 +151,8 @@ pub struct Publication {
     pub jobs: Vec<(i64, i64)>,
 }
 
-/// One lock for each key of the vault that an upload is about to store: two uploads of the same bytes under the same
-/// name take turns from storing to commit 1, so that the loser can clean up without taking the winner's bytes.
+/// One lock for each key of the vault that an upload is about: two uploads of the same bytes under the same name take
+/// turns from before the ledger is asked to commit 1, so that the loser can clean up without taking the winner's bytes.
 #[derive(Debug, Default)]
 struct KeyLocks(Mutex<std::collections::HashMap<String, std::sync::Weak<tokio::sync::Mutex<()>>>>);
 
@@ -229,7 +229,8 @@ pub struct Installation {
     founded: watch::Sender<bool>,
     news: broadcast::Sender<News>,
     head_hooks: RwLock<Vec<HeadHook>>,
-    keys: KeyLocks,
+    /// Turns at keys of the vault.
+    turns: KeyLocks,
     /// Witnesses that do not cosign a log of ours, and what was said of each.
     silent: Mutex<BTreeMap<(IndexName, String), String>>,
     /// The names that each index shows, as of a serial, once they were searched.
@@ -304,7 +305,7 @@ impl Installation {
             founded: watch::Sender::new(true),
             news: broadcast::Sender::new(1024),
             head_hooks: RwLock::default(),
-            keys: KeyLocks::default(),
+            turns: KeyLocks::default(),
             silent: Mutex::default(),
             names: tokio::sync::Mutex::default(),
             witnesses: tokio::sync::Mutex::default(),

@@ -128,12 +128,13 @@ fn say_confinement(installation: &Installation) {
     let confinement = installation.confinement();
     let layers = confinement.layers.join(", ");
     if confinement.is_strong() {
-        tracing::info!(layers, "archives are opened out of reach of files, network and programs");
+        tracing::info!(layers, "archives are opened out of reach of files, network, processes and programs");
     } else {
         tracing::error!(
             layers,
             files_denied = confinement.files_denied,
             network_denied = confinement.network_denied,
+            signals_denied = confinement.signals_denied,
             exec_denied = confinement.exec_denied,
             allow_weak = installation.settings.allow_weak_sandbox,
             "the sandbox is weak on this machine"

@@ -23,5 +23,5 @@ mod tuf;
 mod upload;
 
 pub use app::{App, WebSettings};
-pub use routes::{Policy, policies, router};
+pub use routes::router;
 pub use server::{Tls, serve, tls_from_files};

@@ -106,6 +106,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
             "strong": confinement.is_strong(),
             "files_denied": confinement.files_denied,
             "network_denied": confinement.network_denied,
+            "signals_denied": confinement.signals_denied,
             "exec_denied": confinement.exec_denied,
             "layers": confinement.layers,
         },

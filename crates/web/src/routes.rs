@@ -1,7 +1,9 @@
 //! The URL map of the whole product, and who may use each line of it.
 //!
-//! A route cannot be added without a [`Policy`]: the router is built from this table alone, and a test asks every
-//! route as every role.
+//! A route cannot be added without a [`Policy`]: the router is built from this table alone. The policy is what is meant;
+//! handlers hold it (`auth::actor`), and `tests/test_authorisation.py`, which reads this table, asks every line of
+//! [`Policy::Token`] as nobody, as a stranger and as each role. A `get` beside a `post` that takes a token may be
+//! anybody's: a page that says how.
 
 use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -18,7 +20,7 @@ use crate::{api, files, inspection, integrity, metrics, pages, simple, tlog, tuf
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
+pub(crate) enum Policy {
     /// Anybody who can reach the server.
     Anybody,
     /// Anybody; with a token, more is said.
@@ -91,14 +93,6 @@ fn root_routes() -> Vec<Line> {
         ("/static/{hash}/{name}", Policy::Anybody, get(pages::asset)),
         ("/rules/", Policy::Anybody, get(pages::rules)),
     ]
-}
-
-/// Every path with its policy.
-pub fn policies() -> Vec<(String, Policy)> {
-    let root = root_routes().into_iter().map(|(path, policy, _)| (path.to_owned(), policy));
-    let main = index_routes().into_iter().map(|(path, policy, _)| (path.to_owned(), policy));
-    let other = index_routes().into_iter().map(|(path, policy, _)| (format!("/i/{{index}}{path}"), policy));
-    root.chain(main).chain(other).collect()
 }
 
 /// The router.

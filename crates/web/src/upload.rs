@@ -152,6 +152,10 @@ fn said(accepted: &Accepted, told: Option<&Told>, site: &Site, headers: &HeaderM
             let stands = told.filter(|told| told.is_held).map(|told| format!(" {}", told.message));
             ("held", format!("'{filename}' was accepted and is not published.{}", stands.unwrap_or_default()))
         }
+        Accepted::Staged { filename, state: FileState::Refused | FileState::Removed, .. } => (
+            "refused",
+            format!("'{filename}' was accepted, and then refused or removed by a person. It is not published."),
+        ),
         Accepted::AlreadyHere => {
             let stands = told.map(|told| told.message.as_str()).unwrap_or_default();
             ("held", format!("The same file is here already. {stands}"))

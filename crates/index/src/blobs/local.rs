@@ -102,9 +102,13 @@ impl Blobs {
         // Everything is made before anything is synced: a journalling file system then writes it all at the first sync,
         // and the others find nothing left to do. No row knows the key yet, so a power cut in between leaves at most an
         // entry without its bytes, which the next start sweeps.
-        incoming.file.sync_all()?;
-        sync_folders(&folders)?;
-        Ok(is_new)
+        let synced = incoming.file.sync_all().and_then(|()| sync_folders(&folders));
+        if synced.is_err() && is_new {
+            // A retry must not find a name whose bytes may be gone: after a failed sync the next one can say that all
+            // is well.
+            let _ = self.delete(key);
+        }
+        synced.map(|()| is_new)
     }
 
     /// Takes back what [`Self::store`] kept for an upload that no row came to own.

@@ -1,5 +1,7 @@
 //! Making and listing indexes.
 
+use std::sync::Arc;
+
 use packaging::Profile;
 use serde_json::json;
 
@@ -15,7 +17,8 @@ pub(crate) async fn ensure_main(installation: &Installation) -> Result<()> {
         let mut tx = installation.store.read().await?;
         indexes::by_name(&mut tx, &main).await?.is_some()
     };
-    if known { Ok(()) } else { create(installation, &main, Profile::Private, "operator").await }
+    // Its folders are made by its founding, which uploads wait for and readers do not.
+    if known { Ok(()) } else { insert(installation, &main, Profile::Private, "operator").await }
 }
 
 /// Makes an index. It shares nothing with any other: no name, file, token right or serial.
@@ -23,6 +26,17 @@ pub(crate) async fn ensure_main(installation: &Installation) -> Result<()> {
 /// # Errors
 /// [`Error::Conflict`] when the name is taken.
 pub async fn create(installation: &Installation, name: &IndexName, profile: Profile, actor: &str) -> Result<()> {
+    prepare(installation, name).await?;
+    insert(installation, name, profile, actor).await
+}
+
+/// Makes and syncs the folders of an index, so that no upload has to. Where they are there, nothing is done.
+pub(super) async fn prepare(installation: &Installation, name: &IndexName) -> Result<()> {
+    let (blobs, of) = (Arc::clone(&installation.blobs), name.clone());
+    Ok(tokio::task::spawn_blocking(move || blobs.prepare(&of)).await.map_err(|e| Error::Internal(e.to_string()))??)
+}
+
+async fn insert(installation: &Installation, name: &IndexName, profile: Profile, actor: &str) -> Result<()> {
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
     if indexes::by_name(&mut tx, name).await?.is_some() {

@@ -76,15 +76,18 @@ pub(super) struct Inspector {
     /// Looks that have ended, and since when the first of them waits.
     ended: Vec<Judged>,
     since: Instant,
+    /// Jobs whose verdict could not be written: to be given back as soon as the ledger can be written again.
+    unwritten: Vec<i64>,
 }
 
 impl Inspector {
     pub(super) fn new(installation: Arc<Installation>) -> Self {
-        Self { installation, running: JoinSet::new(), ended: Vec::new(), since: Instant::now() }
+        Self { installation, running: JoinSet::new(), ended: Vec::new(), since: Instant::now(), unwritten: Vec::new() }
     }
 
     /// Takes as many jobs as there is room for; how many there were.
     pub(super) async fn fill(&mut self) -> Result<usize> {
+        self.give_back().await?;
         let room = RUNNING_MAX.saturating_sub(self.running.len() + self.ended.len());
         if room == 0 {
             return Ok(0);
@@ -139,18 +142,30 @@ impl Inspector {
     }
 
     /// Writes verdicts down. What cannot be written is given back.
-    pub(super) async fn conclude(&self, Ready(judged): Ready) -> Result<()> {
+    pub(super) async fn conclude(&mut self, Ready(judged): Ready) -> Result<()> {
         let ids: Vec<i64> = judged.iter().map(|judged| judged.job.id).collect();
         let outcome = conclude_all(&self.installation, judged).await;
         if outcome.is_err() {
-            let now = self.installation.clock.now_us();
-            let mut tx = self.installation.store.write().await?;
-            for id in ids {
-                jobs::retry(&mut tx, id, now + RETRY_US, "the verdict could not be written", false);
-            }
-            tx.commit().await?;
+            self.unwritten.extend(ids);
+            self.give_back().await?;
         }
         outcome
+    }
+
+    /// Gives back what could not be written. While that cannot be written either, it is tried again before jobs are taken:
+    /// until the leases end nobody else would look at these files.
+    async fn give_back(&mut self) -> Result<()> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let now = self.installation.clock.now_us();
+        let mut tx = self.installation.store.write().await?;
+        for id in &self.unwritten {
+            jobs::retry(&mut tx, *id, now + RETRY_US, "the verdict could not be written", false);
+        }
+        tx.commit().await?;
+        self.unwritten.clear();
+        Ok(())
     }
 }
 

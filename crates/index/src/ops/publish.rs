@@ -140,6 +140,11 @@ impl Publisher {
         }
     }
 
+    /// Whose it is.
+    pub(super) fn index(&self) -> &IndexName {
+        &self.index
+    }
+
     /// Publishes until there is nothing to do; true when this node holds the lease.
     pub(super) async fn run_ready(&mut self) -> Result<bool> {
         if !self.hold_lease().await? {
@@ -256,10 +261,6 @@ impl Publisher {
         }
         self.found_log().await?;
         if self.signing.is_none() {
-            // An upload that comes before makes the folders that it needs.
-            let (blobs, index) = (Arc::clone(&self.installation.blobs), self.index.clone());
-            let prepared = tokio::task::spawn_blocking(move || blobs.prepare(&index));
-            prepared.await.map_err(|e| Error::Internal(e.to_string()))??;
             self.found().await?;
         }
         self.founded = true;

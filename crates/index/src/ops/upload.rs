@@ -136,6 +136,8 @@ pub async fn upload(
     if let Some(reason) = installation.uploads_refused() {
         return Err(Error::Rejected(vec![Rejection::new(Rule::UploadsOff, reason)]));
     }
+    // The folders of a new index are made and synced by its founding.
+    installation.until_founded().await;
     installation.room_for_inspection().await?;
     let judged = judge(installation, index, upload, Some(actor), Purpose::Upload).await?;
     if judged.identical {
@@ -184,7 +186,8 @@ struct Bytes {
     is_stored: bool,
     /// Whether the name in the vault is this upload's work, and nobody else's to rely on yet.
     is_ours: bool,
-    _turn: OwnedMutexGuard<()>,
+    /// A dry run takes no turn: it keeps nothing, and nobody should wait for it.
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Bytes {
@@ -237,8 +240,11 @@ impl Accepting {
         let mut bytes = bytes.store().await?;
         let ours = bytes.hand_over();
         let outcome = commit(installation, index, actor, uploader, candidate, metadata_text).await;
-        if ours && !matches!(outcome, Ok(Committed::Staged { .. })) {
-            self.discard(&bytes.key).await?;
+        if ours
+            && !matches!(outcome, Ok(Committed::Staged { .. }))
+            && let Err(error) = self.discard(&bytes.key).await
+        {
+            tracing::warn!(%error, "bytes of an upload that was not accepted stay until the next start");
         }
         outcome
     }
@@ -308,7 +314,10 @@ async fn judge(
     if let Some(body) = body {
         let (incoming, received) = body.finish();
         let key = layout::vault_file(&index.name(), &received.sha256, &candidate.filename);
-        let turn = installation.keys.lock(key.as_str()).await;
+        let turn = match purpose {
+            Purpose::Upload => Some(installation.turns.lock(key.as_str()).await),
+            Purpose::DryRun => None,
+        };
         let blobs = Arc::clone(&installation.blobs);
         bytes = Some(Bytes { blobs, incoming, key, is_stored: false, is_ours: false, _turn: turn });
         candidate.received = Some(received);
@@ -317,10 +326,16 @@ async fn judge(
     let meanwhile = async {
         let facts = facts(installation, index, &candidate, actor).await?;
         let is_new = candidate.project().is_some() && facts.registered.is_none();
-        // A form that breaks a rule by itself names nothing that bytes could be kept under.
-        let hopeful = || rules::form_rules(&candidate, index.profile()).is_empty();
+        // A form that breaks a rule by itself names nothing that bytes could be kept under, and who may not upload writes
+        // nothing that has to be synced.
+        let hopeful = || -> Result<bool> {
+            let uploader = actor.map(|actor| uploader(&facts, &candidate, actor)).transpose()?;
+            let now = installation.clock.now_us();
+            let ledger = rules::ledger_rules(&candidate, &facts, uploader.as_ref(), &installation.settings, now);
+            Ok(ledger.is_empty() && rules::form_rules(&candidate, index.profile()).is_empty())
+        };
         Ok::<_, Error>(match bytes {
-            Some(bytes) if purpose == Purpose::Upload && is_new && hopeful() => (facts, Some(bytes.store().await?)),
+            Some(bytes) if purpose == Purpose::Upload && is_new && hopeful()? => (facts, Some(bytes.store().await?)),
             bytes => (facts, bytes),
         })
     };

@@ -81,7 +81,8 @@ impl TakenOver {
     /// # Errors
     /// When ledger, blob store or the keys fail.
     pub async fn found(mut self) -> crate::Result<()> {
-        for publisher in &mut self.publishers {
+        for publisher in self.publishers.iter_mut().filter(|publisher| publisher.is_to_be_founded()) {
+            super::indexes::prepare(&self.installation, publisher.index()).await?;
             publisher.found_missing().await?;
         }
         self.installation.founded.send_replace(true);

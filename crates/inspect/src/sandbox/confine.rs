@@ -7,7 +7,11 @@ use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Rulese
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid, getppid, gettid};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
 
 use super::{Confinement, SandboxLimits};
 
@@ -40,13 +44,16 @@ const CHILD_CALLS: &[libc::c_long] = &[
     libc::SYS_clock_gettime,
     libc::SYS_getpid,
     libc::SYS_gettid,
-    libc::SYS_tgkill,
     libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
+
+/// What may be asked of [`libc::SYS_fcntl`]: another number of an open file, and its flags. Not who gets a signal when
+/// something happens to it.
+const FCNTL_COMMANDS: &[libc::c_int] = &[libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL];
 
 /// What the zygote needs on top: take requests, fork, watch, and put up the child's walls.
 const ZYGOTE_CALLS: &[libc::c_long] = &[
@@ -59,6 +66,7 @@ const ZYGOTE_CALLS: &[libc::c_long] = &[
     libc::SYS_seccomp,
     libc::SYS_prlimit64,
     libc::SYS_setpriority,
+    libc::SYS_getppid,
     libc::SYS_set_robust_list,
     libc::SYS_rseq,
     #[cfg(target_arch = "x86_64")]
@@ -93,8 +101,13 @@ pub(super) fn child_filter() -> Result<BpfProgram, String> {
     filter(CHILD_CALLS)
 }
 
-/// The child's walls: limits first, as the filter forbids setting them.
-pub(super) fn confine_child(limits: &SandboxLimits, filter: &BpfProgram) -> Result<(), String> {
+/// The child's walls: limits first, as the filter forbids setting them. It ends with the zygote, which alone knows how
+/// long it may live.
+pub(super) fn confine_child(limits: &SandboxLimits, filter: &BpfProgram, zygote: Pid) -> Result<(), String> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| format!("prctl: {e}"))?;
+    if getppid() != zygote {
+        return Err("the zygote is gone".into());
+    }
     let set = |resource, value| setrlimit(resource, value, value).map_err(|e| format!("setrlimit: {e}"));
     set(Resource::RLIMIT_DATA, limits.memory_bytes_max)?;
     // At the first bound comes a signal that says why, which a child that is in somebody else's hands could ignore.
@@ -109,7 +122,13 @@ pub(super) fn confine_child(limits: &SandboxLimits, filter: &BpfProgram) -> Resu
 /// the probe can report.
 fn filter(calls: &[libc::c_long]) -> Result<BpfProgram, String> {
     let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(|e| format!("seccomp: {e}"))?;
-    let rules: BTreeMap<i64, Vec<_>> = calls.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<_>> = calls.iter().map(|call| (*call, Vec::new())).collect();
+    let is = |command: &libc::c_int| {
+        SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, *command as u64)
+            .and_then(|condition| SeccompRule::new(vec![condition]))
+            .map_err(|e| format!("seccomp: {e}"))
+    };
+    rules.insert(libc::SYS_fcntl, FCNTL_COMMANDS.iter().map(is).collect::<Result<_, _>>()?);
     SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch)
         .and_then(BpfProgram::try_from)
         .map_err(|e| format!("seccomp: {e}"))
@@ -136,7 +155,15 @@ pub fn probe() -> Confinement {
         network_denied: socket_fails(AddressFamily::Inet)
             && socket_fails(AddressFamily::Inet6)
             && socket_fails(AddressFamily::Unix),
+        signals_denied: kill(getpid(), None).is_err() && !can_tgkill(),
         exec_denied: nix::unistd::execv(c"/proc/self/exe", &[c"probe"]).is_err(),
         layers: LAYERS.get().cloned().unwrap_or_default(),
     }
+}
+
+/// Whether a thread of this process can be sent nothing at all (signal 0), which anybody may do to their own.
+#[expect(unsafe_code, reason = "no crate in use has this call")]
+fn can_tgkill() -> bool {
+    // SAFETY: three numbers go in, and signal 0 does nothing.
+    unsafe { libc::syscall(libc::SYS_tgkill, getpid().as_raw(), gettid().as_raw(), 0) == 0 }
 }

@@ -13,7 +13,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 use serde::{Deserialize, Serialize};
 
-use super::zygote::{MET_CLOCK, MET_PROCESSOR};
+use super::zygote::{MET_CLOCK, MET_PROCESSOR, NOT_BEGUN};
 use super::{Confinement, Failure, RESPONSE_BYTES_MAX, SandboxLimits, ZYGOTE_ARGUMENT};
 use crate::yara::{self, Catalogue, Scan, Sources};
 use crate::{Request, Response};
@@ -171,6 +171,7 @@ impl Sandbox {
         let mut none = |left: &[u8]| match read_answer(&mut word, Instant::now() + GRACE).as_deref() {
             Ok([MET_PROCESSOR]) => Failure::Spent(limits.cpu_seconds_max),
             Ok([MET_CLOCK]) => Failure::TimedOut(limits.wall_ms_max),
+            Ok([NOT_BEGUN]) => Failure::Unavailable("this machine has no room for another process".into()),
             _ if timed_out => Failure::TimedOut(limits.wall_ms_max),
             _ if left.is_empty() => Failure::Died,
             _ => Failure::BadAnswer,
@@ -220,10 +221,14 @@ impl Sandbox {
             .spawn()
             .map_err(unavailable)?;
         let control = Arc::new(ours);
-        if let Some(rules) = self.rules.get() {
-            self.hand_over(&control, rules)?;
+        let begun = zygote.insert(Zygote { control: Arc::clone(&control), process });
+        if let Some(rules) = self.rules.get()
+            && let Err(failure) = self.hand_over(&control, rules)
+        {
+            begun.end();
+            *zygote = None;
+            return Err(failure);
         }
-        *zygote = Some(Zygote { control: Arc::clone(&control), process });
         Ok(control)
     }
 
@@ -231,8 +236,7 @@ impl Sandbox {
     fn replace(&self, control: &Arc<OwnedFd>) {
         let mut zygote = self.zygote.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut dead) = zygote.take_if(|running| Arc::ptr_eq(&running.control, control)) {
-            let _ = dead.process.kill();
-            let _ = dead.process.wait();
+            dead.end();
         }
     }
 }
@@ -247,9 +251,16 @@ impl Drop for Sandbox {
             while matches!(running.process.try_wait(), Ok(None)) && begun.elapsed() < END_GRACE {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            let _ = running.process.kill();
-            let _ = running.process.wait();
+            running.end();
         }
+    }
+}
+
+impl Zygote {
+    /// Ends it, and with it its children.
+    fn end(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

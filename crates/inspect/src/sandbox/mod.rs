@@ -26,8 +26,9 @@ pub const BACKGROUND_NICE: i32 = 10;
 
 /// The hidden first argument that makes the program a zygote.
 pub const ZYGOTE_ARGUMENT: &str = "sandbox-zygote";
-/// Largest answer of a child, in bytes: a metadata file of the largest size, escaped, and room for rejections.
-pub const RESPONSE_BYTES_MAX: u64 = 16 << 20;
+/// Largest answer of a child, in bytes: a metadata file of the largest size (4 MB) in which every byte is escaped, which
+/// makes six of one, and room for rejections.
+pub const RESPONSE_BYTES_MAX: u64 = 32 << 20;
 /// Largest request to a child, in bytes: two profiles of the largest size fit, and a packet of this size is within
 /// what every kernel allows a socket by default.
 const REQUEST_BYTES_MAX: usize = 200 << 10;
@@ -50,7 +51,8 @@ impl Default for SandboxLimits {
     }
 }
 
-/// A pass that gave no answer. Each is a finding about the archive, never a lost upload and never a release.
+/// A pass that gave no answer. Each but [`Failure::Unavailable`] is a finding about the archive, never a lost upload and
+/// never a release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The child died: a crash, or out of memory.
@@ -77,6 +79,8 @@ pub struct Confinement {
     pub files_denied: bool,
     /// Making any socket fails.
     pub network_denied: bool,
+    /// Sending a signal fails, to anybody: server and child have one user.
+    pub signals_denied: bool,
     /// Running another program fails.
     pub exec_denied: bool,
     /// The layers in force, for people: "seccomp", "landlock", "namespaces".
@@ -84,8 +88,8 @@ pub struct Confinement {
 }
 
 impl Confinement {
-    /// Whether network and files are out of reach: what rule 4 demands before uploads are taken.
+    /// Whether files, network, other processes and programs are out of reach: before that no upload is taken.
     pub fn is_strong(&self) -> bool {
-        self.files_denied && self.network_denied && self.exec_denied
+        self.files_denied && self.network_denied && self.signals_denied && self.exec_denied
     }
 }

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork};
+use nix::unistd::{ForkResult, Pid, fork, getpid};
 use seccompiler::BpfProgram;
 
 use super::confine::{child_filter, confine_child, confine_zygote};
@@ -30,6 +30,8 @@ struct Child {
 
 /// What the zygote says of a child that it had to end.
 pub(super) const MET_CLOCK: u8 = b'c';
+/// What the zygote says where there was no child: the machine has no room for one.
+pub(super) const NOT_BEGUN: u8 = b'n';
 /// What the zygote says of a child that used up its processor time.
 pub(super) const MET_PROCESSOR: u8 = b'p';
 
@@ -164,6 +166,7 @@ fn spawn(
     Pass { envelope, archive, answer, word }: Pass,
     (filter, engine): (&BpfProgram, Option<&Engine>),
 ) -> Option<(Pid, File)> {
+    let zygote = getpid();
     // SAFETY: this process has one thread, so no lock can be held by a thread that the child does not have.
     match unsafe { fork() } {
         Ok(ForkResult::Parent { child }) => Some((child, word)),
@@ -173,17 +176,20 @@ fn spawn(
             // What is said of a child, its own fate or another's, is not the child's to say.
             drop(word);
             children.clear();
-            let code = work_confined(&envelope, &archive, answer, filter, engine);
+            let code = work_confined((&envelope, zygote), &archive, answer, filter, engine);
             // SAFETY: nothing runs after it. The answer is written, and what others would do at an exit is the zygote's.
             unsafe { nix::libc::_exit(code) }
         }
-        // The answer pipe closes unwritten and the server reports a pass that died.
-        Err(_) => None,
+        Err(_) => {
+            // Into a pipe that holds nothing: this cannot block.
+            let _ = (&word).write_all(&[NOT_BEGUN]);
+            None
+        }
     }
 }
 
 fn work_confined(
-    envelope: &Envelope,
+    (envelope, zygote): (&Envelope, Pid),
     archive: &File,
     answer: OwnedFd,
     filter: &BpfProgram,
@@ -193,7 +199,7 @@ fn work_confined(
     if matches!(envelope.request, Request::Checks { .. }) {
         let _ = rustix::process::setpriority_process(None, super::BACKGROUND_NICE);
     }
-    if confine_child(&envelope.sandbox, filter).is_err() {
+    if confine_child(&envelope.sandbox, filter, zygote).is_err() {
         return 5;
     }
     let mut answer = File::from(answer);

@@ -19,16 +19,20 @@ pub(super) async fn examine(installation: &Arc<Installation>) -> Result<(String,
     if confinement.layers.is_empty() {
         let _ = writeln!(out, "sandbox: not running in this process; `serve` probes it when it starts");
     } else if confinement.is_strong() {
-        let _ =
-            writeln!(out, "sandbox: files, network and programs are out of reach ({})", confinement.layers.join(", "));
+        let _ = writeln!(
+            out,
+            "sandbox: files, network, processes and programs are out of reach ({})",
+            confinement.layers.join(", ")
+        );
     } else {
         bad = true;
         let _ = writeln!(
             out,
-            "sandbox: WEAK. files denied: {}, network denied: {}, programs denied: {}. Uploads are {}. Run on Linux with \
+            "sandbox: WEAK. files denied: {}, network denied: {}, signals denied: {}, programs denied: {}. Uploads are {}. Run on Linux with \
              seccomp, or set sandbox.allow_weak for a trial.",
             confinement.files_denied,
             confinement.network_denied,
+            confinement.signals_denied,
             confinement.exec_denied,
             if installation.settings.allow_weak_sandbox {
                 "taken all the same (sandbox.allow_weak)"
