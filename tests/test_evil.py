@@ -151,7 +151,7 @@ def test_what_stands_in_a_hundred_megabytes_is_found(tmp_path):
     answer = inspect(tmp_path, source(b"#" + b"a" * (100 << 20) + sink))
     assert "exfil-sinks" in checks(answer)
     # More than is parsed, below what is kept: the text is not read as code, and that is said.
-    answer = inspect(tmp_path, source(b"x = 1\n" * (1 << 20) + MARK.encode()))
+    answer = inspect(tmp_path, source(b"x = 1\n" * (2 << 20) + MARK.encode()))
     assert "archive-framing" in checks(answer) and answer["degraded"]
 
 
