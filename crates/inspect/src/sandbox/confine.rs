@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus};
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid, getppid, gettid};
+use nix::unistd::{Pid, getpid, getppid};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
@@ -155,15 +156,8 @@ pub fn probe() -> Confinement {
         network_denied: socket_fails(AddressFamily::Inet)
             && socket_fails(AddressFamily::Inet6)
             && socket_fails(AddressFamily::Unix),
-        signals_denied: kill(getpid(), None).is_err() && !can_tgkill(),
+        signals_denied: kill(getpid(), None).is_err() && pthread_kill(pthread_self(), None).is_err(),
         exec_denied: nix::unistd::execv(c"/proc/self/exe", &[c"probe"]).is_err(),
         layers: LAYERS.get().cloned().unwrap_or_default(),
     }
-}
-
-/// Whether a thread of this process can be sent nothing at all (signal 0), which anybody may do to their own.
-#[expect(unsafe_code, reason = "no crate in use has this call")]
-fn can_tgkill() -> bool {
-    // SAFETY: three numbers go in, and signal 0 does nothing.
-    unsafe { libc::syscall(libc::SYS_tgkill, getpid().as_raw(), gettid().as_raw(), 0) == 0 }
 }
