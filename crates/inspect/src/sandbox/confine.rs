@@ -6,9 +6,8 @@ use std::sync::OnceLock;
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus};
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{Pid, getpid, getppid};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
@@ -156,7 +155,8 @@ pub fn probe() -> Confinement {
         network_denied: socket_fails(AddressFamily::Inet)
             && socket_fails(AddressFamily::Inet6)
             && socket_fails(AddressFamily::Unix),
-        signals_denied: kill(getpid(), None).is_err() && pthread_kill(pthread_self(), None).is_err(),
+        // To ourselves, which is always allowed: `kill`, and `tgkill`, with a signal that is ignored.
+        signals_denied: kill(getpid(), None).is_err() && raise(Signal::SIGURG).is_err(),
         exec_denied: nix::unistd::execv(c"/proc/self/exe", &[c"probe"]).is_err(),
         layers: LAYERS.get().cloned().unwrap_or_default(),
     }
