@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.parse
 import uuid
 from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -98,6 +100,14 @@ class Answer:
 
     def json(self):
         return json.loads(self.body)
+
+
+def on_loopback(handler):
+    """An HTTP server on a port of its own, until somebody shuts it down."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
 
 
 def multipart(parts):

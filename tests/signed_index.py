@@ -5,15 +5,15 @@ A second implementation on purpose: what `tidewaiter` signs and what it verifies
 
 import hashlib
 import json
-import threading
 import time
 from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import merkle
+from harness import on_loopback
 
 DAY = 86_400
 BITS = 4
@@ -237,9 +237,7 @@ class Host:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = on_loopback(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
 
     def close(self):

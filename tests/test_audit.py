@@ -1,12 +1,11 @@
 """`tuf audit --mirror`: whatever a mirror shows under plain names is held against what is signed, and named."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from harness import JSON
+from harness import JSON, on_loopback
 from packages import sdist, wheel
 from test_attestations import attestations, place, root, started  # noqa: F401
 from test_keys import Thief, audit
@@ -38,9 +37,7 @@ class Relay:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = on_loopback(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
 
     def close(self):

@@ -2,14 +2,13 @@
 
 import json
 import re
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from harness import JSON, wait_until
+from harness import JSON, on_loopback, wait_until
 from packages import wheel
 from test_tuf import file_path, page_path, shard
 
@@ -149,9 +148,7 @@ class Hook:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = on_loopback(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/purge"
 
     def keys(self, status=200):

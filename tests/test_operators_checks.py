@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import bearer, binary, run, wait_until
+from harness import bearer, binary, on_loopback, run, wait_until
 from packages import wheel
 
 RULES = """
@@ -170,9 +170,7 @@ class Service:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = on_loopback(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/inspect?by=test"
 
     def stop(self):

@@ -69,7 +69,7 @@ impl Metrics {
         registry.register("jobs", "Background jobs by kind and state", Family::clone(&jobs));
         registry.register(
             "sandbox_strong",
-            "1 when files and network are out of reach of the sandbox",
+            "1 when files, network, processes and programs are out of reach of the sandbox",
             Gauge::clone(&sandbox),
         );
         registry.register("requests", "Requests answered", Counter::clone(&requests));

@@ -24,7 +24,7 @@ def run(options, folder):
         makers["devpi, token"] = lambda: Devpi(options.cache, folder / "devpi-token")
         makers["devpi, password"] = lambda: Devpi(options.cache, folder / "devpi-password", password=True)
     rates = {}
-    print(f"\n{'files a second; p99 in ms':26}{'500 tiny, 1 conn.':>22}{'500 tiny, 4 conn.':>22}{f'{len(real)} real, 1 conn.':>22}"
+    print(f"\n{'a second; p50; p99, ms':26}{'500 tiny, 1 conn.':>30}{'500 tiny, 4 conn.':>30}{f'{len(real)} real, 1 conn.':>30}"
           f"   resident MB: idle, after (children: together, largest)")
     for name, make in makers.items():
         server = make()
@@ -36,7 +36,7 @@ def run(options, folder):
             result = upload(server.upload_url, server.headers, files, connections, limit)
             cells.append(result["rate"])
             notes += note(result)
-            print(f"{name:26}" * (len(cells) == 1) + f"{result['rate']:13,.1f};{result['p99']:8.1f}", end="", flush=True)
+            print(f"{name:26}" * (len(cells) == 1) + f"{result['rate']:13,.1f};{result['p50']:7.2f};{result['p99']:8.1f}", end="", flush=True)
         if isinstance(server, Tidewaiter):
             began = time.perf_counter()
             server.wait_published("tiny-00999", 1)
@@ -50,4 +50,4 @@ def run(options, folder):
         if name.startswith("tidewaiter"):
             for peer in (peer for peer in makers if not peer.startswith("tidewaiter")):
                 ratios = [ours / theirs if theirs else float("nan") for ours, theirs in zip(rates[name], rates[peer])]
-                print(f"{name} / {peer:15}" + "".join(f"{ratio:22.2f}" for ratio in ratios))
+                print(f"{name} / {peer:15}" + "".join(f"{ratio:30.2f}" for ratio in ratios))
