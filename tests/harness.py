@@ -48,6 +48,15 @@ def second_client(*arguments):
     return run([path, *arguments])
 
 
+def third_client(*arguments):
+    """Another (tests/third-client), which knows succinct bins."""
+    modules = Path(binary()).parent / "third-client" / "node_modules"
+    if not modules.is_dir():
+        raise RuntimeError(f"{modules} is missing: cargo xtask test --only pytest makes it")
+    client = Path(__file__).parent / "third-client" / "client.js"
+    return run(["node", client, *arguments], env={**os.environ, "NODE_PATH": str(modules)})
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
