@@ -115,7 +115,7 @@ NOT_OURS = "timestamp: 0 of 1 keys have signed ("
 
 
 def other_bytes(sent, signed):
-    """What is said of these bytes in the place of those. Where they are not longer, the digest alone can tell."""
+    """What is said of so many bytes in the place of so many."""
     return f"{OTHER_BYTES}: it is longer than {signed} bytes (" if sent > signed else f"{OTHER_BYTES} ("
 
 

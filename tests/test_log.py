@@ -10,7 +10,7 @@ import merkle
 from harness import binary, run, wait_until
 from packages import sdist, wheel
 from signed_index import Key
-from test_client import World, altering, release
+from test_client import HELD_BACK, World, altering, release
 from test_durability import FAILPOINTS, assert_sound, attempt, start_armed
 
 OLD = wheel(version="1.0")
@@ -414,7 +414,7 @@ def test_a_log_that_was_cleared_of_partial_tiles_and_one_that_is_damaged(world):
     altering(host := world.host(), is_log, lambda data: data[:-1] + bytes([data[-1] ^ 1]))
     world.refuses("uv-current", host, "demo", says="the log's past has been changed")
     altering(host := world.host(), is_log, lambda data: None)
-    world.refuses("uv-current", host, "demo", says="it", options=[])
+    world.refuses("uv-current", host, "demo", says=HELD_BACK)
     seen = next((world.folder / "state").rglob("seen.json"))
     seen.write_bytes(b"damage")
     done = world.installs("uv-current", world.host(), "demo", expected={"demo": "1.0"})
