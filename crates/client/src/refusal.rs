@@ -120,13 +120,13 @@ impl Refusal {
     /// What the index signs for, asked of whoever answers for it; `is_measured`: its length is signed too.
     pub(crate) fn of_target(what: &str, why: &FetchError, is_measured: bool) -> Self {
         let refusal = Self::fetch(what, why);
-        match why {
-            FetchError::Missing => Self { remedy: HELD_BACK, ..refusal },
+        if matches!(why, FetchError::Missing) {
+            Self { remedy: HELD_BACK, ..refusal }
+        } else if is_measured && matches!(why, FetchError::TooLong(_)) {
             // Endless or three bytes more: other bytes than those signed for. Only our own limits call it endless.
-            FetchError::TooLong(_) if is_measured => {
-                Self { cause: format!("{OTHER_BYTES}: {}", refusal.cause), ..Self::mismatch(what) }
-            }
-            _ => refusal,
+            Self { cause: format!("{OTHER_BYTES}: {}", refusal.cause), ..Self::mismatch(what) }
+        } else {
+            refusal
         }
     }
 

@@ -24,7 +24,7 @@ use crate::guard::{OnRegression, Seen};
 use crate::log::{self, Bound, Place, Tiles};
 use crate::page::Page;
 use crate::publishers::{Attestations, Pins, Uploaded};
-use crate::refusal::{Kind, Refusal};
+use crate::refusal::Refusal;
 use crate::session::{ClientError, Session, Source, below, folder};
 use crate::state::State;
 use crate::witnesses::{Sighting, Witnesses};
