@@ -284,12 +284,12 @@ def test_a_recovery_gives_the_log_another_key(make_server, tmp_path):
     note = merkle.sign_checkpoint(before["origin"], longer, stolen)
     taken = two.request("POST", "/tlog/add-checkpoint", merkle.add_checkpoint(size, merkle.consistency(longer, size), note))
     assert taken.status == 200, taken.text
+    one.publish(NEW)
     wait_until(lambda: "it answers 404" in one.cli("doctor", ok=False).stdout, what="the witness that lacks the key")
     # With the new key in its settings, the witness goes on.
     two.stop()
     two.settings["TIDEWAITER_WITNESS_LOGS"] = keys_of(one)["log"]
     start_at(two, two.fixed)
-    one.publish(NEW)
     wait_until(lambda: is_witnessed(one), 60, what="a signature under the new key")
     done = run([binary(), "verify", NEW.write(tmp_path), "--index", one.url, "--root", root, "--state", tmp_path / "state"])
     assert done.returncode == 0 and "the holders of the root have replaced the online key" in done.stderr, done.stderr
