@@ -653,6 +653,10 @@ pub(crate) enum JobsCommand {
 pub(crate) enum LogCommand {
     /// Print the verifier key of the index's log, and the one by which it witnesses the logs of others.
     Keys {
+        /// Make another key to witness with, as the one of before is lost or in wrong hands: whoever counts on this witness
+        /// must be told the new one.
+        #[arg(long)]
+        new_witness: bool,
         #[command(flatten)]
         index: In,
         #[command(flatten)]

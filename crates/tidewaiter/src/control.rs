@@ -42,7 +42,7 @@ pub(crate) enum Request {
     Doctor,
     Inspection(Ask),
     Tuf(TufAsk),
-    LogKeys { index: String },
+    LogKeys { index: String, new_witness: bool },
     LogName { index: String, project: String, whom: index::ops::log::Whom, erase: bool },
 }
 

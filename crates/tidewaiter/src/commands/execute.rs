@@ -85,8 +85,12 @@ async fn attempt(
         Request::Publisher { index: name, project: of, change } => {
             publishers(installation, &index(&name)?, &project(&of)?, change).await.and_then(done)
         }
-        Request::LogKeys { index: name } => {
-            let (log, witness) = log::witness::keys(installation, &index(&name)?).await?;
+        Request::LogKeys { index: name, new_witness } => {
+            let name = index(&name)?;
+            if new_witness {
+                log::witness::replace(installation, &name, OPERATOR).await?;
+            }
+            let (log, witness) = log::witness::keys(installation, &name).await?;
             done(format!("log {log}\nwitness {witness}\n"))
         }
         Request::LogName { index: name, project: of, whom, erase } => {

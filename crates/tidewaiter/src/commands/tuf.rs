@@ -11,6 +11,7 @@ use index::clock::Entropy;
 use index::keys::{self, Curve, KEY_FILE_BYTES_MAX, Passphrase, Token};
 use index::ops::audit;
 use index::ops::ceremony::{self, Change, Holder, Outcome, People};
+use index::ops::log::LostKey;
 use index::ops::recover::{self, Recovering};
 use index::{Installation, Shape};
 use tuf::event::{EVENT_BYTES_MAX, Event};
@@ -276,7 +277,7 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
         let ceremony::Status { index, profile, bins: (shape, count), targets, roles, .. } = status;
-        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, unheld, .. } = status;
+        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, unheld, lost_notes, unreadable, .. } = status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",
@@ -302,8 +303,16 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
         }
         let short = |keyid: &String| keyid.get(..12).unwrap_or(keyid).to_owned();
         let standing: Vec<String> = standbys.iter().map(short).collect();
-        let standing = if standing.is_empty() { "none; see `tuf standby`".to_owned() } else { standing.join(", ") };
-        let _ = writeln!(out, "  standby   {standing}");
+        match unreadable {
+            Some(why) => {
+                bad = true;
+                let _ = writeln!(out, "  UNKNOWN   which keys are here: {why}");
+            }
+            None if standing.is_empty() => out.push_str("  standby   none; see `tuf standby`\n"),
+            None => {
+                let _ = writeln!(out, "  standby   {}", standing.join(", "));
+            }
+        }
         for keyid in &lost {
             bad = true;
             let _ = writeln!(out, "  LOST      {}: signed last, and is not in the data folder", short(keyid));
@@ -311,6 +320,14 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
         for keyid in &unheld {
             bad = true;
             let _ = writeln!(out, "  LOST      {}: holds offline roles, and is not in the data folder", short(keyid));
+        }
+        for key in &lost_notes {
+            bad = true;
+            let (name, what) = match key {
+                LostKey::Log(name) => (name, "signs the log"),
+                LostKey::Witness(name) => (name, "witnesses other logs"),
+            };
+            let _ = writeln!(out, "  LOST      {name}: {what}, and is not in the data folder");
         }
         for keyid in &retired {
             bad = true;

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use super::super::log::{LostKey, witness};
 use super::super::tests::stages;
 use super::super::workers;
 use super::*;
@@ -115,4 +116,70 @@ async fn a_rule_of_the_ledger_that_is_broken_is_no_failure_that_passes() {
         // Nothing of it stayed.
         stage.assert_sound().await;
     }
+}
+
+/// Goal: a key of the log's that is gone is said to be, before anybody misses what it signs; and the witness's key, which others
+/// count on, is replaced by nobody but the operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_key_of_the_log_is_told_and_no_other_witness_takes_its_place() {
+    for stage in stages().await {
+        let (installation, name) = (&stage.installation, stage.index.name());
+        stage.settle().await;
+        let folder = installation.signing_keys.of(&name);
+        let (log, ours) = witness::keys(installation, &name).await.expect("made at the first question");
+        assert_eq!((now(installation).await.lost_notes, told(installation).await), (Vec::new(), Vec::new()));
+        let (log, ours) = (log.name().as_str().to_owned(), ours.name().as_str().to_owned());
+        for (file, lost) in [("log", LostKey::Log(log.clone())), ("witness", LostKey::Witness(ours.clone()))] {
+            let (key, kept) = (folder.join(format!("{file}.key")), folder.join("kept"));
+            fs::rename(&key, &kept).expect("moved");
+            let status = now(installation).await;
+            assert_eq!((status.lost_notes, status.lost), (vec![lost], Vec::new()));
+            let said = told(installation).await;
+            assert!(matches!(&said[..], [one] if one.contains("is not in the data folder")), "{said:?}");
+            fs::rename(&kept, &key).expect("moved back");
+        }
+        // As after a start.
+        fs::remove_file(folder.join("witness.key")).expect("lost");
+        installation.witnesses.lock().await.clear();
+        let refused = witness::keys(installation, &name).await;
+        assert!(matches!(&refused, Err(Error::Unavailable(why)) if why.contains("--new-witness")), "{refused:?}");
+        assert!(!folder.join("witness.key").exists(), "nothing is made in its place");
+        witness::replace(installation, &name, "test").await.expect("replaced");
+        let (_, another) = witness::keys(installation, &name).await.expect("made");
+        assert_ne!(another.name().as_str(), ours);
+        // One that is in wrong hands is put aside.
+        witness::replace(installation, &name, "test").await.expect("replaced");
+        installation.witnesses.lock().await.clear();
+        let (_, third) = witness::keys(installation, &name).await.expect("kept");
+        assert_ne!(third, another);
+        assert!(folder.join("witness.retired").is_file());
+        assert_eq!((now(installation).await.lost_notes, told(installation).await), (Vec::new(), Vec::new()));
+        stage.assert_sound().await;
+    }
+}
+
+/// Goal: who cannot read one file of the folder knows of no key that it is lost, and is told of the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_key_makes_no_key_a_lost_one() {
+    for stage in stages().await {
+        let (installation, name) = (&stage.installation, stage.index.name());
+        stage.settle().await;
+        let before = now(installation).await;
+        let junk = installation.signing_keys.of(&name).join("junk.key");
+        fs::write(&junk, "junk").expect("written");
+        let status = now(installation).await;
+        assert!(status.unreadable.is_some_and(|why| why.contains("junk.key: is no key")));
+        assert_eq!((status.lost, status.unheld, status.standbys), (Vec::new(), Vec::new(), Vec::new()));
+        assert_eq!(status.lost_notes, Vec::new());
+        let said = told(installation).await;
+        assert!(matches!(&said[..], [one] if one.contains("junk.key") && one.contains("revoke nothing")), "{said:?}");
+        fs::remove_file(&junk).expect("removed");
+        assert_eq!((now(installation).await.roles, told(installation).await), (before.roles, Vec::new()));
+        let unknown = status_of(installation, "nosuch").await;
+        assert!(matches!(&unknown, Err(Error::NotFound(why)) if why.contains("no index 'nosuch'")), "{unknown:?}");
+    }
+}
+
+async fn status_of(installation: &Installation, index: &str) -> Result<Vec<Status>> {
+    status(installation, Some(&index.parse().expect("a name"))).await
 }

@@ -7,7 +7,7 @@ use tlog::note::KeyKind;
 use tuf::layout::Target;
 
 use super::events::{Change, drafts, standing};
-use super::{KEY, put, signed, verifier, walk_entries};
+use super::{KEY, held, not_held, put, signed, verifier, walk_entries};
 use crate::blobs::layout;
 use crate::model::IndexName;
 use crate::store::log::{self as rows, LogRow};
@@ -30,9 +30,9 @@ pub(in crate::ops) async fn begin(
         Some(row) => row,
         None => {
             drop(tx);
+            let row = new_row(installation, index).await?;
             let mut tx = installation.store.write().await?;
             lease(&mut tx, installation.clock.now_us());
-            let row = new_row(installation, index)?;
             rows::begin(&mut tx, index_id, &row.origin, &row.verifier);
             tx.commit().await?;
             row
@@ -79,7 +79,8 @@ pub(in crate::ops) async fn sign_first(
     let size = rows::count(tx, index_id).await?;
     let blobs = &installation.blobs;
     let log = walk_entries(tx, index_id, index, &row, size, &mut |key, bytes| put(blobs, &key, &bytes)).await?;
-    let signer = installation.signing_keys.make(index, KEY, &installation.entropy)?;
+    // Its key was made before the row: one that is gone since is brought back, not made again under the same name.
+    let signer = held(installation, index, &row.verifier).await?.ok_or_else(|| not_held(installation, index))?;
     let row = signed(&row, &log, signer)?;
     if let Some((key, bytes)) = row.checkpoint(index) {
         put(blobs, &key, &bytes)?;
@@ -89,8 +90,8 @@ pub(in crate::ops) async fn sign_first(
 }
 
 /// A log is called after its key, which no other installation has; its URL may change, its name never.
-fn new_row(installation: &Installation, index: &IndexName) -> Result<LogRow> {
-    let signer = installation.signing_keys.make(index, KEY, &installation.entropy)?;
+async fn new_row(installation: &Installation, index: &IndexName) -> Result<LogRow> {
+    let signer = super::make(installation, index, KEY).await?;
     let origin = format!("tidewaiter/{index}/{}", signer.keyid().get(..16).unwrap_or_default());
     let verifier = verifier(&origin, KeyKind::Ed25519, &signer)?.to_string();
     Ok(LogRow { origin, verifier, walked: 0, size: 0, root: String::new(), note: None, witnessed: None })
