@@ -13,6 +13,7 @@ use tlog::{Hash, Log, Origin, ReadTile, TileId, TreeHead, VerifierKey};
 use tuf::Signer;
 use tuf::json::{Object, Value};
 
+use super::publish::Lease;
 use crate::blobs::{Blobs, Key, layout};
 use crate::model::IndexName;
 use crate::store::Tx;
@@ -236,6 +237,7 @@ impl Book {
         &mut self,
         installation: &Installation,
         drafts: events::Drafts,
+        lease: &mut Lease,
     ) -> Result<Option<Appended>> {
         if drafts.entries.is_empty() {
             return Ok(None);
@@ -251,7 +253,7 @@ impl Book {
             let from = old.size().cast_signed();
             Ok(Appended { log, row, from, drafts, files, superseded: gone })
         };
-        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?.map(Some)
+        lease.kept_while(work).await.map(Some)
     }
 
     async fn signer(&mut self, installation: &Installation) -> Result<Arc<dyn Signer>> {

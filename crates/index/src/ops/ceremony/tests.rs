@@ -1,12 +1,16 @@
 //! What becomes of signed roles that wait, on both engines, with a clock that is moved: lateness, the hour until a missing
 //! key is given up, and a rule of the ledger that is broken for good.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::super::log::{LostKey, witness};
 use super::super::tests::stages;
 use super::super::workers;
 use super::*;
+use crate::ops::tests::Stage;
 use crate::store::{Failure, publishing};
 
 const SECOND_US: i64 = 1_000_000;
@@ -182,4 +186,87 @@ async fn a_file_that_is_no_key_makes_no_key_a_lost_one() {
 
 async fn status_of(installation: &Installation, index: &str) -> Result<Vec<Status>> {
     status(installation, Some(&index.parse().expect("a name"))).await
+}
+
+/// The keys of a folder.
+fn keys(folder: &Path) -> BTreeSet<PathBuf> {
+    let files = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "key")).collect()
+}
+
+/// Makes another process the holder of an Ed25519 key in clear: it signs once there is a file `go` beside the key.
+fn held_by_a_process(key: &Path, public: &PublicKey) {
+    let folder = key.parent().expect("a folder");
+    let held: serde_json::Value = serde_json::from_slice(&fs::read(key).expect("read")).expect("JSON");
+    let seed = tuf::hash::unhex(held["private"].as_str().expect("a seed")).expect("hexadecimal");
+    // PKCS #8 of an Ed25519 seed (RFC 8410).
+    let prefix = tuf::hash::unhex("302e020100300506032b657004220420").expect("hexadecimal");
+    fs::write(folder.join("key.der"), [prefix, seed].concat()).expect("written");
+    let script = "cd \"$0\"; cat > message; for n in $(seq 1500); do [ -e go ] && break; sleep 0.02; done; \
+                  openssl pkeyutl -sign -rawin -keyform DER -inkey key.der -in message | od -An -v -tx1 | tr -d ' \\n'";
+    let command = ["sh", "-c", script, folder.to_str().expect("text")];
+    let PublicKey { keytype, scheme, public, .. } = public;
+    let text = serde_json::json!({
+        "kind": "process", "keytype": keytype, "scheme": scheme, "public": public, "command": command,
+    });
+    fs::write(key, text.to_string()).expect("written");
+}
+
+/// Moves the clock on until little of the lease is left, and waits for it to be extended.
+async fn is_kept(stage: &Stage) -> bool {
+    stage.installation.clock.advance(25 * SECOND_US);
+    for _ in 0..1_000 {
+        let mut tx = stage.installation.store.write().await.expect("a transaction");
+        let now = stage.installation.clock.now_us();
+        // Another node asks for it, long before the signature is there; what it was given it does not keep.
+        let taken = publishing::take_lease(&mut tx, stage.index.id, "another", now + 10 * SECOND_US, now).await;
+        drop(tx);
+        if taken.expect("asked").is_none() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+/// Goal: signing may take longer than a lease stands, and no other node takes it meanwhile: else two nodes with slow tokens would
+/// begin every bin anew for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lease_is_kept_while_a_slow_signer_signs() {
+    for stage in stages().await {
+        let (installation, name) = (&stage.installation, stage.index.name());
+        stage.upload("foo", "1.0", "x = 1").await.expect("taken");
+        stage.settle().await;
+        let folder = installation.signing_keys.of(&name);
+        let before = keys(&folder);
+        propose(installation, &name, &Change::RotateOnline, "test").await.expect("left for the publisher");
+        let after = keys(&folder);
+        let [key] = after.difference(&before).collect::<Vec<_>>()[..] else { panic!("one key is made: {after:?}") };
+        let public = crate::keys::read_key(key, None).expect("a key").public_key().clone();
+        held_by_a_process(key, &public);
+        let working = tokio::spawn({
+            let installation = Arc::clone(installation);
+            async move { workers::drain_publications(&installation).await }
+        });
+        // The publisher is at it.
+        for _ in 0..1_000 {
+            if folder.join("message").exists() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for round in 0..4 {
+            assert!(is_kept(&stage).await, "round {round}: another node can have the lease while bins are signed");
+            assert!(!working.is_finished());
+        }
+        fs::write(folder.join("go"), "").expect("written");
+        working.await.expect("no panic").expect("taken over");
+        let (status, said) = (now(installation).await, told(installation).await);
+        assert_eq!((status.pending_us, status.put_aside, said), (None, None, Vec::new()));
+        let [bin] = status.roles.iter().filter(|role| role.role == "bin").collect::<Vec<_>>()[..] else { panic!("bins") };
+        assert_eq!(bin.keys, [(public.keyid(), true)]);
+        stage.upload("foo", "2.0", "x = 2").await.expect("taken");
+        stage.settle().await;
+        stage.assert_sound().await;
+    }
 }

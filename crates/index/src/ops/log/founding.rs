@@ -6,6 +6,7 @@ use tlog::Hash;
 use tlog::note::KeyKind;
 use tuf::layout::Target;
 
+use super::super::publish::Lease;
 use super::events::{Change, drafts, standing};
 use super::{KEY, held, not_held, put, signed, verifier, walk_entries};
 use crate::blobs::layout;
@@ -23,7 +24,7 @@ pub(in crate::ops) async fn begin(
     installation: &Installation,
     index_id: i64,
     index: &IndexName,
-    lease: &(dyn Fn(&mut Tx, i64) + Send + Sync),
+    lease: &mut Lease,
 ) -> Result<()> {
     let mut tx = installation.store.read().await?;
     let row = match rows::log(&mut tx, index_id).await? {
@@ -32,7 +33,7 @@ pub(in crate::ops) async fn begin(
             drop(tx);
             let row = new_row(installation, index).await?;
             let mut tx = installation.store.write().await?;
-            lease(&mut tx, installation.clock.now_us());
+            lease.extend(&mut tx);
             rows::begin(&mut tx, index_id, &row.origin, &row.verifier);
             tx.commit().await?;
             row
@@ -53,7 +54,7 @@ pub(in crate::ops) async fn begin(
         let from = rows::count(&mut tx, index_id).await?;
         drop(tx);
         let mut tx = installation.store.write().await?;
-        lease(&mut tx, installation.clock.now_us());
+        lease.extend(&mut tx);
         for (seq, entry) in (from..).zip(&drafts.entries) {
             rows::append(&mut tx, index_id, seq, entry);
         }

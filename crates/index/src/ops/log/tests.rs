@@ -6,6 +6,7 @@ use attest::Publisher;
 use tlog::entry::{Act, Change as Turn, Role, Salt, Status, commit};
 use tlog::{Entry, Hash, Log, Origin, Policy, VerifierKey};
 
+use super::super::publish::Lease;
 use super::super::signing::{InForce, Signing};
 use super::super::tests::{Stage, name, stages};
 use super::super::{accounts, indexes, projects as verbs};
@@ -212,8 +213,9 @@ async fn before_the_log(stage: &Stage) {
     let mut tx = of.store.read().await.expect("a transaction");
     let in_force = InForce::read(&mut tx, stage.index.id, &main).await.expect("read").expect("founded");
     let mut signing = Signing::new(in_force).expect("resumed");
-    assert!(signing.has_keys(of, true).expect("keys"));
-    let signed = signing.sign(&mut tx, vec![], None, of.clock.now_us(), BTreeMap::new()).await.expect("signed");
+    assert!(signing.has_keys(of, true).await.expect("keys"));
+    let (now, mut lease) = (of.clock.now_us(), Lease::of_nobody(of));
+    let signed = signing.sign(&mut tx, vec![], None, now, BTreeMap::new(), &mut lease).await.expect("signed");
     let serial = indexes::list(of).await.expect("list")[0].serial + 1;
     drop(tx);
     let mut tx = of.store.write().await.expect("a transaction");

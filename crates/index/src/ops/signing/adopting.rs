@@ -11,6 +11,7 @@ use serde_json::json;
 use tuf::role::Top;
 use tuf::write::{BINS, Issue, Record, Repository};
 
+use super::super::publish::Lease;
 use super::expected::expected;
 use super::write_error;
 use super::{
@@ -149,12 +150,13 @@ pub(crate) async fn adopt(
     tx: &mut Tx,
     in_force: &InForce,
     mut pending: Pending,
+    lease: &mut Lease,
 ) -> Result<Adopted> {
     // Two submitted it at once: the second is in force by now.
     pending.trim(in_force)?;
     let repository = pending.adopt(in_force)?;
     let retired = retired(in_force, &pending, &repository);
-    let keys = KeysAtHand::load(installation, &in_force.index, &retired)?;
+    let keys = KeysAtHand::load(installation, &in_force.index, &retired).await?;
     if let Some(role) = keys.missing(repository.offline()) {
         return Err(Error::Unavailable(format!(
             "the new key that signs {role} is not in {}",
@@ -171,11 +173,10 @@ pub(crate) async fn adopt(
     let (repository, keys) = (Arc::new(repository), Arc::new(keys));
     let Resigned { mut records, commit } = if is_anew {
         let held = right.map_or(Listing::Ledger(tx, in_force.index_id), Listing::Here);
-        sign_all(installation, &in_force.index, &repository, &keys, issue, held).await?
+        sign_all(installation, &in_force.index, &repository, &keys, issue, held, lease).await?
     } else {
         let next = Arc::clone(&repository);
-        let signed = tokio::task::spawn_blocking(move || commit(&next, &keys, &BTreeMap::new(), &issue));
-        let commit = signed.await.map_err(|e| Error::Internal(e.to_string()))??;
+        let commit = lease.kept_while(move || commit(&next, &keys, &BTreeMap::new(), &issue)).await?;
         Resigned { records: Vec::new(), commit }
     };
     failpoint::reach("adopt.signed");
