@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod tuf;
 
-pub(crate) use tuf::{Holders, KeyKind, OtherHolders, TufCommand, Unlock};
+pub(crate) use tuf::{Holders, KeyKind, OtherHolders, Rotate, TufCommand, Unlock};
 
 /// A Python package index that inspects what it takes in.
 #[derive(Debug, Parser)]

@@ -59,7 +59,7 @@ pub(crate) enum TufAsk {
     Submit {
         index: String,
         events: Vec<String>,
-        profile: Option<String>,
+        profile: Option<index::ops::ceremony::Profile>,
     },
     /// `key` is the text of the standby's file.
     UseStandby {
@@ -72,7 +72,7 @@ pub(crate) enum TufAsk {
         good: u64,
         folder: Option<PathBuf>,
         hold_new: bool,
-        change: index::ops::ceremony::Change,
+        change: index::ops::ceremony::Recover,
     },
     AuditOutline {
         index: String,

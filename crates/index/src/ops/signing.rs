@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tuf::Time;
 use tuf::json::Value;
 use tuf::role::Top;
-use tuf::write::{Commit, Issue, Lifetimes, Line, Record, Repository, SignedBin, Written};
+use tuf::write::{Commit, Issue, Line, Record, Repository, SignedBin, Written};
 
 use super::publish::Lease;
 use crate::blobs::layout;
@@ -26,6 +26,7 @@ mod files;
 mod founding;
 mod held;
 mod in_force;
+mod profile;
 mod targets;
 mod whole;
 
@@ -36,6 +37,7 @@ pub(super) use files::Roles;
 pub(super) use founding::found;
 use held::{Held, Left, Rows};
 pub(super) use in_force::InForce;
+pub use profile::Profile;
 use targets::{Listed, by_path, custom_of, targets_of};
 pub(super) use targets::{TargetChange, targets_of_bin};
 use whole::{Listing, Resigned, commit, sign_all};
@@ -48,13 +50,9 @@ const WALK_EVERY: i64 = 3_600;
 /// After this long without a change the timestamp is issued anew, alone, in seconds: the index's word that nothing
 /// changed. Clients are uneasy after an hour, so two may fail.
 pub(super) const STAMP_EVERY: i64 = 1_200;
+/// How long people's signatures are good for, in days.
+pub(super) const OFFLINE_DAYS: i64 = 365;
 const DAY: i64 = 86_400;
-
-/// Who holds the keys of a repository, as `repositories.profile` has it.
-pub(super) fn lifetimes(profile: &str) -> Lifetimes {
-    let bin = if profile == "pep458" { DAY } else { 14 * DAY };
-    Lifetimes { timestamp: DAY, snapshot: DAY, bin }
-}
 
 /// The time of a clock's microseconds.
 pub(super) fn time(now_us: i64) -> Time {
@@ -141,7 +139,7 @@ pub(super) struct Signing {
     index_id: i64,
     index: IndexName,
     repository: Arc<Repository>,
-    pub(super) profile: String,
+    profile: Profile,
     /// The snapshot in force, which the next timestamp names where nothing changes.
     snapshot: Record,
     /// When the timestamp was issued.
@@ -168,7 +166,7 @@ impl Signing {
     /// What is due although nothing changed. A snapshot is renewed when half of its life is over; bins when theirs is,
     /// spread evenly; a timestamp before any client could take the index for frozen.
     pub(super) fn due(&mut self, now_us: i64) -> Option<Due> {
-        let (now, lifetimes) = (time(now_us), lifetimes(&self.profile));
+        let (now, lifetimes) = (time(now_us), self.profile.lifetimes());
         let elapsed = self.walked.map(|at| now.seconds() - at.seconds());
         let bins = if elapsed.is_none_or(|elapsed| elapsed >= WALK_EVERY) {
             self.walked = Some(now);
@@ -223,8 +221,7 @@ impl Signing {
         extra: BTreeMap<String, Value>,
         lease: &mut Lease,
     ) -> Result<SignedSet> {
-        let lifetimes = lifetimes(&self.profile);
-        let issue = Issue { now: time(now_us), lifetimes, extra };
+        let issue = Issue { now: time(now_us), lifetimes: self.profile.lifetimes(), extra };
         let renew = match due {
             Some(Due::Timestamp) if changes.is_empty() => return self.stamp(issue, lease).await,
             Some(Due::Bins(bins)) => bins,

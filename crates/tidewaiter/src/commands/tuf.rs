@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use index::clock::Entropy;
 use index::keys::{self, Curve, KEY_FILE_BYTES_MAX, Passphrase, Token};
 use index::ops::audit;
-use index::ops::ceremony::{self, Change, Holder, Outcome, People};
+use index::ops::ceremony::{self, Change, Holder, Outcome, People, Profile, Recover};
 use index::ops::log::LostKey;
 use index::ops::recover::{self, Recovering};
 use index::{Installation, Shape};
@@ -18,12 +18,14 @@ use tuf::event::{EVENT_BYTES_MAX, Event};
 
 use super::execute::index;
 use super::{print, send};
-use crate::cli::{Holders, In, KeyKind, OtherHolders, TufCommand, Unlock};
+use crate::cli::{Holders, In, KeyKind, OtherHolders, Rotate, TufCommand, Unlock};
 use crate::control::{Request, TufAsk};
 
 const OPERATOR: &str = "operator";
 /// Projects in one part of an audit.
 const AUDITED_AT_ONCE: i64 = 200;
+/// How many of the holders must sign where nothing is said.
+const THRESHOLD: u64 = 2;
 /// Length of a holder's public key, in bytes.
 const HOLDER_BYTES_MAX: u64 = 16 << 10;
 
@@ -31,31 +33,37 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
     let propose = |index, change| Request::Tuf(TufAsk::Propose { index, change });
     match command {
         TufCommand::Init { profile, holders, others, index: In { index }, place } => {
-            let ask = match (profile.as_str(), people(&holders)?) {
-                ("dev", None) => TufAsk::InitDev { index },
-                ("dev", Some(_)) => {
+            let (targets, bins) = others_of(&others)?;
+            let ask = match (profile, people(&holders)?) {
+                (Profile::Dev, None) if targets.is_none() && bins.is_none() => TufAsk::InitDev { index },
+                (Profile::Dev, _) => {
                     bail!("the keys of the dev profile are in the data folder; nobody else holds one")
                 }
-                (_, None) => bail!("--profile {profile}: name the holders, each with --holder FILE (see `tuf key`)"),
-                (_, Some(root)) => {
-                    let (targets, bins) = others_of(&others)?;
+                (Profile::Team | Profile::Pep458, None) => {
+                    bail!("--profile {profile}: name the holders, each with --holder FILE (see `tuf key`)")
+                }
+                (Profile::Team | Profile::Pep458, Some(root)) => {
                     TufAsk::Propose { index, change: Change::HandOver { profile, root, targets, bins } }
                 }
             };
             send(&place, Request::Tuf(ask)).await
         }
         TufCommand::Status { index, place } => send(&place, Request::Tuf(TufAsk::Status { index })).await,
-        TufCommand::Rotate { what, holders, standby, unlock, index: In { index }, place } => {
-            let request = match (what.as_str(), standby) {
-                ("online", None) => propose(index, Change::RotateOnline),
-                ("online", Some(key)) => {
+        TufCommand::Rotate(Rotate::Online { standby, unlock, index: In { index }, place }) => {
+            let request = match standby {
+                None if unlock.passphrase_file.is_some() || unlock.passphrase_stdin => {
+                    bail!("a passphrase opens the standby's key: name its file too, --standby FILE")
+                }
+                None => propose(index, Change::RotateOnline),
+                Some(key) => {
                     let text = String::from_utf8(read_file(&key, KEY_FILE_BYTES_MAX)?).context("is no key")?;
                     Request::Tuf(TufAsk::UseStandby { index, key: text, passphrase: passphrase(&unlock)? })
                 }
-                (_, None) => propose(index, Change::RotateRoot { root: people(&holders)? }),
-                (_, Some(_)) => bail!("a standby stands in for the online key alone"),
             };
             send(&place, request).await
+        }
+        TufCommand::Rotate(Rotate::Root { holders, index: In { index }, place }) => {
+            send(&place, propose(index, Change::RotateRoot { root: people(&holders)? })).await
         }
         TufCommand::Standby { public, index: In { index }, place } => {
             let key = read_holder(&public)?;
@@ -63,7 +71,7 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
         }
         TufCommand::Recover { good_snapshot, from, hold_new, jump, holders, others, index: In { index }, place } => {
             let (targets, bins) = others_of(&others)?;
-            let change = Change::Recover { root: people(&holders)?, targets, bins, jump };
+            let change = Recover { root: people(&holders)?, targets, bins, jump };
             let folder = from.map(std::path::absolute).transpose()?;
             send(&place, Request::Tuf(TufAsk::Recover { index, good: good_snapshot, folder, hold_new, change })).await
         }
@@ -108,8 +116,9 @@ fn people(Holders { holder, threshold }: &Holders) -> Result<Option<People>> {
     people_of(holder, *threshold)
 }
 
-fn people_of(holders: &[PathBuf], threshold: u64) -> Result<Option<People>> {
+fn people_of(holders: &[PathBuf], threshold: Option<u64>) -> Result<Option<People>> {
     let holders = holders.iter().map(|path| read_holder(path)).collect::<Result<Vec<_>>>()?;
+    let threshold = threshold.unwrap_or(THRESHOLD);
     Ok((!holders.is_empty()).then_some(People { holders, threshold }))
 }
 
@@ -211,7 +220,7 @@ pub(super) async fn attempt(installation: &Arc<Installation>, ask: TufAsk) -> in
         }
         TufAsk::Submit { index: name, events, profile } => {
             let copies: Vec<Vec<u8>> = events.into_iter().map(String::into_bytes).collect();
-            let outcome = ceremony::submit(installation, &index(&name)?, &copies, profile.as_deref(), OPERATOR).await?;
+            let outcome = ceremony::submit(installation, &index(&name)?, &copies, profile, OPERATOR).await?;
             Ok(told(outcome))
         }
         TufAsk::UseStandby { index: name, key, passphrase } => {
@@ -252,7 +261,7 @@ fn json(value: &impl serde::Serialize) -> index::Result<(String, u8)> {
 
 /// The event alone, where somebody must still sign: it is kept as a file. Its own words say what it is about.
 fn told(outcome: Outcome) -> (String, u8) {
-    let Outcome { words, event, missing: _ } = outcome;
+    let Outcome { words, event } = outcome;
     match event {
         Some(event) => (String::from_utf8_lossy(&event).into_owned(), 0),
         None => lines(&words),

@@ -7,7 +7,7 @@ use tuf::role::{RoleKeys, Top};
 
 use super::super::log::{self, LostKey, witness};
 use super::super::signing::{InForce, Signing, time};
-use super::{lost_holders, standbys};
+use super::{Profile, lost_holders, standbys};
 use crate::model::IndexName;
 use crate::store::{indexes, signing as rows};
 use crate::{Installation, Result, Shape};
@@ -68,7 +68,7 @@ pub struct Status {
     /// The index.
     pub index: IndexName,
     /// Who holds its keys.
-    pub profile: String,
+    pub profile: Profile,
     /// Shape and number of the bins.
     pub bins: (Shape, u32),
     /// Targets that are signed.
@@ -131,7 +131,7 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
         for (role, version, expires, keys, offline) in in_force.roles() {
             roles.push(RoleStatus { role, version, expires, threshold: keys.threshold, keys: at_hand(&keys), offline });
         }
-        let profile = in_force.profile.clone();
+        let profile = in_force.profile;
         out.push(Status {
             index: name,
             profile,

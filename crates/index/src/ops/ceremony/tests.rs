@@ -94,7 +94,7 @@ async fn a_rule_of_the_ledger_that_is_broken_is_no_failure_that_passes() {
         let (installation, id) = (&stage.installation, stage.index.id);
         stage.settle().await;
         let begun = installation.clock.now_us();
-        let pending = Pending { since_us: begun, ..Pending::default() };
+        let pending = Pending { since_us: begun, ..Pending::new(Profile::Dev, "test") };
         let root = in_force(installation, &stage.index.name()).await.expect("founded").1;
         let version = root.repository.offline().root().version;
         // Twice the same version of a role, as two publishers would write it.

@@ -15,7 +15,7 @@ use super::super::publish::Lease;
 use super::expected::expected;
 use super::write_error;
 use super::{
-    InForce, KeysAtHand, Listing, Resigned, Signing, TargetChange, by_path, commit, lifetimes, role_path, sign_all,
+    InForce, KeysAtHand, Listing, Profile, Resigned, Signing, TargetChange, by_path, commit, role_path, sign_all,
     targets_of, time,
 };
 use crate::store::signing::{self as rows, TargetRow};
@@ -23,10 +23,10 @@ use crate::store::{self, Tx, audit};
 use crate::{Error, Installation, Result, failpoint};
 
 /// Offline roles that have all their signatures; those that are absent stay as they are.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Pending {
     /// Who holds the keys from then on.
-    pub(crate) profile: String,
+    pub(crate) profile: Profile,
     pub(crate) root: Option<String>,
     pub(crate) targets: Option<String>,
     pub(crate) bins: Option<String>,
@@ -47,6 +47,12 @@ pub(crate) struct Pending {
 const PATIENCE_US: i64 = 3_600_000_000;
 
 impl Pending {
+    /// A change that changes nothing yet.
+    pub(crate) fn new(profile: Profile, actor: &str) -> Self {
+        let (root, targets, bins, refused) = (None, None, None, None);
+        Self { profile, root, targets, bins, retired: BTreeSet::new(), actor: actor.to_owned(), since_us: 0, refused }
+    }
+
     /// The repository under these roles.
     ///
     /// # Errors
@@ -169,7 +175,7 @@ pub(crate) async fn adopt(
         None => (None, Vec::new()),
     };
     let now = time(installation.clock.now_us());
-    let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra: in_force.extra() };
+    let issue = Issue { now, lifetimes: pending.profile.lifetimes(), extra: in_force.extra() };
     let (repository, keys) = (Arc::new(repository), Arc::new(keys));
     let Resigned { mut records, commit } = if is_anew {
         let held = right.map_or(Listing::Ledger(tx, in_force.index_id), Listing::Here);
@@ -245,7 +251,7 @@ impl Adopted {
         for path in superseded {
             rows::supersede(tx, index_id, path, now_us);
         }
-        rows::taken(tx, index_id, &pending.profile, retired);
+        rows::taken(tx, index_id, pending.profile.as_str(), retired);
         let corrected: Vec<&str> = corrections.iter().map(TargetChange::path).collect();
         let detail = json!({
             "profile": pending.profile,

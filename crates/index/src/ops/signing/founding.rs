@@ -15,7 +15,7 @@ use super::super::log;
 use super::super::publish::Lease;
 use super::super::site::put_all;
 use super::expected::expected_of;
-use super::{KeysAtHand, Listing, Resigned, lifetimes, sign_all, time, write_error};
+use super::{KeysAtHand, Listing, OFFLINE_DAYS, Profile, Resigned, sign_all, time, write_error};
 use crate::blobs::layout;
 use crate::keys::Keys;
 use crate::model::IndexName;
@@ -26,8 +26,6 @@ use crate::{Error, Installation, Result, failpoint};
 
 /// Projects that are listed in one step.
 const PROJECTS_AT_ONCE: i64 = 50;
-/// How long people's signatures are good for, in days.
-const OFFLINE_DAYS: i64 = 365;
 
 /// The three offline roles of a `dev` repository, signed.
 struct Offlines {
@@ -56,7 +54,7 @@ pub(crate) async fn found(
     let mut tx = installation.store.read().await?;
     let logged = log::in_force(&mut tx, index_id).await?;
     let extra = logged.as_ref().map(LogRow::extra).unwrap_or_default();
-    let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra };
+    let issue = Issue { now: time(now_us), lifetimes: Profile::Dev.lifetimes(), extra };
     // No redo record: what the commit relies on is on disk before it.
     let held = Listing::Ledger(&mut tx, index_id);
     let Resigned { records, commit } =
@@ -65,14 +63,14 @@ pub(crate) async fn found(
     failpoint::reach("found.signed");
     let mut tx = installation.store.write().await?;
     lease.extend(&mut tx);
-    rows::found(&mut tx, index_id, "dev", now_us);
+    rows::found(&mut tx, index_id, Profile::Dev.as_str(), now_us);
     for (role, body) in [("root", &root), (Top::Targets.name(), &top), (BINS, &all)] {
         rows::insert_offline(&mut tx, index_id, role, 1, body);
     }
     for record in records.iter().chain(commit.written().map(|written| &written.record)) {
         rows::set_online(&mut tx, index_id, record);
     }
-    let detail = json!({ "profile": "dev", "projects": projects, "targets": targets });
+    let detail = json!({ "profile": Profile::Dev, "projects": projects, "targets": targets });
     audit::note(&mut tx, Some(index_id), now_us, "publisher", "tuf.found", index.as_str(), detail);
     tx.commit().await?;
     failpoint::reach("found.committed");
