@@ -226,9 +226,16 @@ mod tests {
         ] {
             assert_eq!(text.parse::<DistFilename>(), Err(want), "{text}");
         }
-        for text in
-            ["foo-1 .tar.gz", "foo- 1.tar.gz", "foo-1 -py3-none-any.whl", "foo- 1-py3-none-any.whl", "foo-1-py3-none.whl", "fo__o-1-py3-none-any.whl", "foo-1-x-py3-none-any.whl", "foo-x-py3-none-any.whl"]
-        {
+        for text in [
+            "foo-1 .tar.gz",
+            "foo- 1.tar.gz",
+            "foo-1 -py3-none-any.whl",
+            "foo- 1-py3-none-any.whl",
+            "foo-1-py3-none.whl",
+            "fo__o-1-py3-none-any.whl",
+            "foo-1-x-py3-none-any.whl",
+            "foo-x-py3-none-any.whl",
+        ] {
             assert!(matches!(text.parse::<DistFilename>(), Err(FilenameError::Wheel(_))), "{text}");
         }
         let longest = format!("{}-1.tar.gz", "a".repeat(128));

@@ -135,7 +135,10 @@ mod tests {
 
     #[test]
     fn what_a_process_says_on_standard_error_is_in_the_reason() {
-        assert_eq!(why("cat; echo 'kms: access denied' >&2; exit 3"), "sh ended with exit status: 3: kms: access denied");
+        assert_eq!(
+            why("cat; echo 'kms: access denied' >&2; exit 3"),
+            "sh ended with exit status: 3: kms: access denied"
+        );
         assert_eq!(why("cat >&2; echo none"), "sh gave no hexadecimal digits: message");
         assert_eq!(why("cat >/dev/null; exit 3"), "sh ended with exit status: 3");
         // One line, and nothing that a terminal takes for more than text.

@@ -103,10 +103,9 @@ pub enum LostKey {
 pub(super) async fn lost(tx: &mut Tx, index_id: i64, here: &BTreeSet<String>) -> Result<Vec<LostKey>> {
     let mut lost = Vec::new();
     let log = rows::log(tx, index_id).await?.map(|row| row.verifier);
-    for (verifier, which) in [
-        (log, LostKey::Log as fn(String) -> LostKey),
-        (rows::witness_key(tx, index_id).await?, LostKey::Witness),
-    ] {
+    for (verifier, which) in
+        [(log, LostKey::Log as fn(String) -> LostKey), (rows::witness_key(tx, index_id).await?, LostKey::Witness)]
+    {
         let Some(verifier) = verifier else { continue };
         let key = VerifierKey::parse(&verifier).map_err(broken)?;
         if !here.contains(&keyid(&key)) {

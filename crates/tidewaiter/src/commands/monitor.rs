@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn an_entry_of_a_later_version_is_no_damaged_one() {
         let of = |text: &str| Event { index: 7, entry: Entry::parse(text.as_bytes()) };
-        let entry = |act: &str| format!("tidewaiter-log/1\ntime 7\nproject flask\nact {act}\npage none\naccount none\n");
+        let entry =
+            |act: &str| format!("tidewaiter-log/1\ntime 7\nproject flask\nact {act}\npage none\naccount none\n");
         for (event, words, act) in [
             (of("tidewaiter-log/2\nsomething new\n"), "7\tan entry of a later version, about any project: ", "unknown"),
             (of(&entry("burn")), "7\ta damaged entry, about any project: the entry's `act` is missing", "damaged"),

@@ -49,22 +49,7 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
             send(&place, Request::Tuf(ask)).await
         }
         TufCommand::Status { index, place } => send(&place, Request::Tuf(TufAsk::Status { index })).await,
-        TufCommand::Rotate(Rotate::Online { standby, unlock, index: In { index }, place }) => {
-            let request = match standby {
-                None if unlock.passphrase_file.is_some() || unlock.passphrase_stdin => {
-                    bail!("a passphrase opens the standby's key: name its file too, --standby FILE")
-                }
-                None => propose(index, Change::RotateOnline),
-                Some(key) => {
-                    let text = String::from_utf8(read_file(&key, KEY_FILE_BYTES_MAX)?).context("is no key")?;
-                    Request::Tuf(TufAsk::UseStandby { index, key: text, passphrase: passphrase(&unlock)? })
-                }
-            };
-            send(&place, request).await
-        }
-        TufCommand::Rotate(Rotate::Root { holders, index: In { index }, place }) => {
-            send(&place, propose(index, Change::RotateRoot { root: people(&holders)? })).await
-        }
+        TufCommand::Rotate(what) => rotate(what).await,
         TufCommand::Standby { public, index: In { index }, place } => {
             let key = read_holder(&public)?;
             send(&place, propose(index, Change::Standby { key })).await
@@ -101,6 +86,25 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+async fn rotate(what: Rotate) -> Result<ExitCode> {
+    let (place, ask) = match what {
+        Rotate::Online { standby: None, unlock, .. } if unlock.passphrase_file.is_some() || unlock.passphrase_stdin => {
+            bail!("a passphrase opens the standby's key: name its file too, --standby FILE")
+        }
+        Rotate::Online { standby: None, unlock: _, index: In { index }, place } => {
+            (place, TufAsk::Propose { index, change: Change::RotateOnline })
+        }
+        Rotate::Online { standby: Some(key), unlock, index: In { index }, place } => {
+            let key = String::from_utf8(read_file(&key, KEY_FILE_BYTES_MAX)?).context("is no key")?;
+            (place, TufAsk::UseStandby { index, key, passphrase: passphrase(&unlock)? })
+        }
+        Rotate::Root { holders, index: In { index }, place } => {
+            (place, TufAsk::Propose { index, change: Change::RotateRoot { root: people(&holders)? } })
+        }
+    };
+    send(&place, Request::Tuf(ask)).await
 }
 
 fn passphrase(unlock: &Unlock) -> Result<Option<Passphrase>> {
@@ -280,13 +284,30 @@ fn alarm(level: u8) -> &'static str {
     }
 }
 
+fn short(keyid: &str) -> String {
+    keyid.get(..12).unwrap_or(keyid).to_owned()
+}
+
+/// Keys that should be in the data folder and are not, a line each.
+fn lost_lines(lost: &[String], unheld: &[String], notes: &[LostKey]) -> String {
+    let signed = lost.iter().map(|keyid| (short(keyid), "signed last"));
+    let held = unheld.iter().map(|keyid| (short(keyid), "holds offline roles"));
+    let notes = notes.iter().map(|key| match key {
+        LostKey::Log(name) => (name.clone(), "signs the log"),
+        LostKey::Witness(name) => (name.clone(), "witnesses other logs"),
+    });
+    let all = signed.chain(held).chain(notes);
+    all.map(|(key, what)| format!("  LOST      {key}: {what}, and is not in the data folder\n")).collect()
+}
+
 async fn status(installation: &Installation, only: Option<&str>) -> index::Result<(String, u8)> {
     let only = only.map(index).transpose()?;
     let now_us = installation.clock.now_us();
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
         let ceremony::Status { index, profile, bins: (shape, count), targets, roles, .. } = status;
-        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, unheld, lost_notes, unreadable, .. } = status;
+        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, unheld, lost_notes, unreadable, .. } =
+            status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",
@@ -295,10 +316,11 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
         for role in roles {
             let urgent = role.is_urgent(now_us);
             bad |= urgent;
-            let keys = role.keys.iter().map(|(keyid, here)| {
-                let short = keyid.get(..12).unwrap_or(keyid);
-                if *here { format!("{short} (here)") } else { short.to_owned() }
-            });
+            let keys = role.keys.iter().map(
+                |(keyid, here)| {
+                    if *here { format!("{} (here)", short(keyid)) } else { short(keyid) }
+                },
+            );
             let _ = writeln!(
                 out,
                 "  {:<9} version {:<6} {:>4} days left{}  {} of {}",
@@ -310,8 +332,7 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
                 keys.collect::<Vec<_>>().join(", ")
             );
         }
-        let short = |keyid: &String| keyid.get(..12).unwrap_or(keyid).to_owned();
-        let standing: Vec<String> = standbys.iter().map(short).collect();
+        let standing: Vec<String> = standbys.iter().map(|keyid| short(keyid)).collect();
         match unreadable {
             Some(why) => {
                 bad = true;
@@ -322,22 +343,9 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
                 let _ = writeln!(out, "  standby   {}", standing.join(", "));
             }
         }
-        for keyid in &lost {
-            bad = true;
-            let _ = writeln!(out, "  LOST      {}: signed last, and is not in the data folder", short(keyid));
-        }
-        for keyid in &unheld {
-            bad = true;
-            let _ = writeln!(out, "  LOST      {}: holds offline roles, and is not in the data folder", short(keyid));
-        }
-        for key in &lost_notes {
-            bad = true;
-            let (name, what) = match key {
-                LostKey::Log(name) => (name, "signs the log"),
-                LostKey::Witness(name) => (name, "witnesses other logs"),
-            };
-            let _ = writeln!(out, "  LOST      {name}: {what}, and is not in the data folder");
-        }
+        let gone = lost_lines(&lost, &unheld, &lost_notes);
+        bad |= !gone.is_empty();
+        out.push_str(&gone);
         for keyid in &retired {
             bad = true;
             let _ = writeln!(out, "  put aside {}: still trusted; revoke it", short(keyid));

@@ -263,7 +263,9 @@ async fn the_lease_is_kept_while_a_slow_signer_signs() {
         working.await.expect("no panic").expect("taken over");
         let (status, said) = (now(installation).await, told(installation).await);
         assert_eq!((status.pending_us, status.put_aside, said), (None, None, Vec::new()));
-        let [bin] = status.roles.iter().filter(|role| role.role == "bin").collect::<Vec<_>>()[..] else { panic!("bins") };
+        let [bin] = status.roles.iter().filter(|role| role.role == "bin").collect::<Vec<_>>()[..] else {
+            panic!("bins")
+        };
         assert_eq!(bin.keys, [(public.keyid(), true)]);
         stage.upload("foo", "2.0", "x = 2").await.expect("taken");
         stage.settle().await;
