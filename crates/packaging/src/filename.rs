@@ -227,8 +227,6 @@ mod tests {
             assert_eq!(text.parse::<DistFilename>(), Err(want), "{text}");
         }
         for text in [
-            "foo-1 .tar.gz",
-            "foo- 1.tar.gz",
             "foo-1 -py3-none-any.whl",
             "foo- 1-py3-none-any.whl",
             "foo-1-py3-none.whl",
@@ -237,6 +235,10 @@ mod tests {
             "foo-x-py3-none-any.whl",
         ] {
             assert!(matches!(text.parse::<DistFilename>(), Err(FilenameError::Wheel(_))), "{text}");
+        }
+        // Blanks around a version that PEP 440 lets pass elsewhere.
+        for text in ["foo-1 .tar.gz", "foo- 1.tar.gz", "foo-x.tar.gz"] {
+            assert!(matches!(text.parse::<DistFilename>(), Err(FilenameError::Sdist(_))), "{text}");
         }
         let longest = format!("{}-1.tar.gz", "a".repeat(128));
         assert!(longest.parse::<DistFilename>().is_ok());

@@ -60,7 +60,7 @@ const MARK: &str = "tidewaiter-signing-event";
 pub enum EventError {
     /// It cannot be read.
     #[error("no signing event: {0}")]
-    Format(#[from] FormatError),
+    Format(FormatError),
     /// The words in the file are not those of its roles.
     #[error("the description in the file is not the one of the roles to be signed")]
     Words,
@@ -68,7 +68,7 @@ pub enum EventError {
     #[error("nobody asks for the key {0}")]
     NotAsked(String),
     /// The key did not sign.
-    #[error("{0}")]
+    #[error(transparent)]
     NotSigning(#[from] NotSigning),
     /// Two files that are not of one event.
     #[error("these are two different events")]
@@ -76,6 +76,13 @@ pub enum EventError {
     /// Too few have signed.
     #[error("{0} still lacks signatures")]
     Incomplete(String),
+}
+
+// No source besides: whoever prints the causes too would say it twice.
+impl From<FormatError> for EventError {
+    fn from(error: FormatError) -> Self {
+        Self::Format(error)
+    }
 }
 
 /// Signatures that a role needs: from so many of these keys.
