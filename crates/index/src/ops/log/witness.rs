@@ -193,6 +193,8 @@ async fn seen(tx: &mut Tx, index_id: i64, logs: &[Watched]) -> Result<BTreeMap<O
 async fn signer(installation: &Installation, index: &IndexName) -> Result<NoteSigner> {
     let mut tx = installation.store.read().await?;
     let row = indexes::named(&mut tx, index).await?;
+    // Kept in the log's row.
+    rows::log(&mut tx, row.id).await?.ok_or_else(|| Error::Unavailable("The log has not begun yet.".into()))?;
     let known = rows::witness_key(&mut tx, row.id).await?;
     drop(tx);
     if let Some(known) = known {
