@@ -94,7 +94,7 @@ def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client
     said = desk.rehearse("the log's key, or the witness's, is lost", BACKUP=backup)
     wait_until(lambda: third.filename in server.filenames("third"), what="what waited for the key")
     assert "witness tidewaiter-witness/main/" in said[1] and witness not in said[1]
-    follows(server, stock)
+    assert stock.refresh().download(page_path("third")) == served(server, "third")
 
     desk.rehearse("a holder is lost")
     follows(server, stock)
