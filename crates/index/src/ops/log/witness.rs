@@ -62,16 +62,14 @@ pub async fn replace(installation: &Installation, index: &IndexName, actor: &str
     let old = rows::witness_key(&mut tx, row.id).await?;
     drop(tx);
     kept.remove(index);
+    // What an older version made is in no row.
+    let key = match &old {
+        Some(old) => VerifierKey::parse(old).map_err(broken)?,
+        None => made(installation, index).await?.key,
+    };
     // The file before the row: broken off in between, the old key is said to be lost, and never taken up again.
-    let of = index.clone();
-    let ids = old.as_deref().map(|old| VerifierKey::parse(old).map(|key| keyid(&key)).map_err(broken)).transpose()?;
-    installation
-        .signing_keys
-        .blocking(move |folder| match ids {
-            Some(keyid) => folder.retire(&of, &[keyid].into()),
-            None => Ok(()),
-        })
-        .await?;
+    let (of, keyid) = (index.clone(), keyid(&key));
+    installation.signing_keys.blocking(move |folder| folder.retire(&of, &[keyid].into())).await?;
     let (signer, now_us) = (made(installation, index).await?, installation.clock.now_us());
     let new = signer.key.to_string();
     let mut tx = installation.store.write().await?;
