@@ -2,10 +2,12 @@
 
 use tuf::Time;
 use tuf::role::{RoleKeys, Top};
+use tuf::write::BINS;
 
 use super::super::log::witness;
+use super::super::recover;
 use super::super::signing::{InForce, Signing, time};
-use super::{lost_holders, standbys};
+use super::{lost_holders, new_keys, standbys};
 use crate::model::IndexName;
 use crate::store::signing as rows;
 use crate::{Error, Installation, Result, Shape};
@@ -85,6 +87,19 @@ pub struct Status {
     pub lost: Vec<String>,
     /// Key ids of the profile dev that hold offline roles and are not in the data folder.
     pub unheld: Vec<String>,
+    /// The snapshot in force and what to write on paper of it: [`recover::paper`].
+    pub paper: (u64, String),
+    /// Key files of the data folder that no role trusts, by name, with their key ids: left by changes that were never signed,
+    /// or by somebody else.
+    pub unused: Vec<(String, String)>,
+}
+
+fn paper(in_force: &InForce) -> Result<(u64, String)> {
+    let (snapshot, files) = (in_force.record(Top::Snapshot.name())?.version, in_force.role_files());
+    let others = [Top::Timestamp.name(), Top::Targets.name(), BINS];
+    let files = files.iter().filter(|(role, _)| !others.contains(&role.as_str()));
+    let files = files.map(|(role, (version, sha256, _))| (role.as_str(), *version, sha256.as_str()));
+    Ok((snapshot, recover::paper(files)))
 }
 
 /// How the repositories stand; of one index, or of all.
@@ -104,6 +119,8 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
         let pending = rows::repository(&mut tx, row.id).await?.map(|row| Signing::pending(&row)).transpose()?.flatten();
         let pending_us = pending.as_ref().filter(|left| left.refused.is_none()).map(|left| left.since_us);
         let put_aside = pending.and_then(|left| left.refused);
+        let paper = paper(&in_force)?;
+        let unused = new_keys::unused(installation, &in_force).unwrap_or_default();
         let (folder, of) = (installation.signing_keys.clone(), name.clone());
         let here = tokio::task::spawn_blocking(move || folder.keyids(&of)).await;
         let here = here.map_err(|e| Error::Internal(e.to_string()))?.unwrap_or_default();
@@ -131,6 +148,8 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
             retired,
             lost,
             unheld,
+            unused,
+            paper,
         });
     }
     Ok(out)
