@@ -1,11 +1,15 @@
 """`tuf audit --mirror`: whatever a mirror shows under plain names is held against what is signed, and named."""
 
 import json
+import os
+import subprocess
+import time
+import zlib
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from harness import JSON, on_loopback
+from harness import JSON, binary, on_loopback
 from packages import sdist, wheel
 from test_attestations import attestations, place, root, started  # noqa: F401
 from test_keys import Thief, audit
@@ -19,6 +23,8 @@ class Relay:
 
     def __init__(self, server):
         self.alter, self.asked = lambda path, accept, status, body: (status, body), []
+        # Answers that come gzipped, by path.
+        self.packed = {}
         relay = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -26,6 +32,12 @@ class Relay:
 
             def do_GET(self):
                 relay.asked.append(self.path)
+                if bomb := relay.packed.get(self.path):
+                    self.send_response(200)
+                    self.send_header("Content-Encoding", "gzip")
+                    self.send_header("Content-Length", str(len(bomb)))
+                    self.end_headers()
+                    return self.wfile.write(bomb)
                 accept = self.headers.get("Accept", "")
                 answer = server.get(self.path, **({"Accept": accept} if accept else {}))
                 status, body = relay.alter(self.path, accept, answer.status, answer.body)
@@ -244,3 +256,28 @@ def test_a_tree_of_the_thiefs_is_told_even_under_an_older_version(make_server, r
         (200, thief.files[path]) if path == "/tuf/timestamp.json" else (status, body)
     )
     assert "log: the timestamp names another tree of" in audit(server, "--mirror", mirror.url)
+
+
+@pytest.mark.parametrize("path", ["/simple/", "/tuf/paths/demo.json", "/simple/demo/"])
+def test_a_mirror_that_answers_without_end_costs_little(make_server, relay, tmp_path, path):
+    """A few hundred kB that unpack to a list of millions: no more is read, nor told, than an honest mirror could say."""
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD, PLAIN)
+    item = {"/simple/": b'{"name":"a"},'}.get(path, b'"a",')
+    start, end = {"/simple/": (b'{"projects":[', b'{"name":"a"}]}')}.get(path, (b'{"targets":[', b'"a"]}'))
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    pieces = [packer.compress(start), *(packer.compress(item * 100_000) for _ in range(150)), packer.compress(end)]
+    bomb = b"".join(pieces) + packer.flush()
+    mirror = relay(server)
+    mirror.packed = {path: bomb}
+    begun = time.monotonic()
+    command = [binary(), "tuf", "audit", "--mirror", mirror.url, "--data", server.data]
+    said = tmp_path / "said"
+    with said.open("w") as out:
+        process = subprocess.Popen([str(part) for part in command], env=server.env(), stdout=out, stderr=out)
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    text = said.read_text()
+    assert process.returncode == 1 and f"mirror: {path[1:]}" in text and text.endswith("wrong\n"), text[:1_000]
+    assert len(text) < 10_000 and time.monotonic() - begun < 30, text[:1_000]
+    assert used.ru_maxrss < 400_000, f"{used.ru_maxrss} kB"

@@ -607,6 +607,7 @@ def test_recovery_holds_what_contradicts_the_good_snapshot(make_server, client, 
     stock = client(server)
     kept = tmp_path / "mirror"
     run(["cp", "-r", server.data / "blobs/main/site/tuf", kept])
+    paper = on_paper(server, good)
     server.publish(NEW)
     server.stop()
     evil = "0" * 64
@@ -619,15 +620,25 @@ def test_recovery_holds_what_contradicts_the_good_snapshot(make_server, client, 
     assert told.returncode == 1
     assert "p/00/evil/evil-1.0.tar.gz: is signed, and published state knows nothing" in told.stdout
     assert OLD.filename in told.stdout
-    for folder in (kept / "nowhere", kept):
-        done = server.cli("tuf", "recover", "--good-snapshot", good, "--from", folder, "--hold-new", ok=False)
+    # A bin that whoever has the online key signed anew, of the version that the good snapshot names: only paper knows.
+    other, thief = tmp_path / "other", Key.stolen(server.data / "keys" / "main" / "online.key")
+    run(["cp", "-r", kept, other])
+    for name, meta in json.loads((kept / f"{good}.snapshot.json").read_text())["signed"]["meta"].items():
+        bin_n = json.loads((other / f"{meta['version']}.{name}").read_text())["signed"]
+        if any(path.endswith(OLD.filename) for path in bin_n["targets"]):
+            next(file for path, file in bin_n["targets"].items() if path.endswith(OLD.filename))["hashes"]["sha256"] = evil
+            (other / f"{meta['version']}.{name}").write_bytes(sign(bin_n, thief))
+    for folder in (kept / "nowhere", other, kept):
+        recover = ["tuf", "recover", "--good-snapshot", good, "--from", folder, "--paper", paper, "--hold-new"]
+        done = server.cli(*recover, ok=False)
         assert (done.returncode == 0) == (folder == kept), done.stderr
+        assert (f"{paper} is on paper: these are not the files" in done.stderr) == (folder == other), done.stderr
     assert f"ALTERED: {OLD.filename}: was {OLD.sha256}, is {evil}" in done.stdout
     assert f"held: {OLD.filename}" in done.stdout and f"held: {NEW.filename}" in done.stdout
     held = server.cli("verdicts", "show", NEW.filename).stdout
     assert "waits until a person clears it" in held and "it is not the file" not in held, held
     assert "WRONG ROW, not what published state says: p/00/evil/evil-1.0.tar.gz" in done.stdout
-    assert sha256((kept / f"{good}.snapshot.json").read_bytes()) in done.stdout
+    assert f"snapshot {good} and its bins have the SHA-256 {paper}" in done.stdout
     assert server.filenames("demo") == []
     stock.refresh()
     assert stock.page("demo")["files"] == [] and stock.info(file_path("demo", OLD.filename)) is None
@@ -644,6 +655,20 @@ def test_recovery_holds_what_contradicts_the_good_snapshot(make_server, client, 
     (kept / f"{good + 1}.snapshot.json").write_text(json.dumps(forged))
     done = server.cli("tuf", "recover", "--good-snapshot", good + 1, "--from", kept, ok=False)
     assert done.returncode == 1 and "no root of this index's ledger trusts" in done.stderr
+
+
+def on_paper(server, snapshot):
+    """What `tuf status` gives for paper of the snapshot in force, made once more as the page says."""
+    [line] = [line for line in server.cli("tuf", "status", ok=False).stdout.splitlines() if "for paper" in line]
+    _, _, _, number, *_, digest = line.split()
+    assert int(number) == snapshot
+    meta = server.get(f"/tuf/{snapshot}.snapshot.json").json()["signed"]["meta"]
+    names = {name.removesuffix(".json"): one["version"] for name, one in meta.items()} | {"snapshot": snapshot}
+    [names.pop(role) for role in ("targets", "bins")]
+    files = {name: server.get(f"/tuf/{version}.{name}.json").body for name, version in names.items()}
+    lines = "".join(f"{name} {names[name]} {sha256(files[name])}\n" for name in sorted(names))
+    assert sha256(lines.encode()) == digest
+    return digest
 
 
 def audit(server, *options):

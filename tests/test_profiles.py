@@ -1,11 +1,13 @@
 """What each profile asks of those who hold the offline roles, and what is said where a key is lost or in two places."""
 
 import json
+import sys
 
 import pytest
 
-from harness import run, binary
+from harness import binary, run, wait_until
 from packages import wheel
+from signed_index import Key
 from test_durability import assert_sound
 from test_keys import alone, holder, make_team, online_keyids, secret, signed_by
 from test_tuf import client, follows  # noqa: F401 (a fixture)
@@ -171,3 +173,161 @@ def test_a_key_in_a_file_is_of_one_kind(tmp_path):
         assert not (tmp_path / "x.key").exists()
     made = alone("tuf", "key", tmp_path / "y.key", "--plain", "--curve", "ed25519").stdout
     assert json.loads(made)["keytype"] == "ed25519"
+
+
+def handed_over(make_server, folder):
+    """An index of three people, a root that each keeps, and a renewal that nobody has signed."""
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    people = make_team(server, folder)
+    root = folder / "root.json"
+    root.write_bytes(server.get("/tuf/1.root.json").body)
+    return server, people, root, json.loads(server.cli("tuf", "renew").stdout)
+
+
+def written(folder, event, change, name="changed.event"):
+    """The event with its roles changed by somebody on its way, in words that fit."""
+    event = json.loads(json.dumps(event))
+    for part in event["parts"]:
+        part["signatures"] = []
+    change(event, {part["role"]: part["signed"] for part in event["parts"]})
+    path = folder / name
+    path.write_text(json.dumps(event))
+    return path
+
+
+def told(path, *options):
+    return alone("tuf", "show", path, *options, ok=False)
+
+
+def test_an_event_that_says_more_than_its_words_is_refused(make_server, tmp_path):
+    server, people, _, honest = handed_over(make_server, tmp_path)
+    thief = Key()
+    [online] = honest["parts"][0]["signed"]["roles"]["timestamp"]["keyids"]
+
+    def material(event, signed):
+        signed["root"]["keys"][online] = thief.public
+        signed["bins"]["delegations"]["keys"][online] = thief.public
+
+    def plain_names(event, signed):
+        signed["root"]["consistent_snapshot"] = False
+
+    def fewer_paths(event, signed):
+        signed["targets"]["delegations"]["roles"][0]["path_hash_prefixes"] = ["0"]
+
+    def another_role(event, signed):
+        signed["root"]["roles"]["mirrors"] = {"keyids": [thief.id], "threshold": 1}
+
+    for change, says in [
+        (material, "is another one: its id is"),
+        (plain_names, "says something that it is not told in words"),
+        (fewer_paths, "says something that it is not told in words"),
+        (another_role, "says something that it is not told in words"),
+    ]:
+        path = written(tmp_path, honest, change)
+        for done in (
+            told(path),
+            alone("tuf", "sign", path, "--key", people[0].key, ok=False),
+            server.cli("tuf", "submit", path, ok=False),
+        ):
+            assert done.returncode == 1 and says in done.stderr, (change, done.stdout, done.stderr)
+    for text in ("ok\nfor paper: root SHA-256 " + "0" * 64, "ok\x1b[8A\x1b[2KROOT BECOMES HARMLESS"):
+        path = written(tmp_path, honest, lambda event, signed: event.update(notes=[text]))
+        assert told(path).returncode == 1 and "control characters" in told(path).stderr
+    assert server.get("/tuf/3.root.json").status == 404
+
+
+def test_what_stood_before_is_no_word_of_whoever_made_the_event(make_server, tmp_path):
+    _, _, root, honest = handed_over(make_server, tmp_path)
+    thief = Key()
+    path = written(tmp_path, honest, lambda event, signed: None, "honest.event")
+    said = told(path, "--root", root)
+    assert said.returncode == 0 and "goes on from your root, version 1" in said.stdout
+    assert "NOT CHECKED" in told(path).stdout and "NOT CHECKED" not in said.stdout
+    # Everything that is trusted is told, also what stays.
+    for role, keys in honest["parts"][0]["signed"]["roles"].items():
+        assert all(f"root: {role} keeps the key {keyid}" in said.stdout for keyid in keys["keyids"]), role
+
+    def into(role, key):
+        role["keyids"] = [*role["keyids"], key.id]
+
+    def trusted(event, signed):
+        """Where the thief was trusted all along, it seems, and signs for the past himself."""
+        past = event["previous"]
+        for top, bins in ((signed["root"], signed["bins"]), (past["roots"][-1]["signed"], past["bins"]["signed"])):
+            top["keys"][thief.id] = thief.public
+            bins["delegations"]["keys"][thief.id] = thief.public
+            [into(top["roles"][role], thief) for role in ("timestamp", "snapshot")]
+            into(bins["delegations"]["succinct_roles"], thief)
+
+    # The signatures of the past do not fit any more.
+    done = told(written(tmp_path, honest, trusted, "forged.event"))
+    assert done.returncode == 1 and "what it says stood before is not signed as it must be" in done.stderr, done.stderr
+    # A past that is whole in itself, and made up: crates/tuf/tests/it/events.rs.
+
+
+def test_an_event_for_other_roles_than_those_in_force_is_made_anew(make_server, tmp_path):
+    server, people, root, honest = handed_over(make_server, tmp_path)
+    late = signed_by(tmp_path, json.dumps(honest), *people[:2], options=["--root", root])
+    kept = [path.read_text() for path in late]
+    event = server.cli("tuf", "rotate", "online").stdout
+    server.cli("tuf", "submit", *signed_by(tmp_path, event, *people[1:]))
+    for path, text in zip(late, kept):
+        path.write_text(text)
+    refused = server.cli("tuf", "submit", *late, ok=False)
+    assert refused.returncode == 1 and "do not follow on those in force" in refused.stderr, refused.stderr
+    # Another index's root is none of those that it goes on from.
+    other = make_server(tuf_bins=4).start()
+    other.publish(OLD)
+    strange = tmp_path / "other.json"
+    strange.write_bytes(other.get("/tuf/1.root.json").body)
+    for done in (told(late[0], "--root", strange), alone("tuf", "sign", late[0], "--key", people[2].key, "--root", strange, ok=False)):
+        assert done.returncode == 1 and "does not go on from this root" in done.stderr, done.stderr
+    assert_sound(server)
+
+
+def test_a_recovery_brings_keys_that_nobody_had(make_server, tmp_path):
+    """Those of a proposal that was never signed were in the folder when it was stolen."""
+    server, people, root, _ = handed_over(make_server, tmp_path)
+    server.cli("tuf", "rotate", "online")
+    stolen = Key.stolen(server.data / "keys" / "main" / "online-3.key")
+    assert f"unused    {stolen.id[:12]}: online-3.key" in server.cli("tuf", "status").stdout
+    version = server.get("/tuf/timestamp.json").json()["signed"]["meta"]["snapshot.json"]["version"]
+    event = server.cli("tuf", "recover", "--good-snapshot", version).stdout
+    server.cli("tuf", "submit", *signed_by(tmp_path, event, *people[:2], options=["--root", root]))
+    assert stolen.id not in server.get("/tuf/3.root.json").text
+    assert online_keyids(server) != [stolen.id]
+    # The next proposal puts aside what can come no more.
+    server.cli("tuf", "renew")
+    assert "online-3.retired" in keys(server) and "unused    " + stolen.id[:12] not in server.cli("tuf", "status").stdout
+    assert_sound(server)
+
+
+def test_what_signs_in_another_process_cannot_hold_the_publisher_up(make_server, tmp_path):
+    """It answers, and then for once closes its output and stays: said in the log, and over once the tool is mended."""
+    key, hang = Key(), tmp_path / "hang"
+    tool = tmp_path / "tool.py"
+    tool.write_text(
+        "import os, sys, time\n"
+        "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey\n"
+        "message = sys.stdin.buffer.read()\n"
+        f"if os.path.exists({str(hang)!r}):\n"
+        "    os.close(1)\n"
+        "    time.sleep(600)\n"
+        f"seed = bytes.fromhex({key.private.private_bytes_raw().hex()!r})\n"
+        "print(Ed25519PrivateKey.from_private_bytes(seed).sign(message).hex())\n"
+    )
+    public = {"keytype": "ed25519", "scheme": "ed25519", "public": key.public["keyval"]["public"]}
+    (tmp_path / "tool.pub").write_text(json.dumps(public))
+    (tmp_path / "tool.key").write_text(json.dumps({"kind": "process", **public, "command": [sys.executable, str(tool)]}))
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    server.cli("tuf", "standby", tmp_path / "tool.pub")
+    server.cli("tuf", "rotate", "online", "--standby", tmp_path / "tool.key")
+    assert online_keyids(server) == [key.id]
+    hang.touch()
+    assert "published" not in server.upload(NEW).text
+    wait_until(lambda: "took longer than 30 seconds" in server.log(), 60, "the reason in the log")
+    hang.unlink()
+    wait_until(lambda: NEW.filename in server.filenames("demo"), 90, "what waited for the tool")
+    assert_sound(server)

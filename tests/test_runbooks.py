@@ -12,6 +12,7 @@ from packages import sdist, wheel
 from signed_index import Host
 from test_durability import assert_sound
 from test_keys import Thief, online_keyids
+from test_log import bound
 from test_tuf import client, file_path, follows, page_path, served  # noqa: F401
 
 PAGE = Path(__file__).parent.parent / "docs" / "keys.md"
@@ -35,6 +36,8 @@ class Desk:
         (folder / "bin" / "tidewaiter").symlink_to(binary())
         for name in ("ann", "bob", "cid", "dan", "eve", "standby"):
             (folder / f"{name}.pass").write_text(f"the passphrase of {name}\n")
+        # What each holder fetched while all was well.
+        (folder / "root.json").write_bytes(server.get("/tuf/1.root.json").body)
 
     def type(self, commands, **variables):
         env = clean_env(TIDEWAITER_DATA=self.server.data, **self.server.settings, **variables)
@@ -63,6 +66,7 @@ def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client
 
     said = desk.rehearse("the ceremony")
     assert "for paper: root SHA-256" in said[1] and "root becomes version 2" in said[1]
+    assert "checked: what stood before goes on from your root, version 1" in said[1]
     assert "profile team" in said[2] and "2 of" in said[2]
     assert "standby   none" not in said[3]
     follows(server, stock)
@@ -102,6 +106,7 @@ def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client
     follows(server, stock)
 
     good, kept = snapshot(server), desk.folder / "good"
+    paper = re.search(rf"for paper snapshot {good} and its bins: SHA-256 ([0-9a-f]+)", server.cli("tuf", "status").stdout)[1]
     shutil.copytree(site, kept)
     host = Host(Thief(server).attack("demo", b'{"files": [], "evil": true}', 10**7).files)
     stock.server = type("Elsewhere", (), {"url": host.url.rstrip("/")})
@@ -109,8 +114,10 @@ def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client
     stock.server = server
     with pytest.raises(RepositoryError):
         stock.refresh()
-    said = desk.rehearse("the online key is stolen", GOOD=good, INDEX=server.url)
+    log_key = bound(server)["key"]
+    said = desk.rehearse("the online key is stolen", GOOD=good, INDEX=server.url, PAPER=paper)
     assert "leave out 1048576" in said[0] and said[1].count(" 0 wrong\n") == 2
+    assert (bound(server)["key"] != log_key) and f"log {bound(server)['key']}\n" in said[2]
     host.close()
     stock.refresh()
     assert stock.download(page_path("demo")) == served(server, "demo")

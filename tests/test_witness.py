@@ -3,12 +3,13 @@
 import json
 import shutil
 import time
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import merkle
-from harness import binary, free_port, run, wait_until
+from harness import binary, free_port, on_loopback, run, wait_until
 from packages import sdist, wheel
 from test_durability import assert_sound
 from test_log import bound, monitor, root_of
@@ -207,6 +208,94 @@ def test_what_is_signed_is_remembered_before(make_server):
     assert log.shows(server, fork, 3).status == 409
     assert log.shows(server, fork, 4).status == 409
     assert log.shows(server, entries(4), 4).status == 200
+
+
+def test_a_server_has_one_memory_whichever_index_is_asked(make_server):
+    log = LogByHand()
+    server = make_server(tuf_bins=4, witness_logs=log.key).start()
+    server.cli("index", "create", "team")
+    fork = [*entries(2), b"another\n"]
+
+    def shows(prefix, seen, old):
+        note = merkle.sign_checkpoint(log.origin, seen, log.private)
+        body = merkle.add_checkpoint(old, merkle.consistency(seen, old), note)
+        return server.request("POST", f"{prefix}/tlog/add-checkpoint", body)
+
+    assert shows("", entries(3), 0).status == 200
+    for prefix in ("/i/team", ""):
+        for old in (0, 3):
+            refused = shows(prefix, fork, old)
+            assert (refused.status, refused.text) == (409, "3\n"), prefix
+    # Both go on from what either has seen.
+    assert shows("/i/team", entries(5), 3).status == 200
+    assert shows("", entries(4), 3).status == 409
+    assert shows("", entries(6), 5).status == 200
+
+
+def test_what_a_witness_answers_paints_nothing(make_server):
+    """Its words are shown to the operator: on one line, with nothing that a terminal acts on."""
+
+    class Painter(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = b"\x1b[2J\x1b[Hall is well\nmain: everything is sound"
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    other = make_server(tuf_bins=4).start()
+    other.publish(wheel(version="1.0"))
+    key = keys_of(other)["witness"]
+    host = on_loopback(Painter)
+    server = make_server(tuf_bins=4)
+    server.settings["TIDEWAITER_WITNESS_ASK"] = f"{key} http://127.0.0.1:{host.server_port}/tlog"
+    server.start().publish(wheel(version="1.0"))
+    wait_until(lambda: "it answers 400" in server.cli("doctor", ok=False).stdout, what="the witness's words")
+    said = server.cli("doctor", ok=False).stdout
+    assert "\x1b" not in said and "main: everything is sound" not in said.splitlines()
+    assert "it answers 400: \\u{1b}[2J\\u{1b}[Hall is well\\u{a}main: everything is sound" in said
+    host.shutdown()
+
+
+def test_a_recovery_gives_the_log_another_key(make_server, tmp_path):
+    """Who stole the keys has the log's too, and could have witnesses cosign a past of his own, for ever."""
+    one, two = make_server(tuf_bins=4).start(), make_server(tuf_bins=4).start()
+    old, _ = introduce(one, two)
+    one.publish(OLD)
+    wait_until(lambda: is_witnessed(one), what="a signature")
+    root, policy = root_of(one, tmp_path), f"1:{keys_of(two)['witness']}"
+    assert looks(root, one, policy, "state").returncode == 1
+    stolen = json.loads((one.data / "keys" / "main" / "log.key").read_text())["private"]
+    stolen = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(stolen))
+    before, size = bound(one), bound(one)["size"]
+    version = one.get("/tuf/timestamp.json").json()["signed"]["meta"]["snapshot.json"]["version"]
+    one.cli("tuf", "recover", "--good-snapshot", version)
+    after = bound(one)
+    assert after["key"] != before["key"] and after["origin"] != before["origin"]
+    assert (after["size"], after["root"]) == (before["size"], before["root"]), "the same entries"
+    assert keys_of(one)["log"] == after["key"] and after["key"] != old["log"]
+    assert one.get("/tlog/witnessed").status == 404
+    # The thief's own tree is cosigned under the old name, and harms nobody: the log has another.
+    seen = merkle.unbundle(one.get(f"/tlog/tile/entries/000.p/{size}").body)
+    longer = [*seen, seen[-1]]
+    note = merkle.sign_checkpoint(before["origin"], longer, stolen)
+    taken = two.request("POST", "/tlog/add-checkpoint", merkle.add_checkpoint(size, merkle.consistency(longer, size), note))
+    assert taken.status == 200, taken.text
+    wait_until(lambda: "it answers 404" in one.cli("doctor", ok=False).stdout, what="the witness that lacks the key")
+    # With the new key in its settings, the witness goes on.
+    two.stop()
+    two.settings["TIDEWAITER_WITNESS_LOGS"] = keys_of(one)["log"]
+    start_at(two, two.fixed)
+    one.publish(NEW)
+    wait_until(lambda: is_witnessed(one), 60, what="a signature under the new key")
+    done = run([binary(), "verify", NEW.write(tmp_path), "--index", one.url, "--root", root, "--state", tmp_path / "state"])
+    assert done.returncode == 0 and "the holders of the root have replaced the online key" in done.stderr, done.stderr
+    assert one.cli("tuf", "audit", "--mirror", one.url).stdout.endswith(" 0 wrong\n")
+    for server in (one, two):
+        assert_sound(server)
 
 
 def test_settings_that_cannot_be_meant(make_server):

@@ -71,6 +71,7 @@ pub(crate) enum TufAsk {
         index: String,
         good: u64,
         folder: Option<PathBuf>,
+        paper: Option<String>,
         hold_new: bool,
         change: index::ops::ceremony::Recover,
     },

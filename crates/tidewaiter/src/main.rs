@@ -7,6 +7,7 @@ mod control;
 mod outside;
 mod place;
 mod purge;
+mod say;
 mod serve;
 mod settings;
 mod witnesses;
@@ -32,6 +33,6 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("tidewaiter: {error:#}");
+    say::warn(format_args!("tidewaiter: {error:#}"));
     ExitCode::from(1)
 }

@@ -220,7 +220,11 @@ impl Asking {
                     bail!("it has seen another tree of {seen} entries: this log shows two pasts (docs/keys.md)")
                 }
                 (409, Ok(seen)) => old = seen,
-                (status, _) => bail!("it answers {status}: {}", text.trim_end().chars().take(200).collect::<String>()),
+                (status, _) => {
+                    // It is shown to the operator as part of a line.
+                    let said: String = text.trim_end().chars().take(200).collect();
+                    bail!("it answers {status}: {}", crate::say::one_line(&said));
+                }
             }
         }
         bail!("it says each time that it saw another tree last")

@@ -1,8 +1,10 @@
 //! Signing events: how people who hold offline keys sign, each on a machine of their own, in any order.
 //!
-//! An event is one file: the roles to sign, what stood before, whose signatures each needs, and those made so far. The
-//! words that describe the change are made from the roles themselves and compared on reading, so what a holder reads
-//! is what a holder signs.
+//! An event is one file: the roles to sign, the signed files that stood before, and the signatures made so far. Nothing
+//! that a holder is told is taken from the file's own words: what changes is read from the roles, each of which is
+//! refused where it says more than can be told (`told`), and who must sign from the roles that stood before, which are
+//! verified (`before`). Only where that past begins is the file's own word: a holder holds it against a root of their
+//! own ([`Event::stands_on`]).
 //!
 //! ```
 //! use tuf::event::Event;
@@ -24,7 +26,7 @@
 //! // Each holder, wherever they are:
 //! let mut at_a = Event::from_json(&file)?;
 //! let mut at_b = Event::from_json(&file)?;
-//! assert!(at_a.words()?.iter().any(|line| line.contains("1024 succinct bins")));
+//! assert!(at_a.words().iter().any(|line| line.contains("1024 succinct bins")));
 //! at_a.sign(&a)?;
 //! at_b.sign(&b)?;
 //!
@@ -38,22 +40,32 @@
 //! # }
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::delegation::DelegatedTo;
 use crate::fields::{Fields, FormatError, content, into_list, into_text};
 use crate::hash::{hex, sha256};
-use crate::json::{Object, Value, object, to_stored};
+use crate::json::{Value, object, to_stored};
 use crate::keys::{NotSigning, PublicKey, Signer};
-use crate::role::{Role, RoleKeys, Root, Targets, Top, read_keys, write_keys};
+use crate::role::{Role, RoleKeys, Root, Targets, Top};
 use crate::signed::{Signature, read_signatures, verify};
 use crate::time::Time;
-use crate::write::{BINS, Bins, Bodies, Body, Offline, Renewal, Shape, Written};
+use crate::write::{BINS, Bodies, Body, Offline, Renewal, WriteError, Written};
 
-/// The length of an event's file, in bytes.
-pub const EVENT_BYTES_MAX: usize = 64 << 20;
+mod before;
+mod told;
+pub use before::{Before, ROOTS_MAX};
+pub use told::HOLDERS_MAX;
+use told::Told;
+
+/// The length of an event's file, in bytes: `bins` twice in classic shape at 16,384, and what the server noted.
+pub const EVENT_BYTES_MAX: usize = 16 << 20;
+/// Lines that a server may note.
+pub const NOTES_MAX: usize = 2_000;
+/// The length of one of them, in bytes.
+pub const NOTE_BYTES_MAX: usize = 2_000;
 
 const MARK: &str = "tidewaiter-signing-event";
+const FORM: u64 = 2;
 
 /// What is wrong with an event, or with what was asked of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,9 +73,17 @@ pub enum EventError {
     /// It cannot be read.
     #[error("no signing event: {0}")]
     Format(FormatError),
+    /// What it says stood before was not signed by those who may.
+    #[error("no signing event: what it says stood before is not signed as it must be: {0}")]
+    Before(WriteError),
     /// The words in the file are not those of its roles.
     #[error("the description in the file is not the one of the roles to be signed")]
     Words,
+    /// A holder's own root is none of those that stood before.
+    #[error(
+        "the event does not go on from this root: whoever made it works on another repository, or the root is newer"
+    )]
+    AnotherRoot,
     /// This key is not asked for.
     #[error("nobody asks for the key {0}")]
     NotAsked(String),
@@ -98,8 +118,10 @@ struct Ask {
 struct Part {
     role: String,
     issued: Time,
-    previous: Option<Value>,
     signed: Value,
+    /// What is signed: the canonical form, made once.
+    canonical: Vec<u8>,
+    told: Told,
     asks: Vec<Ask>,
     signatures: Vec<Signature>,
 }
@@ -129,13 +151,18 @@ impl Status {
 /// A signing event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
+    before: Option<Before>,
     parts: Vec<Part>,
     profile: Option<String>,
     notes: Vec<String>,
 }
 
-fn texts(value: Value, name: &str) -> Result<Vec<String>, FormatError> {
-    into_list(value, name)?.into_iter().map(|value| into_text(value, name)).collect()
+/// Text that nobody signs and that people read as one line: it cannot look like another line, nor like none.
+fn line(text: String, name: &str) -> Result<String, FormatError> {
+    if text.len() > NOTE_BYTES_MAX || text.contains(char::is_control) {
+        return content(format!("`{name}` is more than {NOTE_BYTES_MAX} bytes, or holds control characters"));
+    }
+    Ok(text)
 }
 
 /// The object that a canonical form stands for.
@@ -153,42 +180,77 @@ impl Event {
     }
 
     /// A change of the offline roles in force.
-    pub fn change(offline: &Offline, renewal: &Renewal) -> Result<Self, EventError> {
-        Self::make(Some(offline), renewal)
+    pub fn change(before: Before, renewal: &Renewal) -> Result<Self, EventError> {
+        Self::make(Some(before), renewal)
     }
 
-    fn make(offline: Option<&Offline>, renewal: &Renewal) -> Result<Self, EventError> {
+    fn make(before: Option<Before>, renewal: &Renewal) -> Result<Self, EventError> {
         let Renewal { root, targets, bins } = renewal;
-        let new_root = root.as_ref().map(|body| Root::read(value(&body.canonical)?)).transpose()?;
-        let new_targets = targets.as_ref().map(|body| Targets::read(value(&body.canonical)?)).transpose()?;
-        let old_root = offline.map(|offline| &offline.root);
-        let root_in_force = new_root.as_ref().or(old_root);
-        let targets_in_force = new_targets.as_ref().or(offline.map(|offline| &offline.targets));
+        let parts = [root, targets, bins].into_iter().flatten().map(|body| {
+            let Body { role, version: _, issued, expires: _, canonical } = body;
+            Part::new(role.clone(), *issued, value(canonical)?)
+        });
+        Self::assemble(before, parts.collect::<Result<_, _>>()?)
+    }
+
+    /// Finds out who must sign: by what stood before, and by what is to be signed, never by what the file says.
+    fn assemble(before: Option<Before>, mut parts: Vec<Part>) -> Result<Self, EventError> {
+        let names: Vec<&str> = parts.iter().map(|part| part.role.as_str()).collect();
+        let order: Vec<&str> =
+            [Top::Root.name(), Top::Targets.name(), BINS].into_iter().filter(|one| names.contains(one)).collect();
+        if names.is_empty() || names != order {
+            content("the roles of an event are root, `targets` and `bins`, in this order")?;
+        }
+        let signed = |name: &str| parts.iter().find(|part| part.role == name).map(|part| part.signed.clone());
+        let new_root = signed(Top::Root.name()).map(Root::read).transpose()?;
+        let new_targets = signed(Top::Targets.name()).map(Targets::read).transpose()?;
+        let old = before.as_ref().map(Before::offline);
         let by_root = |root: &Root, top: Top| -> Result<Ask, FormatError> {
             let of = format!("{} of root version {}", top.name(), root.version);
             Ok(Ask { of, keys: root.keys.clone(), role: root.role(top)?.clone() })
         };
-        let mut parts = Vec::new();
-        if let Some(body) = root {
-            let asks = old_root.into_iter().chain(new_root.as_ref()).map(|root| by_root(root, Top::Root));
-            let previous = old_root.map(Root::to_value);
-            parts.push(Part::new(body, previous, asks.collect::<Result<_, _>>()?)?);
+        for part in &mut parts {
+            let (is_root, is_bins) = (part.role == Top::Root.name(), part.role == BINS);
+            let was = before.as_ref().map_or(0, |before| before.told(&part.role).version);
+            let version = part.told.version;
+            if version <= was || is_root && version != was + 1 {
+                content(format!("{} version {version} does not follow on version {was}", part.role))?;
+            }
+            let root = new_root.as_ref().or(old.map(|old| &old.root));
+            part.asks = if is_root {
+                let roots = old.map(|old| &old.root).into_iter().chain(&new_root);
+                roots.map(|root| by_root(root, Top::Root)).collect::<Result<_, _>>()?
+            } else if is_bins {
+                let targets = new_targets.as_ref().or(old.map(|old| &old.targets));
+                let all = targets.and_then(|targets| Some((targets, targets.delegations.as_ref()?)));
+                let ask = all.and_then(|(targets, all)| {
+                    let of = format!("{BINS} of targets version {}", targets.version);
+                    Some(Ask { of, keys: all.keys.clone(), role: all.keys_of(BINS)?.clone() })
+                });
+                ask.into_iter().collect()
+            } else {
+                root.map(|root| by_root(root, Top::Targets)).transpose()?.into_iter().collect()
+            };
+            if part.asks.is_empty() {
+                content(format!("nobody may sign {}", part.role))?;
+            }
         }
-        if let Some(body) = targets {
-            let asks = root_in_force.map(|root| by_root(root, Top::Targets)).transpose()?;
-            let previous = offline.map(|offline| offline.targets.to_value());
-            parts.push(Part::new(body, previous, asks.into_iter().collect())?);
-        }
-        if let Some(body) = bins {
-            let all = targets_in_force.and_then(|targets| Some((targets, targets.delegations.as_ref()?)));
-            let ask = all.and_then(|(targets, all)| {
-                let of = format!("{BINS} of targets version {}", targets.version);
-                Some(Ask { of, keys: all.keys.clone(), role: all.keys_of(BINS)?.clone() })
-            });
-            let previous = offline.map(|offline| offline.bins_role.to_value());
-            parts.push(Part::new(body, previous, ask.into_iter().collect())?);
-        }
-        Ok(Self { parts, profile: None, notes: Vec::new() })
+        Ok(Self { before, parts, profile: None, notes: Vec::new() })
+    }
+
+    /// Holds the event against a root that its reader trusts: the one in force before the change, or one of those that led
+    /// to it. Returns that root's version.
+    ///
+    /// # Errors
+    /// [`EventError::AnotherRoot`] where it is none of them.
+    pub fn stands_on(&self, root: &[u8]) -> Result<u64, EventError> {
+        let before = self.before.as_ref().ok_or(EventError::AnotherRoot)?;
+        before.version_of(root)?.ok_or(EventError::AnotherRoot)
+    }
+
+    /// The roles that the change follows on; none at a founding.
+    pub fn before(&self) -> Option<&Offline> {
+        self.before.as_ref().map(Before::offline)
     }
 
     /// Names the profile that the change leads to. It is not signed: whoever takes the event over checks it.
@@ -201,8 +263,14 @@ impl Event {
         self.profile.as_deref()
     }
 
-    /// Adds what its holders should know and do not sign, such as what a comparison found.
-    pub fn set_notes(&mut self, notes: Vec<String>) {
+    /// Adds what its holders should know and do not sign, such as what a comparison found. Past [`NOTES_MAX`] they are
+    /// counted.
+    pub fn set_notes(&mut self, mut notes: Vec<String>) {
+        if notes.len() > NOTES_MAX {
+            let more = notes.len() - (NOTES_MAX - 1);
+            notes.truncate(NOTES_MAX - 1);
+            notes.push(format!("and {more} more"));
+        }
         self.notes = notes;
     }
 
@@ -211,18 +279,18 @@ impl Event {
         &self.notes
     }
 
-    /// What changes, a line each.
-    pub fn words(&self) -> Result<Vec<String>, EventError> {
+    /// All that will be signed, a line each, and what of it is new.
+    pub fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         for part in &self.parts {
-            part.words(&mut words)?;
+            part.told.words(self.before.as_ref().map(|before| before.told(&part.role)), &mut words);
         }
-        Ok(words)
+        words
     }
 
     /// SHA-256 of what is signed of each role, for paper.
     pub fn digests(&self) -> Vec<(String, String)> {
-        self.parts.iter().map(|part| (part.role.clone(), hex(&sha256(&part.signed.to_canonical())))).collect()
+        self.parts.iter().map(|part| (part.role.clone(), hex(&sha256(&part.canonical)))).collect()
     }
 
     /// Who has signed and who may still, a line each.
@@ -255,7 +323,7 @@ impl Event {
         let keyid = signer.keyid();
         let mut count = 0;
         for part in self.parts.iter_mut().filter(|part| part.asks_for(keyid)) {
-            let sig = hex(&signer.sign(&part.signed.to_canonical())?);
+            let sig = hex(&signer.sign(&part.canonical)?);
             part.add(Signature { keyid: keyid.to_owned(), sig });
             count += 1;
         }
@@ -266,6 +334,7 @@ impl Event {
     pub fn merge(&mut self, other: &Self) -> Result<(), EventError> {
         let is_same = self.parts.len() == other.parts.len()
             && self.profile == other.profile
+            && self.before == other.before
             && self.parts.iter().zip(&other.parts).all(|(one, two)| one.unsigned() == two.unsigned());
         if !is_same {
             return Err(EventError::Different);
@@ -286,21 +355,23 @@ impl Event {
                 if !part.is_complete() {
                     return Err(EventError::Incomplete(part.role.clone()));
                 }
-                Ok(part.body()?.with(part.signatures.clone()))
+                Ok(part.body().with(part.signatures.clone()))
             })
             .collect()
     }
 
     /// The file.
     pub fn to_json(&self) -> Vec<u8> {
-        let words = self.words().unwrap_or_default();
         let list = |lines: &[String]| Value::List(lines.iter().map(|line| Value::from(line.as_str())).collect());
         let mut file = object([
-            (MARK, Value::Int(1)),
-            ("words", list(&words)),
+            (MARK, Value::from(FORM)),
+            ("words", list(&self.words())),
             ("standing", list(&self.standing())),
             ("parts", Value::List(self.parts.iter().map(Part::to_value).collect())),
         ]);
+        if let Some(before) = &self.before {
+            file.insert("previous".to_owned(), before.to_value());
+        }
         if let Some(profile) = &self.profile {
             file.insert("profile".to_owned(), Value::from(profile.as_str()));
         }
@@ -316,17 +387,33 @@ impl Event {
     /// Reads a file. Signatures that do not verify are left out.
     pub fn from_json(bytes: &[u8]) -> Result<Self, EventError> {
         let mut fields = Fields::new(Value::parse(bytes, EVENT_BYTES_MAX).map_err(FormatError::Json)?, "the file")?;
-        if fields.uint(MARK, 1)? != 1 {
-            return Err(FormatError::Content("an event of a later form".to_owned()).into());
+        let form = fields.uint(MARK, 1)?;
+        if form != FORM {
+            content(format!("an event of form {form}, and this program knows form {FORM}: make it anew"))?;
         }
-        let parts = fields.list("parts")?.into_iter().map(Part::read).collect::<Result<Vec<_>, _>>()?;
+        let before = fields.optional("previous").map(Before::from_value).transpose()?;
+        let (mut parts, mut signatures) = (Vec::new(), Vec::new());
+        for part in fields.list("parts")? {
+            let mut part = Fields::new(part, "parts")?;
+            signatures.push(read_signatures(part.list("signatures")?)?);
+            let (role, issued) = (part.text("role")?, part.time("issued")?);
+            parts.push(Part::new(role, issued, Value::Object(part.object("signed")?))?);
+        }
+        let mut event = Self::assemble(before, parts)?;
+        for (part, signatures) in event.parts.iter_mut().zip(signatures) {
+            signatures.into_iter().for_each(|signature| part.add(signature));
+        }
         let words = fields.texts("words")?;
         // Who has signed is what the signatures say; the line is for eyes.
         fields.texts("standing")?;
-        let notes = fields.optional("notes").map(|notes| texts(notes, "notes")).transpose()?.unwrap_or_default();
-        let profile = fields.optional("profile").map(|profile| into_text(profile, "profile")).transpose()?;
-        let event = Self { parts, profile, notes };
-        if event.words()? != words {
+        let notes = fields.optional("notes").map(|notes| into_list(notes, "notes")).transpose()?.unwrap_or_default();
+        if notes.len() > NOTES_MAX {
+            content(format!("more than {NOTES_MAX} notes"))?;
+        }
+        let text = |value: Value, name: &str| line(into_text(value, name)?, name);
+        event.notes = notes.into_iter().map(|note| text(note, "notes")).collect::<Result<_, _>>()?;
+        event.profile = fields.optional("profile").map(|profile| text(profile, "profile")).transpose()?;
+        if event.words() != words {
             return Err(EventError::Words);
         }
         Ok(event)
@@ -334,13 +421,10 @@ impl Event {
 }
 
 impl Part {
-    fn new(body: &Body, previous: Option<Value>, asks: Vec<Ask>) -> Result<Self, FormatError> {
-        let Body { role, version: _, issued, expires: _, canonical } = body;
-        if asks.is_empty() {
-            return content(format!("nobody may sign {role}"));
-        }
-        let signed = value(canonical)?;
-        Ok(Self { role: role.clone(), issued: *issued, previous, signed, asks, signatures: Vec::new() })
+    fn new(role: String, issued: Time, signed: Value) -> Result<Self, FormatError> {
+        let canonical = signed.to_canonical();
+        let told = Told::whole(&role, &signed, &canonical)?;
+        Ok(Self { role, issued, signed, canonical, told, asks: Vec::new(), signatures: Vec::new() })
     }
 
     fn unsigned(&self) -> Self {
@@ -353,11 +437,10 @@ impl Part {
 
     /// Keeps a signature if one of the keys that are asked for made it.
     fn add(&mut self, signature: Signature) {
-        let message = self.signed.to_canonical();
         let is_good = self.asks.iter().any(|ask| {
             let role = RoleKeys::new(vec![signature.keyid.clone()], 1);
             ask.role.keyids.contains(&signature.keyid)
-                && verify(&message, std::slice::from_ref(&signature), &ask.keys, &role).is_ok()
+                && verify(&self.canonical, std::slice::from_ref(&signature), &ask.keys, &role).is_ok()
         });
         if is_good {
             self.signatures.retain(|old| old.keyid != signature.keyid);
@@ -380,141 +463,25 @@ impl Part {
     }
 
     fn is_complete(&self) -> bool {
-        let message = self.signed.to_canonical();
-        self.asks.iter().all(|ask| verify(&message, &self.signatures, &ask.keys, &ask.role).is_ok())
+        self.asks.iter().all(|ask| verify(&self.canonical, &self.signatures, &ask.keys, &ask.role).is_ok())
     }
 
-    fn body(&self) -> Result<Body, FormatError> {
-        let (version, expires) = if self.role == Top::Root.name() {
-            let root = Root::read(self.signed.clone())?;
-            (root.version, root.expires)
-        } else {
-            let targets = Targets::read(self.signed.clone())?;
-            (targets.version, targets.expires)
-        };
-        let (role, canonical) = (self.role.clone(), self.signed.to_canonical());
-        Ok(Body { role, version, issued: self.issued, expires, canonical })
-    }
-
-    fn words(&self, out: &mut Vec<String>) -> Result<(), FormatError> {
-        let Body { role, version, expires, .. } = self.body()?;
-        let new = Described::read(&role, &self.signed)?;
-        let old = self.previous.as_ref().map(|previous| Described::read(&role, previous)).transpose()?;
-        let was = old.as_ref().map_or("new".to_owned(), |old| format!("was version {}", old.version));
-        out.push(format!("{role} becomes version {version} ({was}), good until {expires}"));
-        let jump = old.as_ref().map_or(0, |old| version.saturating_sub(old.version).saturating_sub(1));
-        if role == BINS && jump > 0 {
-            out.push(format!("{role}: the versions of every bin, snapshot and timestamp leave out {jump}"));
-        }
-        new.differences(&role, &old.unwrap_or_default(), out);
-        Ok(())
+    fn body(&self) -> Body {
+        let Self { role, issued, canonical, told, .. } = self;
+        let (role, canonical) = (role.clone(), canonical.clone());
+        Body { role, version: told.version, issued: *issued, expires: told.expires, canonical }
     }
 
     fn to_value(&self) -> Value {
-        let Self { role, issued, previous, signed, asks, signatures } = self;
-        let asks = asks.iter().map(|Ask { of, keys, role }| {
-            let mut members = Object::new();
-            role.write(&mut members);
-            members.insert("of".to_owned(), Value::from(of.as_str()));
-            members.insert("keys".to_owned(), write_keys(keys));
-            Value::Object(members)
-        });
+        let Self { role, issued, signed, canonical: _, told: _, asks: _, signatures } = self;
         let signatures = signatures.iter().map(|Signature { keyid, sig }| {
             Value::Object(object([("keyid", Value::from(keyid.as_str())), ("sig", Value::from(sig.as_str()))]))
         });
         Value::Object(object([
             ("role", Value::from(role.as_str())),
             ("issued", Value::from(issued.to_string().as_str())),
-            ("previous", previous.clone().unwrap_or(Value::Null)),
             ("signed", signed.clone()),
-            ("asks", Value::List(asks.collect())),
             ("signatures", Value::List(signatures.collect())),
         ]))
-    }
-
-    fn read(value: Value) -> Result<Self, FormatError> {
-        let mut fields = Fields::new(value, "parts")?;
-        let role = fields.text("role")?;
-        if ![Top::Root.name(), Top::Targets.name(), BINS].contains(&role.as_str()) {
-            return content(format!("`{role}` is no offline role"));
-        }
-        let previous = fields.optional("previous").filter(|previous| *previous != Value::Null);
-        let mut asks = Vec::new();
-        for ask in fields.list("asks")? {
-            let mut ask = Fields::new(ask, "asks")?;
-            let (keyids, threshold) = RoleKeys::take(&mut ask)?;
-            let keys = read_keys(ask.object("keys")?)?;
-            asks.push(Ask { of: ask.text("of")?, keys, role: RoleKeys::new(keyids, threshold) });
-        }
-        if asks.is_empty() {
-            return content(format!("nobody may sign {role}"));
-        }
-        let signatures = read_signatures(fields.list("signatures")?)?;
-        let signed = Value::Object(fields.object("signed")?);
-        let issued = fields.time("issued")?;
-        let mut part = Self { role, issued, previous, signed, asks, signatures: Vec::new() };
-        for signature in signatures {
-            part.add(signature);
-        }
-        Ok(part)
-    }
-}
-
-/// What people are told of a role: whom it trusts with what.
-#[derive(Debug, Default)]
-struct Described {
-    version: u64,
-    /// What is trusted to whom: key ids and threshold.
-    trusts: BTreeMap<String, (BTreeSet<String>, u64)>,
-    files: usize,
-}
-
-impl Described {
-    fn read(role: &str, signed: &Value) -> Result<Self, FormatError> {
-        let holders = |keys: &RoleKeys| (keys.keyids.iter().cloned().collect(), keys.threshold);
-        if role == Top::Root.name() {
-            let root = Root::read(signed.clone())?;
-            let trusts = root.roles.iter().map(|(top, keys)| (top.name().to_owned(), holders(keys))).collect();
-            return Ok(Self { version: root.version, trusts, files: 0 });
-        }
-        let targets = Targets::read(signed.clone())?;
-        let mut trusts = BTreeMap::new();
-        if let Some(all) = &targets.delegations {
-            match (Bins::read(all), &all.to) {
-                (Some((bins, keys)), _) => {
-                    let shape = match bins.shape() {
-                        Shape::Classic => "classic",
-                        Shape::Succinct => "succinct",
-                    };
-                    let name = format!("{} {shape} bins from {}", bins.count(), bins.name(0));
-                    trusts.insert(name, holders(&keys));
-                }
-                (None, DelegatedTo::Roles(roles)) => {
-                    trusts.extend(roles.iter().map(|role| (role.name.clone(), holders(&role.keys))));
-                }
-                (None, DelegatedTo::Succinct(succinct)) => {
-                    trusts.insert(format!("2^{} bins {}", succinct.bits, succinct.prefix), holders(&succinct.keys));
-                }
-            }
-        }
-        Ok(Self { version: targets.version, trusts, files: targets.targets.len() })
-    }
-
-    fn differences(&self, role: &str, old: &Self, out: &mut Vec<String>) {
-        let nobody = (BTreeSet::new(), 0);
-        for (name, (keyids, threshold)) in &self.trusts {
-            let (before, of) = old.trusts.get(name).unwrap_or(&nobody);
-            if threshold != of {
-                out.push(format!("{role}: {name} needs {threshold} of {} keys (before: {of})", keyids.len()));
-            }
-            out.extend(keyids.difference(before).map(|keyid| format!("{role}: {name} gets the key {keyid}")));
-            out.extend(before.difference(keyids).map(|keyid| format!("{role}: {name} loses the key {keyid}")));
-        }
-        for name in old.trusts.keys().filter(|name| !self.trusts.contains_key(*name)) {
-            out.push(format!("{role}: {name} is no longer trusted"));
-        }
-        if self.files != old.files {
-            out.push(format!("{role}: lists {} files itself (before: {})", self.files, old.files));
-        }
     }
 }

@@ -42,6 +42,8 @@ pub use sealed::{PASSPHRASE_BYTES_MAX, PASSPHRASE_BYTES_MIN, Passphrase};
 pub const KEY_FILE_BYTES_MAX: u64 = 16 << 10;
 /// Keys of one index.
 pub const KEYS_MAX: usize = 64;
+/// Names that are tried for a new key: of 2^32, each is taken once in a lifetime.
+const NAMES_TRIED: usize = 8;
 
 /// A key as its file holds it.
 #[derive(Serialize, Deserialize)]
@@ -140,17 +142,42 @@ impl KeyFolder {
         tokio::task::spawn_blocking(move || work(&folder)).await.map_err(|e| Error::Internal(e.to_string()))?
     }
 
-    /// The key of this name; made when there is none yet. It is on disk before it is used: what it signs is for ever.
+    /// The key of this name; made when there is none yet. For what signs under one name all its life (the log, the witness);
+    /// what a role is to trust comes from [`Self::make_new`].
     ///
     /// # Errors
     /// When the folder cannot be written, or the file holds no key.
     pub fn make(&self, index: &IndexName, name: &str, entropy: &Entropy) -> Result<Arc<dyn Signer>> {
         let path = self.of(index).join(format!("{name}.key"));
-        if !path.exists() {
-            let key = KeyFile::of_seed(&entropy.bytes::<32>(), self.passphrase.as_ref(), entropy)?;
-            self.store(&path, &key)?;
+        if path.exists() { read_key(&path, self.passphrase.as_ref()) } else { self.make_new(index, name, entropy) }
+    }
+
+    /// A key that nobody had before, in `<name>.key`, or beside it where such a file lies there already: whoever left that
+    /// one, a proposal that was never signed or a thief, must not sign what comes. It is on disk before it is used: what
+    /// it signs is for ever.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn make_new(&self, index: &IndexName, name: &str, entropy: &Entropy) -> Result<Arc<dyn Signer>> {
+        let folder = self.of(index);
+        let key = KeyFile::of_seed(&entropy.bytes::<32>(), self.passphrase.as_ref(), entropy)?;
+        let text = key.text()?;
+        self.make_folder(&folder)?;
+        let others = (0..).map(|_| format!("{name}-{}", packaging::hash::hex(&entropy.bytes::<4>())));
+        for name in [name.to_owned()].into_iter().chain(others).take(NAMES_TRIED) {
+            let path = folder.join(format!("{name}.key"));
+            let scratch = write_scratch(&path, &text, 0o600, entropy)?;
+            // A link, unlike a renaming, takes no other file's place.
+            let linked = fs::hard_link(&scratch, &path);
+            fs::remove_file(&scratch)?;
+            match linked {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                other => other?,
+            }
+            self.sync(&folder)?;
+            return read_key(&path, self.passphrase.as_ref());
         }
-        read_key(&path, self.passphrase.as_ref())
+        Err(Error::Unavailable(format!("{} has no place for a new key", folder.display())))
     }
 
     /// Takes a key in from elsewhere, such as the standby's: `text` is its file, `passphrase` what opens it. A key in a
@@ -174,8 +201,32 @@ impl KeyFolder {
             }
             KeyFile::Pkcs11(_) | KeyFile::Process { .. } => key,
         };
-        self.store(&path, &key)?;
+        let folder = self.of(index);
+        self.make_folder(&folder)?;
+        write_whole(&path, &key.text()?, 0o600, entropy)?;
+        self.sync(&folder)?;
         read_key(&path, self.passphrase.as_ref())
+    }
+
+    /// The files of an index's keys: name without `.key`, key id.
+    ///
+    /// # Errors
+    /// When a file is no key.
+    pub fn named(&self, index: &IndexName) -> Result<Vec<(String, String)>> {
+        let one = |path: PathBuf| {
+            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            Ok((name, KeyFile::read(&path)?.public(&path)?.keyid()))
+        };
+        self.files(index)?.into_iter().map(one).collect()
+    }
+
+    /// Takes a key that was taken in out again, as if it had never been there.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn give_back(&self, index: &IndexName, name: &str) -> Result<()> {
+        fs::remove_file(self.of(index).join(format!("{name}.key")))?;
+        self.sync(&self.of(index))
     }
 
     /// Puts the files of these keys aside, as `.retired`: nothing signs with them any more.
@@ -191,28 +242,66 @@ impl KeyFolder {
         Ok(fs::File::open(self.of(index))?.sync_all()?)
     }
 
-    fn store(&self, path: &Path, key: &KeyFile) -> Result<()> {
-        if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        }
-        write_key(path, key)?;
+    fn make_folder(&self, folder: &Path) -> Result<()> {
+        Ok(DirBuilder::new().recursive(true).mode(0o700).create(folder)?)
+    }
+
+    fn sync(&self, folder: &Path) -> Result<()> {
+        fs::File::open(folder)?.sync_all()?;
         Ok(fs::File::open(&self.folder)?.sync_all()?)
     }
 }
 
-/// Replaces or makes a key's file, whole or not at all, for its owner alone.
-fn write_key(path: &Path, key: &KeyFile) -> Result<()> {
-    let text = serde_json::to_vec(key).map_err(|_| Error::Internal("a key cannot be written".to_owned()))?;
-    let scratch = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&scratch)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(&scratch, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(fs::File::open(folder)?.sync_all()?)
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes a file beside `path`, on disk, under a name that nobody can have known: what lies there already, a left-over or a
+/// link, is neither followed nor overwritten, and its mode is not taken over.
+fn write_scratch(path: &Path, text: &[u8], mode: u32, entropy: &Entropy) -> io::Result<PathBuf> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let scratch = folder_of(path).join(format!(".{name}.{}.new", packaging::hash::hex(&entropy.bytes::<8>())));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&scratch)?;
+    let written = file.write_all(text).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        let _ = fs::remove_file(&scratch);
+        return Err(error);
+    }
+    Ok(scratch)
+}
+
+/// Replaces or makes a file, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_whole(path: &Path, text: &[u8], mode: u32, entropy: &Entropy) -> io::Result<()> {
+    let scratch = write_scratch(path, text, mode, entropy)?;
+    if let Err(error) = fs::rename(&scratch, path) {
+        let _ = fs::remove_file(&scratch);
+        return Err(error);
+    }
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+/// Makes a person's key file, for its owner alone, and never in the place of another: a key that is overwritten is lost.
+fn write_new(path: &Path, key: &KeyFile) -> Result<()> {
+    let text = key.text()?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+        let is_there = error.kind() == io::ErrorKind::AlreadyExists;
+        if is_there { Error::Conflict(format!("{} is there already", path.display())) } else { error.into() }
+    })?;
+    if let Err(error) = file.write_all(&text).and_then(|()| file.sync_all()) {
+        let _ = fs::remove_file(path);
+        return Err(error.into());
+    }
+    Ok(fs::File::open(folder_of(path))?.sync_all()?)
 }
 
 impl KeyFile {
+    fn text(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|_| Error::Internal("a key cannot be written".to_owned()))
+    }
+
     fn of_seed(seed: &[u8; 32], passphrase: Option<&Passphrase>, entropy: &Entropy) -> Result<Self> {
         Ok(match passphrase {
             None => Self::File { private: packaging::hash::hex(seed) },
@@ -313,8 +402,7 @@ pub fn keyid_of(text: &[u8], from: &str, passphrase: Option<&Passphrase>) -> Res
 /// # Errors
 /// When there is such a file already, or it cannot be written.
 pub fn make_key(path: &Path, passphrase: Option<&Passphrase>, entropy: &Entropy) -> Result<Arc<dyn Signer>> {
-    must_be_new(path)?;
-    write_key(path, &KeyFile::of_seed(&entropy.bytes::<32>(), passphrase, entropy)?)?;
+    write_new(path, &KeyFile::of_seed(&entropy.bytes::<32>(), passphrase, entropy)?)?;
     read_key(path, passphrase)
 }
 
@@ -324,11 +412,12 @@ pub fn make_key(path: &Path, passphrase: Option<&Passphrase>, entropy: &Entropy)
 /// When the file does not hold the key itself, or cannot be written.
 pub fn seal_key(path: &Path, old: Option<&Passphrase>, new: &Passphrase, entropy: &Entropy) -> Result<()> {
     let seed = KeyFile::read(path)?.seed(&path.display().to_string(), old)?;
-    write_key(path, &KeyFile::of_seed(&seed, Some(new), entropy)?)
+    let text = KeyFile::of_seed(&seed, Some(new), entropy)?.text()?;
+    Ok(write_whole(path, &text, 0o600, entropy)?)
 }
 
+/// Asked before a token makes a key that no file would name.
 fn must_be_new(path: &Path) -> Result<()> {
-    // A key that is overwritten is lost.
     if path.exists() {
         return Err(Error::Conflict(format!("{} is there already", path.display())));
     }
@@ -357,6 +446,41 @@ mod tests {
         assert_eq!(keys.load(&main).expect("loaded").keys().collect::<Vec<_>>(), [first.keyid()]);
         let mode = |path: PathBuf| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(keys.of(&main)), mode(keys.of(&main).join("online.key"))), (0o700, 0o600));
+    }
+
+    /// Goal: what lies where a key is to be written (a left-over that all can read, a link to elsewhere, another key) is
+    /// neither used, nor followed, nor overwritten.
+    #[test]
+    fn what_lies_there_already_is_neither_used_nor_overwritten() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let (kept, keys) = folder();
+        let (main, entropy) = (IndexName::main(), Entropy::seeded(1));
+        let planted = keys.make_new(&main, "online-2", &entropy).expect("made");
+        let before = fs::read(keys.of(&main).join("online-2.key")).expect("there");
+        let made = keys.make_new(&main, "online-2", &entropy).expect("made beside it");
+        assert_ne!(made.keyid(), planted.keyid());
+        assert_eq!(fs::read(keys.of(&main).join("online-2.key")).expect("there"), before);
+        assert_eq!(keys.load(&main).expect("loaded").len(), 2);
+        // A name that leads elsewhere is a name that is taken.
+        symlink(kept.path().join("elsewhere"), keys.of(&main).join("online-3.key")).expect("linked");
+        keys.make_new(&main, "online-3", &entropy).expect("made beside it");
+        assert!(!kept.path().join("elsewhere").exists());
+
+        let [path, scratch, elsewhere] = ["ann.key", "ann.new", "notes"].map(|name| kept.path().join(name));
+        fs::write(&scratch, "my own notes").expect("written");
+        fs::set_permissions(&scratch, fs::Permissions::from_mode(0o666)).expect("set");
+        make_key(&path, None, &entropy).expect("made");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(&path), fs::read_to_string(&scratch).expect("kept")), (0o600, "my own notes".to_owned()));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("set");
+        let known = Passphrase::new("correct horse").expect("a passphrase");
+        seal_key(&path, None, &known, &entropy).expect("sealed");
+        assert_eq!(mode(&path), 0o600);
+        symlink(&elsewhere, kept.path().join("bob.key")).expect("linked");
+        assert!(make_key(&kept.path().join("bob.key"), None, &entropy).is_err() && !elsewhere.exists());
+        let left =
+            fs::read_dir(kept.path()).expect("listed").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        assert!(left.filter(|name| name.starts_with('.')).count() == 0, "no scratch is left");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tuf::keys::NotSigning;
 use tuf::{PublicKey, Signer};
 
 use super::sealed::Passphrase;
-use super::{KeyFile, must_be_new, public_key, verified, write_key};
+use super::{KeyFile, must_be_new, public_key, verified, write_new};
 use crate::clock::Entropy;
 use crate::{Error, Result};
 
@@ -206,7 +206,7 @@ pub fn make_token_key(
 ) -> Result<std::sync::Arc<dyn Signer>> {
     must_be_new(path)?;
     let key = make(token, name, curve, entropy).map_err(|why| Error::Invalid(format!("the token: {why}")))?;
-    write_key(path, &KeyFile::Pkcs11(key))?;
+    write_new(path, &KeyFile::Pkcs11(key))?;
     super::read_key(path, Some(token.pin))
 }
 

@@ -13,6 +13,7 @@ use tuf::event::{Event, EventError};
 use tuf::role::{RoleKeys, Top};
 use tuf::write::{BINS, Holders, Offline, Recovery, Renewal};
 
+use super::log;
 use super::signing::{InForce, Pending, Signing, time};
 use crate::keys::{Passphrase, keyid_of};
 use crate::model::IndexName;
@@ -20,12 +21,14 @@ use crate::store::indexes::IndexRow;
 use crate::store::{audit, indexes, signing as rows};
 use crate::{Error, Installation, News, Result};
 
+mod new_keys;
 mod profiles;
 mod standing;
 #[cfg(test)]
 mod tests;
 use super::signing::OFFLINE_DAYS;
 pub use super::signing::Profile;
+use new_keys::{fresh, put_aside_abandoned};
 use profiles::Parties;
 pub use standing::{RoleStatus, Status, WARN_DAYS, status, warnings};
 
@@ -207,19 +210,11 @@ pub async fn propose(
     let (of, name, change) = (Arc::clone(installation), index.clone(), change.clone());
     let made = tokio::task::spawn_blocking(move || make(&of, &name, &in_force, &change));
     let event = made.await.map_err(|e| Error::Internal(e.to_string()))??;
-    let words = event.words().map_err(event_error)?;
+    let words = event.words();
     if event.is_complete() {
         return take_over(installation, index, &event, profile, actor).await;
     }
     Ok(Outcome { words, event: Some(event.to_json()) })
-}
-
-/// A new key in the data folder.
-fn fresh(installation: &Installation, index: &IndexName, offline: &Offline, name: &str) -> Result<Holders> {
-    // Named after the root that brings it, so that no rotation takes up a key of an earlier one.
-    let name = format!("{name}-{}", offline.root().version + 1);
-    let signer = installation.signing_keys.make(index, &name, &installation.entropy)?;
-    Ok(Holders { keys: vec![signer.public_key().clone()], threshold: 1 })
 }
 
 /// Other holders of the root, beside those of `targets` and `bins`, who stay.
@@ -355,7 +350,7 @@ fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, c
 }
 
 fn make(installation: &Installation, index: &IndexName, in_force: &InForce, change: &Change) -> Result<Event> {
-    let (offline, folder) = (in_force.repository.offline(), &installation.signing_keys);
+    let folder = &installation.signing_keys;
     if let Some(lost) = lost_holders(in_force, &folder.keyids(index)?).first() {
         return Err(Error::Unavailable(format!(
             "The key {lost}, which holds offline roles of '{index}' (profile dev), is not in {}: bring it back from a \
@@ -363,8 +358,9 @@ fn make(installation: &Installation, index: &IndexName, in_force: &InForce, chan
             folder.of(index).display()
         )));
     }
+    put_aside_abandoned(installation, in_force)?;
     let renewal = renewal(installation, index, in_force, change)?;
-    let mut event = Event::change(offline, &renewal).map_err(event_error)?;
+    let mut event = Event::change(in_force.before()?, &renewal).map_err(event_error)?;
     if let Change::HandOver { profile, .. } = change {
         event.set_profile(profile.as_str());
     }
@@ -409,7 +405,7 @@ pub async fn submit(
         }
         (named, made) => named.or(made).unwrap_or(in_force.profile),
     };
-    let words = event.words().map_err(event_error)?;
+    let words = event.words();
     if !event.is_complete() {
         return Ok(Outcome { words, event: Some(event.to_json()) });
     }
@@ -438,7 +434,7 @@ async fn take_over(
     actor: &str,
 ) -> Result<Outcome> {
     let (row, in_force) = in_force(installation, index).await?;
-    let words = event.words().map_err(event_error)?;
+    let words = event.words();
     let mut pending = Pending::new(profile, actor);
     for written in event.finish().map_err(event_error)? {
         let body = String::from_utf8(written.bytes).map_err(|e| Error::Internal(e.to_string()))?;
@@ -460,19 +456,35 @@ async fn take_over(
         let words = vec!["this change is in force already; nothing was done".to_owned()];
         return Ok(Outcome { words, event: None });
     }
+    // What its holders were told stood before is what stands.
+    if event.before() != Some(in_force.repository.offline()) {
+        return Err(Error::Conflict(
+            "The event was made for other roles than those in force: make it anew.".to_owned(),
+        ));
+    }
+    if pending.is_recovery(&in_force)? && in_force.log().is_some() {
+        // It lies where the online key lay.
+        let (of, name) = (Arc::clone(installation), index.clone());
+        let made = tokio::task::spawn_blocking(move || log::new_key(&of, &name)).await;
+        pending.log = Some(made.map_err(|e| Error::Internal(e.to_string()))??);
+    }
     let detail = serde_json::json!({ "words": words });
-    leave(installation, &row, &in_force, pending, detail).await?;
+    let heard = leave(installation, &row, &in_force, pending, detail).await?;
+    wait(installation, &row, heard).await?;
     Ok(Outcome { words, event: None })
 }
 
-/// Leaves a change for the publisher, and waits for it.
+/// News of what is published, heard from before a change was left on.
+type Heard = tokio::sync::broadcast::Receiver<News>;
+
+/// Leaves a change for the publisher, whom [`wait`] then waits for. After an error nothing was left.
 async fn leave(
     installation: &Arc<Installation>,
     row: &IndexRow,
     in_force: &InForce,
     mut pending: Pending,
     detail: serde_json::Value,
-) -> Result<()> {
+) -> Result<Heard> {
     // Refused here rather than by the publisher, whom nobody asks.
     pending.adopt(in_force)?;
     let now = installation.clock.now_us();
@@ -498,7 +510,7 @@ async fn leave(
         }
     })?;
     installation.wake_publishers();
-    wait(installation, row, news).await
+    Ok(news)
 }
 
 /// The standby signs from now on; the key that did so until now is put aside. Needs nobody's signature: the standby was
@@ -514,22 +526,25 @@ pub async fn use_standby(
     actor: &str,
 ) -> Result<Vec<String>> {
     let (row, in_force) = in_force(installation, index).await?;
-    let (of, name, key, passphrase) = (Arc::clone(installation), index.clone(), key.to_vec(), passphrase.cloned());
     let root = in_force.repository.offline().root().version;
-    let (standing, here) = {
-        let here = installation.signing_keys.keyids(index)?;
-        (standbys(&in_force, &here).iter().map(PublicKey::keyid).collect::<BTreeSet<_>>(), here)
-    };
-    let taken = tokio::task::spawn_blocking(move || {
-        let keyid = keyid_of(&key, "the standby", passphrase.as_ref())?;
-        if !standing.contains(&keyid) {
-            return Err(Error::Conflict(format!("The key {keyid} is no standby of '{name}': see `tuf status`.")));
-        }
-        let file = format!("standby-{root}-{}", &keyid[..8]);
-        let folder = &of.signing_keys;
-        folder.take_in(&name, &file, &key, passphrase.as_ref(), &of.entropy).map(|signer| signer.keyid().to_owned())
-    });
-    let standby = taken.await.map_err(|e| Error::Internal(e.to_string()))??;
+    let here = installation.signing_keys.keyids(index)?;
+    let (text, opens) = (key.to_vec(), passphrase.cloned());
+    let standby = tokio::task::spawn_blocking(move || keyid_of(&text, "the standby", opens.as_ref())).await;
+    let standby = standby.map_err(|e| Error::Internal(e.to_string()))??;
+    // An attempt that was broken off may have left the key here: it is the standby all the same.
+    let (elsewhere, is_here) = (here.iter().filter(|id| **id != standby).cloned().collect(), here.contains(&standby));
+    if !standbys(&in_force, &elsewhere).iter().any(|key| key.keyid() == standby) {
+        return Err(Error::Conflict(format!("The key {standby} is no standby of '{index}': see `tuf status`.")));
+    }
+    let file = format!("standby-{root}-{}", &standby[..8]);
+    if !is_here {
+        let (of, name, file) = (Arc::clone(installation), index.clone(), file.clone());
+        let (key, passphrase) = (key.to_vec(), passphrase.cloned());
+        let taken = tokio::task::spawn_blocking(move || {
+            of.signing_keys.take_in(&name, &file, &key, passphrase.as_ref(), &of.entropy).map(drop)
+        });
+        taken.await.map_err(|e| Error::Internal(e.to_string()))??;
+    }
     // Who signed until now: by the ledger where the key itself is lost.
     let offline = in_force.repository.offline();
     let online = offline.root().roles.get(&Top::Timestamp).map(|role| role.keyids.as_slice()).unwrap_or_default();
@@ -541,7 +556,12 @@ pub async fn use_standby(
         .collect();
     let pending = Pending { retired: used.clone(), ..Pending::new(in_force.profile, actor) };
     let detail = serde_json::json!({ "standby": standby, "retired": used });
-    leave(installation, &row, &in_force, pending, detail).await?;
+    let left = leave(installation, &row, &in_force, pending, detail).await;
+    if left.is_err() && !is_here {
+        // What the ledger did not take left nothing behind: a standby that lies here is none.
+        installation.signing_keys.give_back(index, &file)?;
+    }
+    wait(installation, &row, left?).await?;
     installation.signing_keys.retire(index, &used)?;
     let mut words = vec![format!("the standby {standby} signs from now on")];
     words.extend(
@@ -552,11 +572,7 @@ pub async fn use_standby(
 
 /// Until the publisher took it over and wrote it; not where this process has no publisher, which then works when the
 /// command is done.
-async fn wait(
-    installation: &Installation,
-    row: &IndexRow,
-    mut news: tokio::sync::broadcast::Receiver<News>,
-) -> Result<()> {
+async fn wait(installation: &Installation, row: &IndexRow, mut news: Heard) -> Result<()> {
     if installation.settings.upload_wait_ms == 0 {
         return Ok(());
     }

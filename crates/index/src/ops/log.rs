@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tlog::note::{KeyKind, KeyName};
 use tlog::tree::APPEND_ENTRIES_MAX;
 use tlog::{Hash, Log, Origin, ReadTile, TileId, TreeHead, VerifierKey};
-use tuf::Signer;
 use tuf::json::{Object, Value};
+use tuf::{PublicKey, Signer};
 
 use super::publish::Lease;
 use crate::blobs::{Blobs, Key, layout};
@@ -28,7 +28,7 @@ mod tests;
 pub mod witness;
 
 pub(super) use events::{Change, drafts, of_file, of_project};
-pub(super) use founding::{begin, sign_first};
+pub(super) use founding::{begin, new_key, sign_first, under};
 pub use names::{Mapping, Whom, erase, mapping};
 
 /// Entries read from the ledger at once.
@@ -40,7 +40,17 @@ fn broken(error: impl std::fmt::Display) -> Error {
     Error::Internal(format!("the log: {error}"))
 }
 
+/// Whether a key, which no role need trust, signs all the same: the log's, and the witness's by its file's name.
+pub(super) fn signs(row: Option<&LogRow>, name: &str, keyid: &str) -> bool {
+    name == witness::KEY || row.and_then(LogRow::keyid).is_some_and(|own| own == keyid)
+}
+
 impl LogRow {
+    /// The id of the key that signs it, as key files have it.
+    pub(super) fn keyid(&self) -> Option<String> {
+        VerifierKey::parse(&self.verifier).ok().map(|key| PublicKey::ed25519(key.public()).keyid())
+    }
+
     fn origin(&self) -> Result<Origin> {
         Origin::new(&self.origin).map_err(broken)
     }

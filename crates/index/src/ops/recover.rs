@@ -90,12 +90,21 @@ impl std::fmt::Display for Difference {
 /// What a comparison with the good snapshot found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// SHA-256 of the snapshot's file, to be compared with what is on paper.
-    pub snapshot: String,
+    /// What is to be compared with what is on paper: [`paper`].
+    pub paper: String,
     /// Files that are the same.
     pub same: usize,
     /// The rest.
     pub differences: Vec<Difference>,
+}
+
+/// The SHA-256 for paper of a snapshot and every bin that it names. A snapshot names bins by version alone, so whoever has the
+/// online key can sign other bins of the same versions; this holds their bytes. Of the text that has for each role, in the
+/// order of their names, a line `<role> <version> <SHA-256 of its file>`.
+pub(super) fn paper<'a>(roles: impl IntoIterator<Item = (&'a str, u64, &'a str)>) -> String {
+    let lines: BTreeMap<&str, String> =
+        roles.into_iter().map(|(role, version, sha256)| (role, format!("{role} {version} {sha256}\n"))).collect();
+    hex(&sha256(lines.into_values().collect::<String>().as_bytes()))
 }
 
 /// Paths with their SHA-256.
@@ -148,10 +157,12 @@ async fn good(
     let bins: Signed<Targets> = Signed::parse(&bins, ROLE_BYTES_MAX).map_err(|error| bad(BINS, error.to_string()))?;
     let delegations = bins.role.delegations.ok_or_else(|| bad(BINS, "delegates to nobody".to_owned()))?;
     let mut listed = Listed::new();
+    let mut files = vec![(name, version, hex(&sha256(&bytes)))];
     for (role, meta) in
         snapshot.role.meta.iter().filter(|(role, _)| ![Top::Targets.name(), BINS].contains(&role.as_str()))
     {
         let bytes = read(role, meta.version)?;
+        files.push((role, meta.version, hex(&sha256(&bytes))));
         let bin: Signed<Targets> =
             Signed::parse(&bytes, ROLE_BYTES_MAX).map_err(|error| bad(role, error.to_string()))?;
         let keys = delegations.keys_of(role).ok_or_else(|| bad(role, "nobody delegates to it".to_owned()))?;
@@ -163,7 +174,7 @@ async fn good(
         listed
             .extend(targets.map(|(path, file)| (path, file.hashes.sha256.map(|hash| hex(&hash)).unwrap_or_default())));
     }
-    Ok((hex(&sha256(&bytes)), listed))
+    Ok((paper(files.iter().map(|(role, version, hash)| (*role, *version, hash.as_str()))), listed))
 }
 
 /// Compares what published state says must be signed with the good snapshot, and with the table of signed targets. Pages
@@ -181,7 +192,7 @@ pub async fn compare(
     let row = indexes::named(&mut tx, index).await?;
     let in_force = InForce::read(&mut tx, row.id, index).await?;
     let in_force = in_force.ok_or_else(|| Error::Unavailable(format!("'{index}' is not signed yet")))?;
-    let (snapshot, mut good) = good(installation, &mut tx, &in_force, row.id, index, version, folder).await?;
+    let (paper, mut good) = good(installation, &mut tx, &in_force, row.id, index, version, folder).await?;
     let expected = expected(&mut tx, row.id, index, in_force.bins()).await?;
     let signed = rows::targets(&mut tx, row.id, 0, 1 << rows::SLOT_BITS).await?;
     let mut signed: BTreeMap<String, rows::TargetRow> = signed.into_iter().map(|row| (row.path.clone(), row)).collect();
@@ -215,7 +226,7 @@ pub async fn compare(
     }
     differences.extend(signed.into_keys().map(|path| Difference::Row { path }));
     differences.sort();
-    Ok(Comparison { snapshot, same, differences })
+    Ok(Comparison { paper, same, differences })
 }
 
 fn file_of(path: &str) -> Option<&str> {
@@ -229,6 +240,8 @@ pub struct Recovering<'a> {
     pub good: u64,
     /// Where its files are; the site where absent.
     pub folder: Option<&'a Path>,
+    /// What stands on paper of it, where somebody wrote it down.
+    pub paper: Option<&'a str>,
     /// Whether every file that was published since is held until a person clears it.
     pub hold_new: bool,
     /// Who holds the keys from then on.
@@ -245,10 +258,17 @@ pub async fn recover(
     how: &Recovering<'_>,
     actor: &str,
 ) -> Result<(Vec<String>, Outcome)> {
-    let Recovering { good, folder, hold_new, change } = how;
+    let Recovering { good, folder, paper: wanted, hold_new, change } = how;
     let compared = compare(installation, index, *good, *folder).await?;
-    let Comparison { snapshot, same, differences } = &compared;
-    let mut words = vec![format!("snapshot {good} has the SHA-256 {snapshot}; {same} files are as it lists them")];
+    let Comparison { paper, same, differences } = &compared;
+    if let Some(wanted) = wanted.filter(|wanted| !wanted.trim().eq_ignore_ascii_case(paper)) {
+        return Err(Error::Invalid(format!(
+            "Snapshot {good} and its bins have the SHA-256 {paper}, and {wanted} is on paper: these are not the files that \
+             were written down."
+        )));
+    }
+    let mut words =
+        vec![format!("snapshot {good} and its bins have the SHA-256 {paper}; {same} files are as they list them")];
     words.extend(differences.iter().take(TOLD_MAX).map(ToString::to_string));
     if differences.len() > TOLD_MAX {
         words.push(format!("and {} more", differences.len() - TOLD_MAX));

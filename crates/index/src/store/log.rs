@@ -15,10 +15,11 @@ statements! {
     INSERT_NAME = "INSERT INTO log_names (project_id, subject, index_id, pseudonym, salt, created_us) \
                    VALUES ($1, $2, $3, $4, $5, $6)";
     DROP_NAME = "DELETE FROM log_names WHERE project_id = $1 AND subject = $2";
-    WITNESSED = "UPDATE logs SET witnessed = $2 WHERE index_id = $1";
+    RENAME = "UPDATE logs SET origin = $3, verifier = $4, note = $5, witnessed = NULL WHERE index_id = $1 AND size = $2";
+    WITNESSED = "UPDATE logs SET witnessed = $3 WHERE index_id = $1 AND origin = $2";
     WITNESS_KEY = "SELECT witness_key FROM logs WHERE index_id = $1";
     SET_WITNESS_KEY = "UPDATE logs SET witness_key = $3 WHERE index_id = $1 AND COALESCE(witness_key, '') = $2";
-    SEEN = "SELECT size, root FROM witnessed_logs WHERE index_id = $1 AND origin = $2";
+    SEEN = "SELECT size, root FROM witnessed_logs WHERE origin = $1 ORDER BY size DESC LIMIT 1";
     SAW = "INSERT INTO witnessed_logs (index_id, origin, size, root, seen_us) VALUES ($1, $2, $3, $4, $5) \
            ON CONFLICT (index_id, origin) DO UPDATE SET size = excluded.size, root = excluded.root, \
            seen_us = excluded.seen_us";
@@ -106,9 +107,15 @@ pub async fn drop_name(tx: &mut Tx, project_id: i64, subject: &str) -> Result<bo
     Ok(tx.execute(DROP_NAME, args![project_id, subject]).await? == 1)
 }
 
-/// Keeps a checkpoint of this log that witnesses cosigned.
-pub fn witnessed(tx: &mut Tx, index_id: i64, note: &str) {
-    tx.later_one(WITNESSED, args![index_id, note]);
+/// Puts the same tree in force under another key and name; [`crate::Error::Overtaken`] when it has grown since.
+pub fn rename(tx: &mut Tx, index_id: i64, row: &LogRow) {
+    let LogRow { origin, verifier, size, note, walked: _, root: _, witnessed: _ } = row;
+    tx.later_one(RENAME, args![index_id, *size, origin, verifier, note.as_deref().unwrap_or_default()]);
+}
+
+/// Keeps a checkpoint of this log that witnesses cosigned; [`crate::Error::Overtaken`] when it has another name by now.
+pub fn witnessed(tx: &mut Tx, index_id: i64, origin: &str, note: &str) {
+    tx.later_one(WITNESSED, args![index_id, origin, note]);
 }
 
 /// The key by which the index witnesses the logs of others, as `name+id+key`, once it was made.
@@ -123,8 +130,8 @@ pub fn set_witness_key(tx: &mut Tx, index_id: i64, old: Option<&str>, new: &str)
 }
 
 /// The tree of another log that this index cosigned last: its size, and its root in hexadecimal.
-pub async fn seen(tx: &mut Tx, index_id: i64, origin: &str) -> Result<Option<(i64, String)>> {
-    tx.maybe(SEEN, args![index_id, origin]).await
+pub async fn seen(tx: &mut Tx, origin: &str) -> Result<Option<(i64, String)>> {
+    tx.maybe(SEEN, args![origin]).await
 }
 
 /// Keeps the tree of another log that is cosigned next. The caller holds the one writing transaction, and has compared it with

@@ -146,6 +146,9 @@ pub(crate) enum TufCommand {
         /// A folder with its role files (the `tuf` of a backup or of a mirror) [default: what the site still has].
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
+        /// What `tuf status` gave for paper while all was well: of the snapshot and every bin.
+        #[arg(long, value_name = "SHA256")]
+        paper: Option<String>,
         /// Hold every file that was published since, until a person clears it.
         #[arg(long)]
         hold_new: bool,
@@ -197,11 +200,19 @@ pub(crate) enum TufCommand {
         /// The key's file.
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
+        /// A root of the index that you trust: the event must go on from it.
+        #[arg(long, value_name = "FILE")]
+        root: Option<PathBuf>,
         #[command(flatten)]
         unlock: Unlock,
     },
-    /// Say what an event changes and who has signed, with digests for paper. Needs no installation.
-    Show { event: PathBuf },
+    /// Say all that an event signs, what of it is new, and who has signed, with digests for paper. Needs no installation.
+    Show {
+        event: PathBuf,
+        /// A root of the index that you trust: the event must go on from it.
+        #[arg(long, value_name = "FILE")]
+        root: Option<PathBuf>,
+    },
     /// Bring the signed copies of an event back; it takes effect when nobody's signature is missing.
     Submit {
         #[arg(required = true, value_name = "EVENT")]

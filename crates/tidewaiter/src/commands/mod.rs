@@ -13,7 +13,7 @@ mod tuf;
 mod tuf_client;
 mod verified;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ use crate::place::{self, Held, Lock};
 use crate::settings::Settings;
 
 pub(crate) use execute::execute;
+
+use crate::say::{print, print_painted, warn};
 
 /// Runs one command.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
@@ -63,18 +65,6 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Verify(options) => verified::verify(options).await,
         Command::Monitor(options) => monitor::run(options).await,
         Command::Log { command } => log(command).await,
-    }
-}
-
-/// Results go to standard output alone. A reader that has seen enough and went (`| head`) is no failure: what was asked for
-/// is done, and the exit code says how it ended.
-fn print(text: &str) -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -142,7 +132,7 @@ impl Door {
         if let Self::Ours(installation, _) = &self
             && let Err(error) = ::index::ops::workers::recover(installation).await
         {
-            eprintln!("tidewaiter: {error}");
+            warn(format_args!("tidewaiter: {error}"));
         }
         self
     }
@@ -175,7 +165,7 @@ fn say(answer: &Answer) -> Result<ExitCode> {
     let Answer { output, error, code } = answer;
     print(output)?;
     if let Some(error) = error {
-        eprintln!("tidewaiter: {error}");
+        warn(format_args!("tidewaiter: {error}"));
     }
     Ok(ExitCode::from(*code))
 }
@@ -197,7 +187,7 @@ async fn doctor(place: &Place) -> Result<ExitCode> {
         Ok(Held::Served) => send(place, Request::Doctor).await?,
         Ok(Held::Ours(_)) | Err(_) => ExitCode::FAILURE,
     };
-    eprintln!("tidewaiter: 'inspection.yara': the next start will be refused: {broken:#}");
+    warn(format_args!("tidewaiter: 'inspection.yara': the next start will be refused: {broken:#}"));
     Ok(if code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code })
 }
 

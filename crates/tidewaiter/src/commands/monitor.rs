@@ -34,7 +34,7 @@ pub(super) async fn run(options: MonitorOptions) -> Result<ExitCode> {
     let index = match open(&trust).await {
         Ok(index) => index,
         Err(error) => {
-            eprintln!("tidewaiter: {error:#}");
+            super::warn(format_args!("tidewaiter: {error:#}"));
             return Ok(ExitCode::from(REFUSED));
         }
     };
@@ -46,7 +46,7 @@ pub(super) async fn run(options: MonitorOptions) -> Result<ExitCode> {
         };
         let (_, warnings) = index.notices();
         for warning in warnings.iter().filter(|_| once) {
-            eprintln!("tidewaiter: warning: {warning}");
+            super::warn(format_args!("tidewaiter: warning: {warning}"));
         }
         match outcome {
             Ok(count) if once => return Ok(ExitCode::from(if count > 0 { EVENTS } else { 0 })),
@@ -86,7 +86,7 @@ async fn sighted(index: &Index, format: Format) -> Result<(), Refusal> {
 }
 
 fn say(refusal: &Refusal) {
-    eprintln!("tidewaiter: {refusal}");
+    super::warn(format_args!("tidewaiter: {refusal}"));
 }
 
 fn tell(event: &Event, format: Format) -> std::io::Result<()> {
@@ -99,7 +99,7 @@ fn tell(event: &Event, format: Format) -> std::io::Result<()> {
 
 fn say_line(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
+    writeln!(out, "{}", crate::say::safe(line))?;
     out.flush()
 }
 

@@ -18,7 +18,7 @@ pub(super) async fn run(settings: &Settings, only: Option<&str>) -> Result<ExitC
     // What was committed before is written first, so that the rebuild compares with the current serial.
     workers::drain_publications(&installation).await?;
     for left in workers::behind(&installation).await?.into_iter().filter(|left| left.version > 0) {
-        eprintln!("{}: {} projects are rendered by this version first", left.index, left.version);
+        super::warn(format_args!("{}: {} projects are rendered by this version first", left.index, left.version));
     }
     workers::finish_rendering(&installation).await?;
     let mut missing = false;
@@ -38,7 +38,7 @@ pub(super) async fn run(settings: &Settings, only: Option<&str>) -> Result<ExitC
         super::print(&format!("{name}: {unchanged} unchanged, {written} written, {removed} removed, {moved} moved\n"))?;
         for filename in gone {
             missing = true;
-            eprintln!("{name}: {filename}: its bytes are gone or damaged; restore them from a backup");
+            super::warn(format_args!("{name}: {filename}: its bytes are gone or damaged; restore them from a backup"));
         }
     }
     installation.store.close().await;

@@ -17,7 +17,7 @@ use index::{Installation, Shape};
 use tuf::event::{EVENT_BYTES_MAX, Event};
 
 use super::execute::index;
-use super::{print, send};
+use super::{print, send, warn};
 use crate::cli::{Holders, In, KeyKind, OtherHolders, Rotate, TufCommand, Unlock};
 use crate::control::{Request, TufAsk};
 
@@ -28,6 +28,8 @@ const AUDITED_AT_ONCE: i64 = 200;
 const THRESHOLD: u64 = 2;
 /// Length of a holder's public key, in bytes.
 const HOLDER_BYTES_MAX: u64 = 16 << 10;
+/// Length of a root that a holder kept, in bytes.
+const ROOT_BYTES_MAX: u64 = 1 << 20;
 
 pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
     let propose = |index, change| Request::Tuf(TufAsk::Propose { index, change });
@@ -54,11 +56,22 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
             let key = read_holder(&public)?;
             send(&place, propose(index, Change::Standby { key })).await
         }
-        TufCommand::Recover { good_snapshot, from, hold_new, jump, holders, others, index: In { index }, place } => {
+        TufCommand::Recover {
+            good_snapshot,
+            from,
+            paper,
+            hold_new,
+            jump,
+            holders,
+            others,
+            index: In { index },
+            place,
+        } => {
             let (targets, bins) = others_of(&others)?;
             let change = Recover { root: people(&holders)?, targets, bins, jump };
             let folder = from.map(std::path::absolute).transpose()?;
-            send(&place, Request::Tuf(TufAsk::Recover { index, good: good_snapshot, folder, hold_new, change })).await
+            let ask = TufAsk::Recover { index, good: good_snapshot, folder, paper, hold_new, change };
+            send(&place, Request::Tuf(ask)).await
         }
         TufCommand::Audit { mirror, certificates, index: In { index }, place } => {
             super::audit::run(&place, &index, mirror.as_deref(), certificates.as_deref()).await
@@ -76,15 +89,13 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
             let events = events.iter().map(read).collect::<Result<Vec<_>>>()?;
             send(&place, Request::Tuf(TufAsk::Submit { index, events, profile })).await
         }
-        TufCommand::Sign { event, key, unlock } => sign(&event, &key, passphrase(&unlock)?.as_ref()),
-        TufCommand::Show { event } => show(&read_event(&event)?),
-        TufCommand::Key { file, kind } => make_key(&file, &kind),
-        TufCommand::Seal { file, old_passphrase_file, unlock } => {
-            let old = old_passphrase_file.as_deref().map(Passphrase::read_file).transpose()?;
-            let new = passphrase(&unlock)?.context("say under which passphrase: --passphrase-file or -stdin")?;
-            keys::seal_key(&file, old.as_ref(), &new, &Entropy::system())?;
-            Ok(ExitCode::SUCCESS)
+        TufCommand::Sign { event, key, root, unlock } => sign(&event, &key, root.as_deref(), &unlock),
+        TufCommand::Show { event, root } => {
+            let event = read_event(&event)?;
+            show(&event, &stands_on(&event, root.as_deref())?)
         }
+        TufCommand::Key { file, kind } => make_key(&file, &kind),
+        TufCommand::Seal { file, old_passphrase_file, unlock } => seal(&file, old_passphrase_file.as_deref(), &unlock),
     }
 }
 
@@ -105,6 +116,13 @@ async fn rotate(what: Rotate) -> Result<ExitCode> {
         }
     };
     send(&place, Request::Tuf(ask)).await
+}
+
+fn seal(file: &Path, old: Option<&Path>, unlock: &Unlock) -> Result<ExitCode> {
+    let old = old.map(Passphrase::read_file).transpose()?;
+    let new = passphrase(unlock)?.context("say under which passphrase: --passphrase-file or -stdin")?;
+    keys::seal_key(file, old.as_ref(), &new, &Entropy::system())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn passphrase(unlock: &Unlock) -> Result<Option<Passphrase>> {
@@ -155,26 +173,42 @@ fn read_event(path: &Path) -> Result<Event> {
 /// Whoever keeps the event in a file sees nothing of it: what was found, and who must still sign, goes to standard error.
 pub(super) fn tell(answer: &str) {
     let Ok(event) = Event::from_json(answer.as_bytes()) else { return };
-    event.notes().iter().chain(&event.standing()).for_each(|line| eprintln!("{line}"));
-    eprintln!("nothing is changed yet: people must sign this event (`tuf sign`), then `tuf submit` its copies");
+    event.notes().iter().chain(&event.standing()).for_each(warn);
+    warn("nothing is changed yet: people must sign this event (`tuf sign`), then `tuf submit` its copies");
+}
+
+/// Holds an event against a root that its reader trusts, and says what that is worth.
+fn stands_on(event: &Event, root: Option<&Path>) -> Result<String> {
+    let Some(path) = root else {
+        return Ok(match event.before() {
+            None => "a founding: there is nothing that it goes on from".to_owned(),
+            Some(_) => "NOT CHECKED: whether the index stood as the event says, from which `keeps` and `loses` come; give a root \
+                        that you trust, --root FILE"
+                .to_owned(),
+        });
+    };
+    let version = event.stands_on(&read_file(path, ROOT_BYTES_MAX)?);
+    let version = version.map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    Ok(format!("checked: what stood before goes on from your root, version {version}"))
 }
 
 /// Signs on whatever machine this is: no installation is needed. The file is replaced by one that holds the signature.
-fn sign(path: &Path, key: &Path, passphrase: Option<&Passphrase>) -> Result<ExitCode> {
+fn sign(path: &Path, key: &Path, root: Option<&Path>, unlock: &Unlock) -> Result<ExitCode> {
     let mut event = read_event(path)?;
-    event.sign(&*keys::read_key(key, passphrase)?)?;
-    let scratch = path.with_extension("new");
-    std::fs::write(&scratch, event.to_json()).context("cannot write the event")?;
-    std::fs::rename(&scratch, path).context("cannot write the event")?;
-    show(&event)
+    let stands = stands_on(&event, root)?;
+    event.sign(&*keys::read_key(key, passphrase(unlock)?.as_ref())?)?;
+    // Readable by whom it is passed on to; it holds no secret.
+    keys::write_whole(path, &event.to_json(), 0o644, &Entropy::system()).context("cannot write the event")?;
+    show(&event, &stands)
 }
 
-/// What changes, digests to be written on paper, and who has signed.
-fn show(event: &Event) -> Result<ExitCode> {
+/// All that is signed, digests to be written on paper, and who has signed.
+fn show(event: &Event, stands: &str) -> Result<ExitCode> {
     let mut out = String::new();
-    for line in event.words()? {
+    for line in event.words() {
         let _ = writeln!(out, "{line}");
     }
+    let _ = writeln!(out, "{stands}");
     if let Some(profile) = event.profile() {
         let _ = writeln!(out, "the profile becomes {profile}");
     }
@@ -211,7 +245,7 @@ fn make_key(path: &Path, kind: &KeyKind) -> Result<ExitCode> {
         }
         (None, ..) => keys::make_key(path, known.as_ref(), &entropy)?,
     };
-    eprintln!("key id {}", signer.keyid());
+    warn(format_args!("key id {}", signer.keyid()));
     print(&format!("{}\n", serde_json::to_string(&Holder::from(signer.public_key()))?))
 }
 
@@ -231,8 +265,9 @@ pub(super) async fn attempt(installation: &Arc<Installation>, ask: TufAsk) -> in
             let (index, key) = (index(&name)?, key.as_bytes());
             Ok(lines(&ceremony::use_standby(installation, &index, key, passphrase.as_ref(), OPERATOR).await?))
         }
-        TufAsk::Recover { index: name, good, folder, hold_new, change } => {
-            let how = Recovering { good, folder: folder.as_deref(), hold_new, change: &change };
+        TufAsk::Recover { index: name, good, folder, paper, hold_new, change } => {
+            let (folder, paper) = (folder.as_deref(), paper.as_deref());
+            let how = Recovering { good, folder, paper, hold_new, change: &change };
             let (words, outcome) = recover::recover(installation, &index(&name)?, &how, OPERATOR).await?;
             Ok(if outcome.event.is_some() { told(outcome) } else { lines(&words) })
         }
@@ -306,8 +341,19 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
         let ceremony::Status { index, profile, bins: (shape, count), targets, roles, .. } = status;
-        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, unheld, lost_notes, unreadable, .. } =
-            status;
+        let ceremony::Status {
+            pending_us,
+            put_aside,
+            standbys,
+            retired,
+            lost,
+            unheld,
+            lost_notes,
+            unreadable,
+            unused,
+            paper,
+            ..
+        } = status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",
@@ -349,6 +395,14 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
         for keyid in &retired {
             bad = true;
             let _ = writeln!(out, "  put aside {}: still trusted; revoke it", short(keyid));
+        }
+        let _ = writeln!(out, "  for paper snapshot {} and its bins: SHA-256 {}", paper.0, paper.1);
+        for (name, keyid) in &unused {
+            let _ = writeln!(
+                out,
+                "  unused    {}: {name}.key, which no role trusts; delete it once no event waits",
+                short(keyid)
+            );
         }
         if let Some(since_us) = pending_us {
             bad = true;

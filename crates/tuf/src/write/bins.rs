@@ -86,7 +86,7 @@ impl Bins {
     }
 
     /// What `bins` says.
-    pub(super) fn delegations(&self, keys: BTreeMap<String, PublicKey>, role: &RoleKeys) -> Delegations {
+    pub(crate) fn delegations(&self, keys: BTreeMap<String, PublicKey>, role: &RoleKeys) -> Delegations {
         let to = match self.shape {
             Shape::Succinct => {
                 DelegatedTo::Succinct(Succinct { keys: role.clone(), bits: self.bits, prefix: self.prefix() })

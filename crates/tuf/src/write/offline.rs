@@ -25,11 +25,11 @@ pub struct Holders {
 }
 
 impl Holders {
-    fn role_keys(&self) -> RoleKeys {
+    pub(crate) fn role_keys(&self) -> RoleKeys {
         RoleKeys::new(self.keys.iter().map(PublicKey::keyid).collect(), self.threshold)
     }
 
-    fn by_keyid(&self) -> BTreeMap<String, PublicKey> {
+    pub(crate) fn by_keyid(&self) -> BTreeMap<String, PublicKey> {
         self.keys.iter().map(|key| (key.keyid(), key.clone())).collect()
     }
 }
@@ -59,7 +59,7 @@ fn targets_body(name: &str, targets: &Targets, issued: Time) -> Body {
 
 /// `targets` delegates everything to `bins`. By hash prefixes, as a pattern covers paths of one depth only; not
 /// terminating, so that delegations to developers can come before it.
-fn to_bins(holders: &Holders) -> Delegations {
+pub(crate) fn to_bins(holders: &Holders) -> Delegations {
     let prefixes = "0123456789abcdef".chars().map(String::from).collect();
     let role = DelegatedRole {
         name: BINS.to_owned(),
@@ -70,7 +70,7 @@ fn to_bins(holders: &Holders) -> Delegations {
     Delegations { keys: holders.by_keyid(), to: DelegatedTo::Roles(vec![role]), extra: Object::new() }
 }
 
-fn delegating(version: u64, expires: Time, delegations: Delegations) -> Targets {
+pub(crate) fn delegating(version: u64, expires: Time, delegations: Delegations) -> Targets {
     let (targets, extra) = (BTreeMap::new(), Object::new());
     Targets { version, expires, targets, delegations: Some(delegations), extra }
 }
@@ -152,6 +152,15 @@ fn read<R: Role>(bytes: &[u8], name: &str) -> Result<Signed<R>, WriteError> {
     Signed::parse(bytes, OFFLINE_BYTES_MAX).map_err(|why| WriteError::Format { role: name.to_owned(), why })
 }
 
+/// An id under which another key lies would be read as that other key, by people and by whoever compares ids. Clients do
+/// not ask (`PublicKey::keyid`); of our own roles it must hold.
+fn check_keyids(keys: &BTreeMap<String, PublicKey>, name: &str) -> Result<(), WriteError> {
+    if keys.iter().any(|(keyid, key)| key.keyid() != *keyid) {
+        return Err(WriteError::Offline { role: name.to_owned(), why: "holds a key under the id of another one" });
+    }
+    Ok(())
+}
+
 fn check<R: Role>(
     signed: &Signed<R>,
     keys: &BTreeMap<String, PublicKey>,
@@ -169,6 +178,7 @@ impl Offline {
     pub fn read(root: &[u8], targets: &[u8], bins: &[u8]) -> Result<Self, WriteError> {
         let (root_signed, targets_name) = (read::<Root>(root, "root")?, Top::Targets.name());
         let root = &root_signed.role;
+        check_keyids(&root.keys, "root")?;
         check(&root_signed, &root.keys, root.roles.get(&Top::Root), "root")?;
         if !root.consistent_snapshot {
             return Err(WriteError::Offline { role: "root".to_owned(), why: "has no consistent snapshots" });
@@ -178,10 +188,12 @@ impl Offline {
         let lacking = |role: &str, why| WriteError::Offline { role: role.to_owned(), why };
         let delegations = targets_signed.role.delegations.as_ref();
         let delegations = delegations.ok_or_else(|| lacking(targets_name, "delegates to nobody"))?;
+        check_keyids(&delegations.keys, targets_name)?;
         let bins_signed = read::<Targets>(bins, BINS)?;
         check(&bins_signed, &delegations.keys, delegations.keys_of(BINS), BINS)?;
         let read = bins_signed.role.delegations.as_ref().and_then(Bins::read);
         let (bins, bin_keys) = read.ok_or_else(|| lacking(BINS, "delegates to no bins of ours"))?;
+        check_keyids(&bins_signed.role.delegations.as_ref().map(|all| all.keys.clone()).unwrap_or_default(), BINS)?;
         let (targets, bins_role) = (targets_signed.role, bins_signed.role);
         Ok(Self { root: root_signed.role, targets, bins_role, bins, bin_keys })
     }

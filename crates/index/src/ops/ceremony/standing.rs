@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use tuf::Time;
 use tuf::role::{RoleKeys, Top};
+use tuf::write::BINS;
 
 use super::super::log::{self, LostKey, witness};
+use super::super::recover;
 use super::super::signing::{InForce, Signing, time};
-use super::{Profile, lost_holders, standbys};
+use super::{Profile, lost_holders, new_keys, standbys};
 use crate::model::IndexName;
 use crate::store::{indexes, signing as rows};
 use crate::{Installation, Result, Shape};
@@ -91,6 +93,19 @@ pub struct Status {
     pub lost_notes: Vec<LostKey>,
     /// Why it is not known which keys are in the data folder: none is said to be lost then, and none to be a standby.
     pub unreadable: Option<String>,
+    /// The snapshot in force and what to write on paper of it: [`recover::paper`].
+    pub paper: (u64, String),
+    /// Key files of the data folder that no role trusts, by name, with their key ids: left by changes that were never signed,
+    /// or by somebody else.
+    pub unused: Vec<(String, String)>,
+}
+
+fn paper(in_force: &InForce) -> Result<(u64, String)> {
+    let (snapshot, files) = (in_force.record(Top::Snapshot.name())?.version, in_force.role_files());
+    let others = [Top::Timestamp.name(), Top::Targets.name(), BINS];
+    let files = files.iter().filter(|(role, _)| !others.contains(&role.as_str()));
+    let files = files.map(|(role, (version, sha256, _))| (role.as_str(), *version, sha256.as_str()));
+    Ok((snapshot, recover::paper(files)))
 }
 
 /// How the repositories stand; of one index, or of all.
@@ -119,6 +134,8 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
             Err(error) => (BTreeSet::new(), Some(error.to_string())),
         };
         let is_known = unreadable.is_none();
+        let paper = paper(&in_force)?;
+        let unused = new_keys::unused(installation, &in_force).unwrap_or_default();
         let at_hand =
             |role: &RoleKeys| role.keyids.iter().map(|keyid| (keyid.clone(), here.contains(keyid))).collect::<Vec<_>>();
         let standbys = standbys(&in_force, &here).into_iter().filter(|_| is_known).map(|key| key.keyid()).collect();
@@ -146,6 +163,8 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
             unheld,
             lost_notes,
             unreadable,
+            unused,
+            paper,
         });
     }
     Ok(out)

@@ -10,6 +10,7 @@ use super::super::log::{LostKey, witness};
 use super::super::tests::stages;
 use super::super::workers;
 use super::*;
+use crate::keys::make_key;
 use crate::ops::tests::Stage;
 use crate::store::{Failure, publishing};
 
@@ -273,6 +274,84 @@ async fn the_lease_is_kept_while_a_slow_signer_signs() {
         assert_eq!(bin.keys, [(public.keyid(), true)]);
         stage.upload("foo", "2.0", "x = 2").await.expect("taken");
         stage.settle().await;
+        stage.assert_sound().await;
+    }
+}
+
+async fn signs_last(installation: &Installation, name: &IndexName) -> BTreeSet<String> {
+    in_force(installation, name).await.expect("founded").1.signed_last()
+}
+
+/// Goal: a take-over by the standby that the ledger refuses leaves nothing behind, and one that was broken off can be done again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_meets_a_waiting_change_stays_one() {
+    for stage in stages().await {
+        let (installation, name) = (&stage.installation, stage.index.name());
+        stage.settle().await;
+        let safe = tempfile::TempDir::new().expect("a folder");
+        let path = safe.path().join("standby.key");
+        let standby = make_key(&path, None, &installation.entropy).expect("made");
+        let text = fs::read(&path).expect("there");
+        let key = Holder::from(standby.public_key());
+        propose(installation, &name, &Change::Standby { key }, "test").await.expect("left for the publisher");
+        workers::drain_publications(installation).await.expect("taken over");
+        let is_one = [standby.keyid().to_owned()];
+        assert_eq!(now(installation).await.standbys, is_one);
+        propose(installation, &name, &Change::Renew, "test").await.expect("left for the publisher");
+        let before = installation.signing_keys.named(&name).expect("listed");
+        for _ in 0..2 {
+            let refused = use_standby(installation, &name, &text, None, "test").await;
+            assert!(
+                matches!(&refused, Err(Error::Conflict(why)) if why.contains("waits for the publisher")),
+                "{refused:?}"
+            );
+            assert_eq!(now(installation).await.standbys, is_one);
+            assert_eq!(installation.signing_keys.named(&name).expect("listed"), before);
+        }
+        workers::drain_publications(installation).await.expect("taken over");
+        // As a crash leaves it between the key and the ledger.
+        let left = installation.signing_keys.take_in(&name, "standby-left", &text, None, &installation.entropy);
+        left.expect("taken in");
+        use_standby(installation, &name, &text, None, "test").await.expect("the standby all the same");
+        workers::drain_publications(installation).await.expect("taken over");
+        assert_eq!(signs_last(installation, &name).await, BTreeSet::from(is_one));
+        let again = use_standby(installation, &name, &text, None, "test").await;
+        assert!(matches!(&again, Err(Error::Conflict(why)) if why.contains("is no standby")), "{again:?}");
+        stage.assert_sound().await;
+    }
+}
+
+/// Goal: whoever left a key in the data folder signs nothing by it; it is told of, and put aside once it can bring nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_takes_up_a_key_that_lies_there() {
+    let recover = Change::Recover(Recover { root: None, targets: None, bins: None, jump: JUMP });
+    let changes = [Change::RotateOnline, Change::RotateRoot { root: None }, recover, Change::Rebin { count: 32 }];
+    for stage in stages().await {
+        let (installation, name) = (&stage.installation, stage.index.name());
+        stage.settle().await;
+        assert_eq!(now(installation).await.unused, []);
+        for (change, root) in changes.iter().zip(2..) {
+            let plant = |kind: &str| {
+                let name_of = format!("{kind}-{root}");
+                let key = installation.signing_keys.make_new(&name, &name_of, &installation.entropy).expect("planted");
+                (name_of, key.keyid().to_owned())
+            };
+            let planted = BTreeSet::from(["offline", "online"].map(plant));
+            propose(installation, &name, change, "test").await.expect("left for the publisher");
+            workers::drain_publications(installation).await.expect("taken over");
+            let (_, in_force) = in_force(installation, &name).await.expect("founded");
+            let offline = in_force.repository.offline();
+            assert_eq!(offline.root().version, root);
+            for (_, keyid) in &planted {
+                let is_trusted = offline.root().keys.contains_key(keyid) || offline.bin_keys().keyids.contains(keyid);
+                assert!(!is_trusted, "{change:?}");
+            }
+            let unused: BTreeSet<_> = now(installation).await.unused.into_iter().collect();
+            assert!(planted.is_subset(&unused), "{change:?}: {unused:?}");
+            put_aside_abandoned(installation, &in_force).expect("put aside");
+            let unused: BTreeSet<_> = now(installation).await.unused.into_iter().collect();
+            assert!(planted.is_disjoint(&unused), "{change:?}: {unused:?}");
+        }
         stage.assert_sound().await;
     }
 }

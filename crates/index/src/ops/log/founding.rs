@@ -2,13 +2,16 @@
 //! a transaction, so that a founding that is broken off goes on; nothing is published meanwhile, as only the publisher
 //! founds. Then the tiles, then the commit that signs the first checkpoint.
 
+use std::sync::Arc;
+
 use tlog::Hash;
 use tlog::note::KeyKind;
+use tuf::Signer;
 use tuf::layout::Target;
 
 use super::super::publish::Lease;
 use super::events::{Change, drafts, standing};
-use super::{KEY, held, not_held, put, signed, verifier, walk_entries};
+use super::{KEY, held, not_held, put, resume, signed, verifier, walk, walk_entries};
 use crate::blobs::layout;
 use crate::model::IndexName;
 use crate::store::log::{self as rows, LogRow};
@@ -93,9 +96,40 @@ pub(in crate::ops) async fn sign_first(
 /// A log is called after its key, which no other installation has; its URL may change, its name never.
 async fn new_row(installation: &Installation, index: &IndexName) -> Result<LogRow> {
     let signer = super::make(installation, index, KEY).await?;
-    let origin = format!("tidewaiter/{index}/{}", signer.keyid().get(..16).unwrap_or_default());
-    let verifier = verifier(&origin, KeyKind::Ed25519, &signer)?.to_string();
+    let (origin, verifier) = called_after(index, &signer)?;
     Ok(LogRow { origin, verifier, walked: 0, size: 0, root: String::new(), note: None, witnessed: None })
+}
+
+/// Name and verifier key of the log that this key signs.
+fn called_after(index: &IndexName, signer: &Arc<dyn Signer>) -> Result<(String, String)> {
+    let origin = format!("tidewaiter/{index}/{}", signer.keyid().get(..16).unwrap_or_default());
+    let verifier = verifier(&origin, KeyKind::Ed25519, signer)?.to_string();
+    Ok((origin, verifier))
+}
+
+/// A key for [`under`], which nobody had before. Returns its id.
+pub(in crate::ops) fn new_key(installation: &Installation, index: &IndexName) -> Result<String> {
+    Ok(installation.signing_keys.make_new(index, KEY, &installation.entropy)?.keyid().to_owned())
+}
+
+/// The same tree under another key, and so under another name: after a theft, of which nobody knows how far it went. What the
+/// thief appends to the old one is then none of this log's. Clients go along, as the holders of the root have taken the online
+/// key away that spoke for the old one; witnesses are told the new key by people.
+pub(in crate::ops) async fn under(
+    installation: &Installation,
+    tx: &mut Tx,
+    index_id: i64,
+    index: &IndexName,
+    row: &LogRow,
+    signer: Arc<dyn Signer>,
+) -> Result<LogRow> {
+    let (origin, verifier) = called_after(index, &signer)?;
+    let row = LogRow { origin, verifier, note: None, witnessed: None, ..row.clone() };
+    let log = match resume(&installation.blobs, index, &row, row.size) {
+        Ok(log) => log,
+        Err(_) => walk(tx, index_id, index, &row, &mut |_, _| Ok(())).await?,
+    };
+    signed(&row, &log, signer)
 }
 
 async fn standing_of(

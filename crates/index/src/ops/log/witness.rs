@@ -19,7 +19,7 @@ use crate::store::{Tx, audit, indexes};
 use crate::{Error, Installation, Result, failpoint};
 
 /// The name of the witness's key among an index's keys. It signs nothing else.
-const KEY: &str = "witness";
+pub(super) const KEY: &str = "witness";
 
 /// The logs that are to be watched, by their verifier keys: a log is called as its key is.
 ///
@@ -132,7 +132,7 @@ pub async fn add_checkpoint(
     }
     let mut tx = installation.store.read().await?;
     let index_id = indexes::named(&mut tx, index).await?.id;
-    let seen = seen(&mut tx, index_id, logs).await?;
+    let seen = seen(&mut tx, logs).await?;
     drop(tx);
     let consistent = match consider(&request, logs, |origin| seen.get(origin).copied()) {
         Ok(consistent) if seen.get(consistent.origin()) == Some(&consistent.head()) => Ok(consistent),
@@ -162,7 +162,7 @@ async fn remember(
 ) -> Result<std::result::Result<Consistent, Refusal>> {
     let logs = &installation.settings.watched;
     let mut tx = installation.store.write().await?;
-    let seen = seen(&mut tx, index_id, logs).await?;
+    let seen = seen(&mut tx, logs).await?;
     let consistent = match consider(request, logs, |origin| seen.get(origin).copied()) {
         Ok(consistent) => consistent,
         Err(refusal) => return Ok(Err(refusal)),
@@ -175,11 +175,12 @@ async fn remember(
     Ok(Ok(consistent))
 }
 
-/// The trees of the watched logs that were cosigned last.
-async fn seen(tx: &mut Tx, index_id: i64, logs: &[Watched]) -> Result<BTreeMap<Origin, TreeHead>> {
+/// The trees of the watched logs that were cosigned last, by whichever index: a server has one memory. If each of its
+/// indexes had its own, a log could show one past to each, and have both cosigned here.
+async fn seen(tx: &mut Tx, logs: &[Watched]) -> Result<BTreeMap<Origin, TreeHead>> {
     let mut seen = BTreeMap::new();
     for log in logs {
-        if let Some((size, root)) = rows::seen(tx, index_id, log.origin.as_str()).await? {
+        if let Some((size, root)) = rows::seen(tx, log.origin.as_str()).await? {
             let root = Hash::from_hex(&root).ok_or_else(|| broken("a witnessed root cannot be read"))?;
             seen.insert(log.origin.clone(), TreeHead { size: size.cast_unsigned(), root });
         }
@@ -227,6 +228,7 @@ async fn kept_signer(installation: &Installation, index: &IndexName) -> Result<A
 /// The checkpoint in force of an index's log, to be shown to witnesses.
 #[derive(Debug, Clone)]
 pub struct Shown {
+    origin: String,
     note: Note,
     size: u64,
 }
@@ -259,7 +261,7 @@ pub async fn shown(installation: &Installation, index: &IndexName) -> Result<Opt
     let Some(log) = in_force(&mut tx, row.id).await? else { return Ok(None) };
     let Some(note) = &log.note else { return Ok(None) };
     let note = Note::parse(note.as_bytes()).map_err(broken)?;
-    Ok(Some(Shown { note, size: log.size.cast_unsigned() }))
+    Ok(Some(Shown { origin: log.origin, note, size: log.size.cast_unsigned() }))
 }
 
 /// The request to a witness that last saw a tree of `old` entries.
@@ -289,7 +291,7 @@ pub async fn keep(installation: &Installation, index: &IndexName, shown: &Shown)
     let mut tx = installation.store.write().await?;
     let row = indexes::named(&mut tx, index).await?;
     let note = shown.note.to_string();
-    rows::witnessed(&mut tx, row.id, &note);
+    rows::witnessed(&mut tx, row.id, &shown.origin, &note);
     tx.commit().await?;
     failpoint::reach("log.cosigned");
     put(&installation.blobs, &layout::log_witnessed(index), note.as_bytes())

@@ -141,16 +141,24 @@ impl Publisher {
         lease.extend(&mut tx);
         publishing::next_serial(&mut tx, self.index_id, serial);
         adopted.store(&mut tx, self.index_id, now);
-        let record =
-            Record { moves: vec![], projects: vec![], paths: self.head_paths(false), bins: vec![], log_from: None };
+        let paths = self.head_paths(adopted.renames_log());
+        let record = Record { moves: vec![], projects: vec![], paths, bins: vec![], log_from: None };
         let text = serde_json::to_string(&record).map_err(|e| Error::Internal(e.to_string()))?;
         publishing::insert_commit(&mut tx, self.index_id, serial, now, &text);
         tx.commit().await?;
         failpoint::reach("adopt.committed");
+        if adopted.renames_log() {
+            // What witnesses said of it is of a log of another name.
+            self.installation.blobs.delete(&layout::log_witnessed(&self.index))?;
+        }
         self.lease_until_us = lease.until_us;
         self.remember(serial, &[], record.paths.clone());
         let mut tx = self.installation.store.read().await?;
         let in_force = InForce::read(&mut tx, self.index_id, &self.index).await?;
+        if adopted.renames_log() {
+            let book = log::Book::open(&self.installation, &mut tx, self.index_id, &self.index, None).await?;
+            self.log = book.map(|(book, _)| book);
+        }
         drop(tx);
         let roles = in_force.as_ref().map(InForce::top).transpose()?.unwrap_or_default();
         self.signing = in_force.map(Signing::new).transpose()?;

@@ -11,6 +11,7 @@ use serde_json::json;
 use tuf::role::Top;
 use tuf::write::{BINS, Issue, Record, Repository};
 
+use super::super::log;
 use super::super::publish::Lease;
 use super::expected::expected;
 use super::write_error;
@@ -18,6 +19,7 @@ use super::{
     InForce, KeysAtHand, Listing, Profile, Resigned, Signing, TargetChange, by_path, commit, role_path, sign_all,
     targets_of, time,
 };
+use crate::store::log::LogRow;
 use crate::store::signing::{self as rows, TargetRow};
 use crate::store::{self, Tx, audit};
 use crate::{Error, Installation, Result, failpoint};
@@ -33,6 +35,9 @@ pub(crate) struct Pending {
     /// Key ids that sign nothing here from then on, although the roles still trust them.
     #[serde(default)]
     pub(crate) retired: BTreeSet<String>,
+    /// The id of the key, in the data folder, that signs the log from then on; absent where it stays.
+    #[serde(default)]
+    pub(crate) log: Option<String>,
     /// Who brought it, for the audit.
     pub(crate) actor: String,
     /// Since when it waits; 0 in what an older version left.
@@ -80,6 +85,14 @@ impl Pending {
         Ok(!is_same || !self.retired.is_subset(&in_force.retired) || self.profile != in_force.profile)
     }
 
+    /// Whether it is the answer to a theft: people signed that versions are left out.
+    ///
+    /// # Errors
+    /// As [`Self::adopt`].
+    pub(crate) fn is_recovery(&self, in_force: &InForce) -> Result<bool> {
+        Ok(leaves_out(in_force, &self.adopt(in_force)?))
+    }
+
     /// Whether a failure is for good, rather than of a ledger, a store or a key that is away.
     pub(crate) fn is_hopeless(&self, error: &Error, now_us: i64) -> bool {
         match error {
@@ -121,6 +134,13 @@ pub(crate) struct Adopted {
     /// Rows that did not say what published state says.
     corrections: Vec<TargetChange>,
     retired: BTreeSet<String>,
+    /// The log under another key.
+    log: Option<LogRow>,
+}
+
+fn leaves_out(in_force: &InForce, repository: &Repository) -> bool {
+    let ((_, old), (_, new)) = (in_force.repository.offline().versions(), repository.offline().versions());
+    new > old + 1
 }
 
 /// What every bin must list, and the rows that do not say so.
@@ -129,8 +149,7 @@ type Right = (BTreeMap<u32, BTreeMap<String, TargetRow>>, Vec<TargetChange>);
 /// After a theft, rows are believed as little as signatures: what published state says is signed, and rows that differ are
 /// corrected. Nothing where there was none.
 async fn after_theft(tx: &mut Tx, in_force: &InForce, repository: &Repository) -> Result<Option<Right>> {
-    let ((_, old), (_, new)) = (in_force.repository.offline().versions(), repository.offline().versions());
-    if new <= old + 1 {
+    if !leaves_out(in_force, repository) {
         return Ok(None);
     }
     let shape = repository.bins();
@@ -174,8 +193,21 @@ pub(crate) async fn adopt(
         Some((right, corrections)) => (Some(right), corrections),
         None => (None, Vec::new()),
     };
+    let log = match (&pending.log, in_force.log()) {
+        (Some(keyid), Some(row)) => {
+            let signer = keys.0.get(keyid).cloned().ok_or_else(|| {
+                Error::Unavailable(format!(
+                    "the new key that signs the log is not in {}",
+                    installation.signing_keys.of(&in_force.index).display()
+                ))
+            })?;
+            Some(log::under(installation, tx, in_force.index_id, &in_force.index, row, signer).await?)
+        }
+        _ => None,
+    };
     let now = time(installation.clock.now_us());
-    let issue = Issue { now, lifetimes: pending.profile.lifetimes(), extra: in_force.extra() };
+    let extra = log.as_ref().or(in_force.log()).map(LogRow::extra).unwrap_or_default();
+    let issue = Issue { now, lifetimes: pending.profile.lifetimes(), extra };
     let (repository, keys) = (Arc::new(repository), Arc::new(keys));
     let Resigned { mut records, commit } = if is_anew {
         let held = right.map_or(Listing::Ledger(tx, in_force.index_id), Listing::Here);
@@ -203,7 +235,7 @@ pub(crate) async fn adopt(
         (old.offline().versions(), repository.offline().versions());
     superseded.extend((old_targets != new_targets).then(|| role_path(Top::Targets.name(), old_targets)));
     superseded.extend((old_bins != new_bins).then(|| role_path(BINS, old_bins)));
-    Ok(Adopted { pending, repository, records, gone, superseded, corrections, retired })
+    Ok(Adopted { pending, repository, records, gone, superseded, corrections, retired, log })
 }
 
 /// Keys that sign nothing any more and that a role still trusts; what no role trusts needs no mention.
@@ -217,9 +249,17 @@ fn is_bin_key(repository: &Repository, keyid: &String) -> bool {
 }
 
 impl Adopted {
+    /// Whether the log has another key from then on.
+    pub(crate) fn renames_log(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// The adoption's part of its transaction.
     pub(crate) fn store(&self, tx: &mut Tx, index_id: i64, now_us: i64) {
-        let Self { pending, repository, records, gone, superseded, corrections, retired } = self;
+        let Self { pending, repository, records, gone, superseded, corrections, retired, log } = self;
+        if let Some(row) = log {
+            store::log::rename(tx, index_id, row);
+        }
         // Whoever forged a row need not have put it where it belongs.
         let wrong = corrections.iter().filter_map(|change| match change {
             TargetChange::Drop(path) => Some(path),
@@ -259,6 +299,7 @@ impl Adopted {
             "signed_anew": records.len(),
             "corrected": corrected,
             "retired": retired,
+            "log": log.as_ref().map(|row| &row.verifier),
         });
         audit::note(tx, Some(index_id), now_us, &pending.actor, "tuf.adopt", "root", detail);
     }

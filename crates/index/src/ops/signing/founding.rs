@@ -117,8 +117,8 @@ async fn list_published(
 
 fn dev(installation: &Installation, index: &IndexName, now_us: i64) -> Result<Offlines> {
     let folder = &installation.signing_keys;
-    let offline = folder.make(index, "offline", &installation.entropy)?;
-    let online = folder.make(index, "online", &installation.entropy)?;
+    let offline = folder.make_new(index, "offline", &installation.entropy)?;
+    let online = folder.make_new(index, "online", &installation.entropy)?;
     let one = |signer: &Arc<dyn Signer>| Holders { keys: vec![signer.public_key().clone()], threshold: 1 };
     let crate::Bins { shape, bits } = installation.settings.bins;
     let issued = time(now_us);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tuf::Time;
+use tuf::event::Before;
 use tuf::json::Value;
 use tuf::role::{RoleKeys, Top};
 use tuf::write::{BINS, Line, Offline, Record, Repository, Standing, body};
@@ -73,6 +74,22 @@ impl InForce {
         let index = index.clone();
         let log = log::in_force(tx, index_id).await?;
         Ok(Some(Self { index_id, index, profile, repository, records, roots, targets, bins, retired, log }))
+    }
+
+    /// What a signing event goes on from: the signed files themselves.
+    pub(in super::super) fn before(&self) -> Result<Before> {
+        let roots = self.roots.iter().map(|(_, body)| body.as_slice());
+        Before::read(roots, &self.targets, &self.bins).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Its log, once that has begun.
+    pub(in super::super) fn log(&self) -> Option<&LogRow> {
+        self.log.as_ref()
+    }
+
+    /// Whose it is.
+    pub(in super::super) fn index(&self) -> &IndexName {
+        &self.index
     }
 
     /// What its timestamps say besides.

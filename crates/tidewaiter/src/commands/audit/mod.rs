@@ -26,6 +26,8 @@ use mirror::Mirror;
 
 /// Bins that are looked at in one part.
 const BINS_AT_ONCE: u32 = 64;
+/// Differences that are told one by one.
+const TOLD_MAX: usize = 10_000;
 
 /// What is wrong, told as it is found.
 struct Findings {
@@ -34,9 +36,13 @@ struct Findings {
 }
 
 impl Findings {
+    /// Past [`TOLD_MAX`] they are counted alone: a mirror can be wrong as often as it likes.
     fn tell(&mut self, wrong: impl IntoIterator<Item = String>) -> Result<()> {
         for line in wrong {
             self.count += 1;
+            if self.count > TOLD_MAX {
+                continue;
+            }
             self.bar.suspend(|| super::print(&format!("{line}\n")).map(drop))?;
         }
         Ok(())
@@ -127,6 +133,9 @@ async fn walk(
         text.push_str(&format!(", {files} files at the mirror"));
     }
     found.bar.finish_and_clear();
+    if let Some(more) = found.count.checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+        super::print(&format!("and {more} more\n"))?;
+    }
     super::print(&format!("{text}, {} wrong\n", found.count))?;
     Ok(ExitCode::from(u8::from(found.count > 0)))
 }

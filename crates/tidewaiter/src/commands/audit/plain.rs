@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use client::FetchError;
-use client::verified::{METADATA_BYTES_MAX, PAGE_BYTES_MAX};
+use client::verified::METADATA_BYTES_MAX;
 use index::blobs::layout;
 use packaging::simple::{
     CONTENT_TYPE_HTML, CONTENT_TYPE_JSON, FileEntry, ListEntry, PageHead, file_path, last_serial, list_html, page_html,
@@ -20,8 +20,12 @@ use url::Url;
 
 use super::mirror::Mirror;
 
-/// Length of a list of projects, in bytes: a million of them take a tenth of it.
-const LIST_BYTES_MAX: usize = 1 << 30;
+/// Length of a list of projects, in bytes, beside that of the names in it: of its head, and of each project's entry. A name
+/// stands there twice in HTML, and as people spell it, with a run of separators for one.
+const LIST_HEAD_BYTES_MAX: usize = 64 << 10;
+const LIST_ENTRY_BYTES_MAX: usize = 256;
+/// Projects that a mirror may list more than there are: what came while it was walked, and a few wrong ones to be told of.
+const LISTED_BESIDE_MAX: usize = 1_000;
 
 /// The project whose page a target path names.
 pub(super) fn project_of(path: &str) -> Option<NormalizedName> {
@@ -75,7 +79,8 @@ pub(super) async fn project(mirror: &Mirror, page: &Page) -> Result<Vec<String>>
     for (kind, accept) in [("JSON", CONTENT_TYPE_JSON), ("HTML", "text/html"), ("HTML", CONTENT_TYPE_HTML)] {
         let path = format!("simple/{project}/");
         // Whichever form it answers with: static hosts have one for everybody.
-        match get(mirror, &path, PAGE_BYTES_MAX as usize, Some(accept)).await? {
+        let bytes_max = page.json.len().max(html.len());
+        match get(mirror, &path, bytes_max, Some(accept)).await? {
             Some(bytes) if bytes == page.json || bytes == html => {}
             Some(_) => wrong.push(format!("mirror: {path} as {kind}: is not the page that is signed")),
             None => wrong.push(format!("mirror: {path} as {kind}: is not there")),
@@ -83,9 +88,12 @@ pub(super) async fn project(mirror: &Mirror, page: &Page) -> Result<Vec<String>>
     }
     wrong.dedup();
     let path = format!("tuf/paths/{project}.json");
+    let expected = expected_paths(page);
+    // Spelt otherwise it is the same, and no more than that is read.
+    let bytes_max = expected.to_string().len() * 2 + 1_024;
     let paths: Option<Value> =
-        get(mirror, &path, PAGE_BYTES_MAX as usize, None).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    if paths.as_ref() != Some(&expected_paths(page)) {
+        get(mirror, &path, bytes_max, None).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if paths != Some(expected) {
         wrong.push(format!("mirror: {path}: does not name the targets of the page"));
     }
     for file in &page.files {
@@ -150,8 +158,14 @@ struct Listed {
 }
 
 impl List {
-    /// In either form; nothing for what is none, or has more in it than an index writes.
-    fn read(bytes: &[u8]) -> Option<Self> {
+    /// In either form; nothing for what is none, or has more in it than an index writes, or more entries than these.
+    fn read(bytes: &[u8], entries_max: usize) -> Option<Self> {
+        // Counted before anything is built of them: whatever makes an entry opens it with one of these, and the document one
+        // or two more. HTML has an end of each and a dozen of its own.
+        let opened = bytes.iter().filter(|byte| matches!(byte, b'{' | b'[' | b'<')).count();
+        if opened > entries_max.saturating_mul(2) + 32 {
+            return None;
+        }
         if let Ok(list) = serde_json::from_slice(bytes) {
             return Some(list);
         }
@@ -178,14 +192,21 @@ impl Listed {
     }
 }
 
+/// The longest list that these projects can make.
+fn list_bytes_max(projects: &BTreeMap<NormalizedName, Listing>) -> usize {
+    let names: usize = projects.keys().map(|name| 4 * name.as_str().len() + LIST_ENTRY_BYTES_MAX).sum();
+    LIST_HEAD_BYTES_MAX + names + LISTED_BESIDE_MAX * LIST_ENTRY_BYTES_MAX
+}
+
 /// What is wrong with the list of projects, each with the project that it is about.
 pub(super) async fn list(
     mirror: &Mirror,
     projects: &BTreeMap<NormalizedName, Listing>,
 ) -> Result<Vec<(Option<NormalizedName>, String)>> {
-    let bytes = get(mirror, "simple/", LIST_BYTES_MAX, Some(CONTENT_TYPE_JSON)).await?.unwrap_or_default();
-    let Some(list) = List::read(&bytes) else {
-        return Ok(vec![(None, "mirror: simple/ as JSON: is no list of projects".to_owned())]);
+    let bytes_max = list_bytes_max(projects);
+    let bytes = get(mirror, "simple/", bytes_max, Some(CONTENT_TYPE_JSON)).await?.unwrap_or_default();
+    let Some(list) = List::read(&bytes, projects.len() + LISTED_BESIDE_MAX) else {
+        return Ok(vec![(None, "mirror: simple/ as JSON: is no list of projects, or a much longer one".to_owned())]);
     };
     let (mut wrong, mut named) = (Vec::new(), BTreeSet::new());
     for listed in &list.projects {
@@ -208,7 +229,7 @@ pub(super) async fn list(
     wrong.extend(missing.map(|(name, _)| (Some(name.clone()), format!("mirror: simple/: {name} is not listed"))));
     let html = list.html(last_serial(&bytes).unwrap_or_default());
     for accept in ["text/html", CONTENT_TYPE_HTML] {
-        let shown = get(mirror, "simple/", LIST_BYTES_MAX, Some(accept)).await?.unwrap_or_default();
+        let shown = get(mirror, "simple/", bytes_max, Some(accept)).await?.unwrap_or_default();
         if shown != html && shown != bytes {
             wrong.push((None, "mirror: simple/ as HTML: does not list what it lists as JSON".to_owned()));
             break;
@@ -231,7 +252,7 @@ mod tests {
         };
         let entries = [entry("Demo"), entry("my_project")];
         for (bytes, serial) in [(list_json(7, entries.iter()), Some(3)), (list_html(7, entries.iter()), None)] {
-            let list = List::read(&bytes).expect("a list");
+            let list = List::read(&bytes, 2).expect("a list");
             let read: Vec<_> = list.projects.iter().map(|listed| (listed.name.as_str(), listed.last_serial)).collect();
             assert_eq!(read, [("Demo", serial), ("my_project", serial)]);
             assert_eq!(list.html(7), list_html(7, entries.iter()));
@@ -240,8 +261,20 @@ mod tests {
         for other in
             ["", "[]", &html.replace("</a>", "</a> "), &html.replace("demo/", "https://evil.example/"), &html[1..]]
         {
-            assert!(List::read(other.as_bytes()).is_none(), "{other}");
+            assert!(List::read(other.as_bytes(), 2).is_none(), "{other}");
         }
+    }
+
+    #[test]
+    fn a_list_of_far_more_entries_is_not_built() {
+        for item in ["{\"name\":\"a\"}", "[\"a\",1]", "{\"n\\u0061me\":\"a\"}"] {
+            let list = |count: usize| format!("{{\"projects\":[{}]}}", vec![item; count].join(","));
+            let most = (1..).find(|count| List::read(list(*count).as_bytes(), 100).is_none()).expect("there is an end");
+            assert!((200..=240).contains(&most), "{item}: {most}");
+        }
+        let name: NormalizedName = "demo".parse().expect("a name");
+        let listing = Listing { serial: Some(1), is_listed: true };
+        assert_eq!(list_bytes_max(&BTreeMap::from([(name, listing)])), (64 << 10) + 4 * 4 + 1_001 * 256);
     }
 
     #[test]

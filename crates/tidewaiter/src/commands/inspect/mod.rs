@@ -216,7 +216,7 @@ fn colours() -> bool {
 
 fn tell(judged: &Judged, format: InspectFormat) -> Result<()> {
     match format {
-        InspectFormat::Text => super::print(&text::report(judged, colours()))?,
+        InspectFormat::Text => super::print_painted(&text::report(judged, colours()))?,
         InspectFormat::Json => super::print(&format!("{}\n", object(judged)?))?,
         InspectFormat::Sarif => ExitCode::SUCCESS,
     };

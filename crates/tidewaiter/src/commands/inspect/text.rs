@@ -6,6 +6,7 @@ use index::model::Verdict;
 use inspect::{Finding, Severity};
 
 use super::Judged;
+use crate::say::one_line as safe;
 
 const PLAIN: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
@@ -61,16 +62,6 @@ fn heading(finding: &Finding, paint: &impl Fn(&str, &str) -> String) -> String {
 
 fn lines(finding: &Finding) -> impl Iterator<Item = &str> {
     finding.excerpt.lines().filter(|line| !line.is_empty())
-}
-
-/// What a terminal would act on, or show as nothing, is spelled out.
-fn safe(text: &str) -> String {
-    let spelled = |c: char| {
-        let hides =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() && c != '\t' || hides { format!("\\u{{{:x}}}", c as u32) } else { c.to_string() }
-    };
-    text.chars().map(spelled).collect()
 }
 
 #[cfg(test)]
