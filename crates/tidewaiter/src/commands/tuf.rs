@@ -335,6 +335,20 @@ fn lost_lines(lost: &[String], unheld: &[String], notes: &[LostKey]) -> String {
     all.map(|(key, what)| format!("  LOST      {key}: {what}, and is not in the data folder\n")).collect()
 }
 
+fn role_line(role: &ceremony::RoleStatus, now_us: i64) -> String {
+    let here = |(keyid, here): &(String, bool)| if *here { format!("{} (here)", short(keyid)) } else { short(keyid) };
+    let keys: Vec<String> = role.keys.iter().map(here).collect();
+    format!(
+        "  {:<9} version {:<6} {:>4} days left{}  {} of {}\n",
+        role.role,
+        role.version,
+        role.days_left(now_us),
+        alarm(role.alarm(now_us)),
+        role.threshold,
+        keys.join(", ")
+    )
+}
+
 async fn status(installation: &Installation, only: Option<&str>) -> index::Result<(String, u8)> {
     let only = only.map(index).transpose()?;
     let now_us = installation.clock.now_us();
@@ -360,23 +374,8 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
         };
         let _ = writeln!(out, "{index}: profile {profile}, {count} {shape} bins, {targets} targets");
         for role in roles {
-            let urgent = role.is_urgent(now_us);
-            bad |= urgent;
-            let keys = role.keys.iter().map(
-                |(keyid, here)| {
-                    if *here { format!("{} (here)", short(keyid)) } else { short(keyid) }
-                },
-            );
-            let _ = writeln!(
-                out,
-                "  {:<9} version {:<6} {:>4} days left{}  {} of {}",
-                role.role,
-                role.version,
-                role.days_left(now_us),
-                alarm(role.alarm(now_us)),
-                role.threshold,
-                keys.collect::<Vec<_>>().join(", ")
-            );
+            bad |= role.is_urgent(now_us);
+            out.push_str(&role_line(&role, now_us));
         }
         let standing: Vec<String> = standbys.iter().map(|keyid| short(keyid)).collect();
         match unreadable {
