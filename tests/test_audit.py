@@ -5,12 +5,12 @@ import os
 import subprocess
 import time
 import zlib
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from harness import JSON, binary, on_loopback
+from harness import JSON, binary
 from packages import sdist, wheel
+from signed_index import Host
 from test_attestations import attestations, place, root, started  # noqa: F401
 from test_keys import Thief, audit
 
@@ -18,43 +18,27 @@ OLD, NEW = wheel(version="1.0"), wheel(version="2.0")
 PLAIN = sdist("other")
 
 
-class Relay:
+class Relay(Host):
     """A mirror of a running server. `alter(path, accept, status, body)` returns what it answers instead."""
 
     def __init__(self, server):
-        self.alter, self.asked = lambda path, accept, status, body: (status, body), []
+        super().__init__({})
+        self.behind, self.alter = server, lambda path, accept, status, body: (status, body)
         # Answers that come gzipped, by path.
         self.packed = {}
-        relay = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, path, accept):
+        if bomb := self.packed.get(path):
+            return 200, lambda handler: self.send_packed(handler, bomb)
+        answer = self.behind.get(path, **({"Accept": accept} if accept else {}))
+        return self.alter(path, accept, answer.status, answer.body)
 
-            def do_GET(self):
-                relay.asked.append(self.path)
-                if bomb := relay.packed.get(self.path):
-                    self.send_response(200)
-                    self.send_header("Content-Encoding", "gzip")
-                    self.send_header("Content-Length", str(len(bomb)))
-                    self.end_headers()
-                    return self.wfile.write(bomb)
-                accept = self.headers.get("Accept", "")
-                answer = server.get(self.path, **({"Accept": accept} if accept else {}))
-                status, body = relay.alter(self.path, accept, answer.status, answer.body)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = on_loopback(Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+    def send_packed(self, handler, body):
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
 
 
 @pytest.fixture
