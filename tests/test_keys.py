@@ -232,6 +232,40 @@ def test_a_lost_online_key_is_loud_and_no_standby(make_server, client, tmp_path)
     assert_sound(server)
 
 
+def test_a_lost_key_of_the_log_is_loud(make_server, tmp_path):
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD)
+    server.stop()
+    key, kept = server.data / "keys" / "main" / "log.key", tmp_path / "log.key"
+    key.rename(kept)
+    server.start()
+    assert "published" not in server.upload(NEW).text
+    told = server.cli("tuf", "status", ok=False)
+    assert told.returncode == 1 and "signs the log, and is not in the data folder" in told.stdout, told.stdout
+    doctor = server.cli("doctor", ok=False)
+    assert doctor.returncode == 1 and "the key of its log" in doctor.stdout, doctor.stdout
+    assert "the key of its log" in str(server.get("/readyz").json()["warnings"])
+    assert "tidewaiter_tuf_warnings 1\n" in server.get("/metrics").text
+    kept.rename(key)
+    wait_until(lambda: NEW.filename in server.filenames("demo"), what="what waited for the key")
+    assert server.cli("tuf", "status").returncode == 0
+    assert_sound(server)
+
+
+def test_a_file_that_is_no_key_sends_nobody_to_revoke_one(make_server):
+    server = make_server(tuf_bins=4).start()
+    junk = server.data / "keys" / "main" / "junk.key"
+    junk.write_text("junk")
+    told, doctor = server.cli("tuf", "status", ok=False), server.cli("doctor", ok=False)
+    for done in (told, doctor):
+        assert done.returncode == 1 and "junk.key: is no key" in done.stdout, done
+        assert "LOST" not in done.stdout and "rotate online" not in done.stdout, done.stdout
+    junk.unlink()
+    assert server.cli("tuf", "status").returncode == 0
+    unknown = server.cli("tuf", "status", "--in", "nosuch", ok=False)
+    assert (unknown.returncode, unknown.stdout) == (1, "") and "There is no index 'nosuch'." in unknown.stderr, unknown
+
+
 def test_people_who_hold_the_root_are_not_replaced_by_a_key_in_the_data_folder(make_server, client, tmp_path):
     server = make_server(tuf_bins=4).start()
     server.publish(OLD)

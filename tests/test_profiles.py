@@ -105,6 +105,30 @@ def test_dev_keeps_its_keys_in_the_data_folder(make_server, client, tmp_path):  
         assert "People hold the root of 'main' (2 of 3, profile team), and there is no way back to dev" in refused.stderr
 
 
+def test_what_an_option_cannot_change_is_refused(make_server, tmp_path):
+    server = make_server(tuf_bins=4).start()
+    fay, passphrase = holder(tmp_path, "fay"), tmp_path / "passphrase"
+    passphrase.write_text("correct horse battery")
+    left = keys(server)
+    for command in [
+        ["rotate"],
+        ["rotate", "both"],
+        ["rotate", "online", "--holder", fay.public],
+        ["rotate", "online", "--threshold", "3"],
+        ["rotate", "online", "--passphrase-file", passphrase],
+        ["rotate", "root", "--passphrase-file", passphrase],
+        ["rotate", "root", "--standby", fay.key],
+        ["rotate", "root", "--threshold", "3"],
+        ["init", "--profile", "home"],
+        ["init", "--profile", "dev", "--bins-holder", fay.public],
+        ["init", "--profile", "dev", "--threshold", "1"],
+        ["init", "--targets-threshold", "1"],
+    ]:
+        refused = server.cli("tuf", *command, ok=False)
+        assert refused.returncode != 0 and refused.stdout == "", (command, refused)
+    assert keys(server) == left and server.get("/tuf/2.root.json").status == 404, "something was done after all"
+
+
 def test_a_lost_offline_key_is_no_person(make_server, client, tmp_path):  # noqa: F811
     server = make_server(tuf_bins=4).start()
     server.publish(OLD)

@@ -86,6 +86,20 @@ def test_every_runbook_is_rehearsed_in_the_order_of_the_page(make_server, client
     assert "put aside" not in server.cli("tuf", "status").stdout
     follows(server, stock)
 
+    keys, backup = server.data / "keys" / "main", tmp_path / "keys-backup"
+    witness = server.cli("log", "keys").stdout.split("witness ")[1]
+    server.stop()
+    shutil.copytree(server.data / "keys", backup / "keys")
+    [(keys / f"{name}.key").unlink() for name in ("log", "witness")]
+    server.start()
+    assert server.cli("tuf", "status", ok=False).stdout.count("and is not in the data folder") == 2
+    third = sdist("third")
+    assert "published" not in server.upload(third).text
+    said = desk.rehearse("the log's key, or the witness's, is lost", BACKUP=backup)
+    wait_until(lambda: third.filename in server.filenames("third"), what="what waited for the key")
+    assert "witness tidewaiter-witness/main/" in said[1] and witness not in said[1]
+    assert stock.refresh().download(page_path("third")) == served(server, "third")
+
     desk.rehearse("a holder is lost")
     follows(server, stock)
     desk.rehearse("a role is due, or has expired")

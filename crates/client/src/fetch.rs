@@ -83,7 +83,7 @@ pub enum FetchError {
     #[error("is not fetched: offline")]
     Offline,
     /// What arrived was not taken.
-    #[error("{0}")]
+    #[error(transparent)]
     Sink(#[from] std::io::Error),
 }
 

@@ -19,7 +19,7 @@ use crate::store::Store;
 pub enum ClientError {
     /// What came is not to be trusted.
     #[error("refused: {0}")]
-    Refused(#[from] Refused),
+    Refused(Refused),
     /// What was asked for did not come.
     #[error("{url} {why}")]
     Fetch {
@@ -39,7 +39,20 @@ pub enum ClientError {
     Path(String),
     /// The folder of trusted roles or of downloads cannot be used.
     #[error("cannot read or write: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+// No sources besides: whoever prints the causes too would say them twice.
+impl From<Refused> for ClientError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// Where a repository is.

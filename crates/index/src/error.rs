@@ -31,13 +31,26 @@ pub enum Error {
     Unavailable(String),
     /// The ledger failed.
     #[error("the ledger: {0}")]
-    Ledger(#[from] crate::store::Failure),
+    Ledger(crate::store::Failure),
     /// The blob store failed.
     #[error("the blob store: {0}")]
-    Blobs(#[from] std::io::Error),
+    Blobs(std::io::Error),
     /// Something that cannot be: a bug of ours.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+// No sources besides: whoever prints the causes too would say them twice.
+impl From<crate::store::Failure> for Error {
+    fn from(failure: crate::store::Failure) -> Self {
+        Self::Ledger(failure)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Blobs(error)
+    }
 }
 
 fn first(rejections: &[Rejection]) -> String {

@@ -145,7 +145,7 @@ fn wheel(stem: &str) -> Result<WheelFilename, String> {
         return Err(format!("'{name}' is no project name"));
     }
     // No `_` is read as an escaped `-`: installers do not, and `1.0_1` would be no file to them.
-    let parsed = version.parse().map_err(|_| format!("'{version}' is no version"))?;
+    let parsed = version_of(version)?;
     if let Some(build) = build
         && (!build.starts_with(|c: char| c.is_ascii_digit())
             || !build.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')))
@@ -174,13 +174,19 @@ fn wheel(stem: &str) -> Result<WheelFilename, String> {
     })
 }
 
+/// A version as a file name has it: without the blanks around it that PEP 440 lets pass elsewhere.
+fn version_of(part: &str) -> Result<Version, String> {
+    let parsed = part.parse().ok().filter(|_| !part.contains(' '));
+    parsed.ok_or_else(|| format!("'{part}' is no version"))
+}
+
 fn sdist(stem: &str) -> Result<SdistFilename, String> {
     // PEP 625: neither part holds a hyphen once normalised; older names do, so split at the last one.
     let (name, version) = stem.rsplit_once('-').ok_or("no '-' between name and version")?;
     if name.parse::<ProjectName>().is_err() {
         return Err(format!("'{name}' is no project name"));
     }
-    let parsed = version.parse().map_err(|_| format!("'{version}' is no version"))?;
+    let parsed = version_of(version)?;
     Ok(SdistFilename { name_part: name.to_owned(), version_part: version.to_owned(), version: parsed })
 }
 
@@ -220,10 +226,19 @@ mod tests {
         ] {
             assert_eq!(text.parse::<DistFilename>(), Err(want), "{text}");
         }
-        for text in
-            ["foo-1-py3-none.whl", "fo__o-1-py3-none-any.whl", "foo-1-x-py3-none-any.whl", "foo-x-py3-none-any.whl"]
-        {
+        for text in [
+            "foo-1 -py3-none-any.whl",
+            "foo- 1-py3-none-any.whl",
+            "foo-1-py3-none.whl",
+            "fo__o-1-py3-none-any.whl",
+            "foo-1-x-py3-none-any.whl",
+            "foo-x-py3-none-any.whl",
+        ] {
             assert!(matches!(text.parse::<DistFilename>(), Err(FilenameError::Wheel(_))), "{text}");
+        }
+        // Blanks around a version that PEP 440 lets pass elsewhere.
+        for text in ["foo-1 .tar.gz", "foo- 1.tar.gz", "foo-x.tar.gz"] {
+            assert!(matches!(text.parse::<DistFilename>(), Err(FilenameError::Sdist(_))), "{text}");
         }
         let longest = format!("{}-1.tar.gz", "a".repeat(128));
         assert!(longest.parse::<DistFilename>().is_ok());

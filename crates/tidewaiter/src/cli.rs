@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod tuf;
 
-pub(crate) use tuf::{Holders, KeyKind, OtherHolders, TufCommand, Unlock};
+pub(crate) use tuf::{Holders, KeyKind, OtherHolders, Rotate, TufCommand, Unlock};
 
 /// A Python package index that inspects what it takes in.
 #[derive(Debug, Parser)]
@@ -653,6 +653,10 @@ pub(crate) enum JobsCommand {
 pub(crate) enum LogCommand {
     /// Print the verifier key of the index's log, and the one by which it witnesses the logs of others.
     Keys {
+        /// Make another key to witness with, as the one of before is lost or in wrong hands: whoever counts on this witness
+        /// must be told the new one.
+        #[arg(long)]
+        new_witness: bool,
         #[command(flatten)]
         index: In,
         #[command(flatten)]

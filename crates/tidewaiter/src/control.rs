@@ -42,7 +42,7 @@ pub(crate) enum Request {
     Doctor,
     Inspection(Ask),
     Tuf(TufAsk),
-    LogKeys { index: String },
+    LogKeys { index: String, new_witness: bool },
     LogName { index: String, project: String, whom: index::ops::log::Whom, erase: bool },
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum TufAsk {
     Submit {
         index: String,
         events: Vec<String>,
-        profile: Option<String>,
+        profile: Option<index::ops::ceremony::Profile>,
     },
     /// `key` is the text of the standby's file.
     UseStandby {
@@ -73,7 +73,7 @@ pub(crate) enum TufAsk {
         folder: Option<PathBuf>,
         paper: Option<String>,
         hold_new: bool,
-        change: index::ops::ceremony::Change,
+        change: index::ops::ceremony::Recover,
     },
     AuditOutline {
         index: String,

@@ -11,6 +11,10 @@
 //! account <32 digits> <64 digits>
 //! ```
 //!
+//! **What version 1 says is fixed.** Another act, field, word or spelling is version 2, in the first line, so that nobody who
+//! knows version 1 alone takes it for damage: they tell of it as of something later that could be about any project. What
+//! calls itself version 1 and cannot be read is damage, whoever wrote it.
+//!
 //! **No entry names a person.** A log cannot forget, so it holds nothing that must be forgotten: no user names, no
 //! addresses, no reasons in words. An account is a random id, another for each project, and a commitment to who it
 //! is. The ledger keeps a row (index, project, account → id, salt) for as long as somebody may ask. With the row, its
@@ -39,7 +43,7 @@ pub enum EntryError {
     /// More than [`ENTRY_BYTES_MAX`].
     #[error("the entry has {0} bytes, more than {ENTRY_BYTES_MAX}")]
     TooLong(usize),
-    /// Of a version that came after us, or no entry at all.
+    /// Of a version that came after us, or no entry at all. Everything else is damage: what a version says is fixed.
     #[error("this is not an entry of a version that is known here")]
     Version,
     /// A field that is missing, out of its place, or not in its one spelling.
@@ -210,6 +214,18 @@ const STATUSES: &[(&str, Status)] = &[
 const ROLES: &[(&str, Role)] = &[("owner", Role::Owner), ("maintainer", Role::Maintainer)];
 const CHANGES: &[(&str, Change)] = &[("add", Change::Add), ("remove", Change::Remove)];
 
+macro_rules! as_str {
+    ($($name:ident in $table:ident),*) => {$(
+        impl $name {
+            /// The word that entries have for it.
+            pub fn as_str(self) -> &'static str {
+                word($table, self)
+            }
+        }
+    )*};
+}
+as_str!(Status in STATUSES, Role in ROLES, Change in CHANGES);
+
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", hex(&self.id), self.commitment.0.to_hex())
@@ -233,13 +249,13 @@ impl fmt::Display for Entry {
             Act::Yank(of) => file("yank", of)?,
             Act::Unyank(of) => file("unyank", of)?,
             Act::Remove(of) => file("remove", of)?,
-            Act::Status(status) => writeln!(f, "act status\nstatus {}", word(STATUSES, *status))?,
+            Act::Status(status) => writeln!(f, "act status\nstatus {}", status.as_str())?,
             Act::Owner(change, role, whom) => {
-                let (change, role) = (word(CHANGES, *change), word(ROLES, *role));
+                let (change, role) = (change.as_str(), role.as_str());
                 writeln!(f, "act owner\nchange {change}\nrole {role}\nwhom {whom}")?;
             }
             Act::Publisher(change, whom) => {
-                writeln!(f, "act publisher\nchange {}\nwhom {whom}", word(CHANGES, *change))?;
+                writeln!(f, "act publisher\nchange {}\nwhom {whom}", change.as_str())?;
             }
         }
         match page {

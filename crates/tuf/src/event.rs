@@ -72,7 +72,7 @@ const FORM: u64 = 2;
 pub enum EventError {
     /// It cannot be read.
     #[error("no signing event: {0}")]
-    Format(#[from] FormatError),
+    Format(FormatError),
     /// What it says stood before was not signed by those who may.
     #[error("no signing event: what it says stood before is not signed as it must be: {0}")]
     Before(WriteError),
@@ -96,6 +96,13 @@ pub enum EventError {
     /// Too few have signed.
     #[error("{0} still lacks signatures")]
     Incomplete(String),
+}
+
+// No source besides: whoever prints the causes too would say it twice.
+impl From<FormatError> for EventError {
+    fn from(error: FormatError) -> Self {
+        Self::Format(error)
+    }
 }
 
 /// Signatures that a role needs: from so many of these keys.

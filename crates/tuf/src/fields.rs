@@ -9,13 +9,20 @@ use crate::time::Time;
 pub enum FormatError {
     /// No acceptable JSON.
     #[error("no acceptable JSON: {0}")]
-    Json(#[from] Malformed),
+    Json(Malformed),
     /// A member that must be there is not, or is of another type.
     #[error("`{0}` is missing or {1}")]
     Field(String, &'static str),
     /// The members contradict each other or a limit.
     #[error("{0}")]
     Content(String),
+}
+
+// Not a source besides: whoever prints the causes too would say it twice.
+impl From<Malformed> for FormatError {
+    fn from(error: Malformed) -> Self {
+        Self::Json(error)
+    }
 }
 
 pub(crate) fn content<T>(why: impl Into<String>) -> Result<T, FormatError> {

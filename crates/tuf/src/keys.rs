@@ -212,7 +212,8 @@ pub struct NotSigning {
 
 /// Somebody who holds a private key: a file, a token, another process.
 ///
-/// Ed25519 must be given the whole message. A remote P-256 key may be sent its SHA-256 alone.
+/// Ed25519 must be given the whole message. A remote P-256 key may be sent its SHA-256 alone. Notes of a log are signed by
+/// Ed25519 keys alone.
 pub trait Signer: Send + Sync {
     /// The key that verifies.
     fn public_key(&self) -> &PublicKey;
@@ -221,6 +222,9 @@ pub trait Signer: Send + Sync {
     fn keyid(&self) -> &str;
 
     /// A signature over the message, as TUF files hold it before hexadecimal: 64 bytes for Ed25519, DER for ECDSA.
+    ///
+    /// It blocks until there is one, for as long as a token or a process takes, and so is called off the async threads: once or
+    /// twice for most changes, once for each bin when the key or the bins change.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, NotSigning>;
 }
 

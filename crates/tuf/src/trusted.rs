@@ -58,10 +58,10 @@ pub struct Refused {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
     /// It cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Format(#[from] FormatError),
     /// Not signed by those who may.
-    #[error("{0}")]
+    #[error(transparent)]
     NotSigned(#[from] NotSigned),
     /// Another version than was asked for.
     #[error("is version {found} where {wanted} belongs")]

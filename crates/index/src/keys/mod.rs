@@ -1,6 +1,7 @@
 //! Where private keys are: one file a key, in `keys/<index>/` of the data folder, or wherever its holder keeps it. A
 //! file holds the key itself, in clear or sealed with a passphrase, or says who signs with it: a hardware token or
-//! another process. Which key may sign what is said by the roles, never here: a rotation adds a file.
+//! another process. Which key may sign what is said by the roles, and of the log's and the witness's key by the ledger,
+//! never here: a rotation adds a file.
 //!
 //! ```text
 //! {"kind": "file",    "private": "<64 hex digits>"}                        an Ed25519 seed, mode 0600
@@ -11,7 +12,8 @@
 //!                     "public": "<hex>", "command": ["sign-with-hsm", …]}  message on stdin, signature in hex on stdout
 //! ```
 //!
-//! All of them are a [`tuf::Signer`], for the publisher as for people who sign events.
+//! All of them are a [`tuf::Signer`], for the publisher as for people who sign events. What signs notes (`log`, `witness`:
+//! C2SP signed-note) must hold an Ed25519 key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -113,6 +115,31 @@ impl KeyFolder {
     /// When a file is no key.
     pub fn keyids(&self, index: &IndexName) -> Result<BTreeSet<String>> {
         self.files(index)?.iter().map(|path| Ok(KeyFile::read(path)?.public(path)?.keyid())).collect()
+    }
+
+    /// The key of this id, if it is here. No other is opened.
+    ///
+    /// # Errors
+    /// When a file is no key, or this one cannot be opened.
+    pub fn find(&self, index: &IndexName, keyid: &str) -> Result<Option<Arc<dyn Signer>>> {
+        for path in self.files(index)? {
+            if KeyFile::read(&path)?.public(&path)?.keyid() == keyid {
+                return read_key(&path, self.passphrase.as_ref()).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does this off the async threads: a sealed key takes memory and time to open, a token or a process takes its own.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let folder = self.clone();
+        tokio::task::spawn_blocking(move || work(&folder)).await.map_err(|e| Error::Internal(e.to_string()))?
     }
 
     /// The key of this name; made when there is none yet. For what signs under one name all its life (the log, the witness);
@@ -344,7 +371,7 @@ impl KeyFile {
 }
 
 /// A public key as a key's file holds it.
-fn public_key(keytype: String, scheme: String, public: String) -> PublicKey {
+pub(crate) fn public_key(keytype: String, scheme: String, public: String) -> PublicKey {
     PublicKey { keytype, scheme, public, keyval_extra: BTreeMap::new(), extra: BTreeMap::new() }
 }
 

@@ -113,6 +113,21 @@ words! {
     }
 }
 
+impl ProjectRole {
+    /// As the older JSON API and published state have it.
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Owner => "Owner",
+            Self::Maintainer => "Maintainer",
+        }
+    }
+
+    /// The role that is shown so.
+    pub fn of_shown(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|role| role.shown() == text)
+    }
+}
+
 words! {
     /// What an account may do to the installation.
     SiteRole {

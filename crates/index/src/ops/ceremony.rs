@@ -2,6 +2,7 @@
 //! event that its holders sign; the publisher takes it over once it has all its signatures.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +26,12 @@ mod profiles;
 mod standing;
 #[cfg(test)]
 mod tests;
+use super::signing::OFFLINE_DAYS;
+pub use super::signing::Profile;
 use new_keys::{fresh, put_aside_abandoned};
-use profiles::{DEV, Parties};
+use profiles::Parties;
 pub use standing::{RoleStatus, Status, WARN_DAYS, status, warnings};
 
-/// How long people's signatures are good for, in days.
-const OFFLINE_DAYS: i64 = 365;
 /// Versions that a recovery leaves out: a thief who signs once a second needs twelve days to come so far.
 pub const JUMP: u64 = 1 << 20;
 /// Longest that a change waits for the publisher.
@@ -89,6 +90,19 @@ impl People {
     }
 }
 
+/// Who holds the keys after a theft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recover {
+    /// New holders of the root; absent where theirs are safe (in the profile `dev`, a new key is made).
+    pub root: Option<People>,
+    /// Of `targets`; those of the root where absent.
+    pub targets: Option<People>,
+    /// Of `bins`; those of the root where absent.
+    pub bins: Option<People>,
+    /// How many versions are left out.
+    pub jump: u64,
+}
+
 /// A change of the offline roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
@@ -108,16 +122,7 @@ pub enum Change {
         key: Holder,
     },
     /// After a theft: every online key and the holders of `targets` and `bins` are replaced, versions leave a gap.
-    Recover {
-        /// New holders of the root; absent where theirs are safe (in the profile `dev`, a new key is made).
-        root: Option<People>,
-        /// Of `targets`; those of the root where absent.
-        targets: Option<People>,
-        /// Of `bins`; those of the root where absent.
-        bins: Option<People>,
-        /// How many versions are left out.
-        jump: u64,
-    },
+    Recover(Recover),
     /// Another number of bins, in the same shape.
     Rebin {
         /// How many.
@@ -126,7 +131,7 @@ pub enum Change {
     /// All offline roles go to people, and the online key is replaced: `team` or `pep458` after `dev`.
     HandOver {
         /// The profile.
-        profile: String,
+        profile: Profile,
         /// Who holds the root.
         root: People,
         /// Who holds `targets`; absent: those of the root.
@@ -143,8 +148,6 @@ pub struct Outcome {
     pub words: Vec<String>,
     /// The event, for those who must still sign; none when all had signed.
     pub event: Option<Vec<u8>>,
-    /// Whose signatures are still missing.
-    pub missing: Vec<String>,
 }
 
 async fn in_force(installation: &Installation, index: &IndexName) -> Result<(IndexRow, InForce)> {
@@ -196,29 +199,22 @@ pub async fn propose(
 ) -> Result<Outcome> {
     let (_, in_force) = in_force(installation, index).await?;
     let profile = match change {
-        Change::HandOver { profile, .. } => profile.clone(),
+        Change::HandOver { profile, .. } => *profile,
         Change::Renew
         | Change::RotateOnline
         | Change::RotateRoot { .. }
         | Change::Rebin { .. }
         | Change::Standby { .. }
-        | Change::Recover { .. } => in_force.profile.clone(),
+        | Change::Recover(_) => in_force.profile,
     };
     let (of, name, change) = (Arc::clone(installation), index.clone(), change.clone());
     let made = tokio::task::spawn_blocking(move || make(&of, &name, &in_force, &change));
     let event = made.await.map_err(|e| Error::Internal(e.to_string()))??;
     let words = event.words();
     if event.is_complete() {
-        return take_over(installation, index, &event, &profile, actor).await;
+        return take_over(installation, index, &event, profile, actor).await;
     }
-    let missing = event.status().into_iter().filter(|status| !status.is_met());
-    let missing = missing
-        .map(|status| {
-            let lacking = status.threshold - status.signed.len() as u64;
-            format!("{} ({}): {lacking} of {}", status.role, status.of, status.waiting.join(", "))
-        })
-        .collect();
-    Ok(Outcome { words, event: Some(event.to_json()), missing })
+    Ok(Outcome { words, event: Some(event.to_json()) })
 }
 
 /// Other holders of the root, beside those of `targets` and `bins`, who stay.
@@ -230,7 +226,7 @@ fn next_root(
 ) -> Result<Holders> {
     let offline = in_force.repository.offline();
     let [root, targets, bins] = offline.holders();
-    let is_dev = in_force.profile == DEV;
+    let is_dev = in_force.profile == Profile::Dev;
     let Some(people) = people else {
         if is_dev {
             return made("offline");
@@ -253,13 +249,13 @@ fn next_root(
     let next = people.read()?;
     let online = offline.online_keys();
     let holders = [&next, &targets, &bins];
-    Parties { profile: &in_force.profile, holders, online: &online, here }.fit()?;
+    Parties { profile: in_force.profile, holders, online: &online, here }.fit()?;
     Ok(next)
 }
 
 /// Keys of the profile dev that hold an offline role and are not in the data folder: lost, as nobody else holds one.
 fn lost_holders(in_force: &InForce, here: &BTreeSet<String>) -> BTreeSet<String> {
-    if in_force.profile != DEV {
+    if in_force.profile != Profile::Dev {
         return BTreeSet::new();
     }
     let keys = in_force.repository.offline().holders().into_iter().flat_map(|of| of.keys);
@@ -272,7 +268,7 @@ fn lost_holders(in_force: &InForce, here: &BTreeSet<String>) -> BTreeSet<String>
 /// [`Error::Conflict`] where it is not: there is no way back.
 pub async fn is_dev(installation: &Installation, index: &IndexName) -> Result<()> {
     let (_, in_force) = in_force(installation, index).await?;
-    if in_force.profile == DEV {
+    if in_force.profile == Profile::Dev {
         return Ok(());
     }
     let [root, ..] = in_force.repository.offline().holders();
@@ -327,15 +323,15 @@ fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, c
             let root = root.read()?;
             let (targets, bins) = (other(targets, &root)?, other(bins, &root)?);
             let online = offline.online_keys();
-            if profile == DEV {
+            if *profile == Profile::Dev {
                 return Err(Error::Invalid("People hold no key of the profile dev: choose team or pep458.".to_owned()));
             }
-            Parties { profile, holders: [&root, &targets, &bins], online: &online, here: &here }.fit()?;
+            Parties { profile: *profile, holders: [&root, &targets, &bins], online: &online, here: &here }.fit()?;
             let recovery = Recovery { root: Some(root), targets, bins, online: made("online")?, jump: 0 };
             offline.recover(&recovery, now, expires)
         }
-        Change::Recover { root, targets, bins, jump } => {
-            let is_dev = in_force.profile == DEV;
+        Change::Recover(Recover { root, targets, bins, jump }) => {
+            let is_dev = in_force.profile == Profile::Dev;
             if is_dev && [root, targets, bins].into_iter().any(Option::is_some) {
                 return Err(profiles::none_in_dev());
             }
@@ -345,7 +341,7 @@ fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, c
             let (targets, bins) = (other(targets, &theirs)?, other(bins, &theirs)?);
             if !is_dev {
                 let (holders, online) = ([&theirs, &targets, &bins], offline.online_keys());
-                Parties { profile: &in_force.profile, holders, online: &online, here: &here }.fit()?;
+                Parties { profile: in_force.profile, holders, online: &online, here: &here }.fit()?;
             }
             let recovery = Recovery { root: next, targets, bins, online: made("online")?, jump: *jump };
             offline.recover(&recovery, now, expires)
@@ -366,7 +362,7 @@ fn make(installation: &Installation, index: &IndexName, in_force: &InForce, chan
     let renewal = renewal(installation, index, in_force, change)?;
     let mut event = Event::change(in_force.before()?, &renewal).map_err(event_error)?;
     if let Change::HandOver { profile, .. } = change {
-        event.set_profile(profile);
+        event.set_profile(profile.as_str());
     }
     for signer in folder.load(index)?.values() {
         match event.sign(&**signer) {
@@ -377,8 +373,8 @@ fn make(installation: &Installation, index: &IndexName, in_force: &InForce, chan
     Ok(event)
 }
 
-/// Takes the copies of an event back from its holders. Returns whose signatures are still missing; when nobody's are,
-/// the change has been taken over.
+/// Takes the copies of an event back from its holders. Returns the event where signatures are still missing; where none are, the
+/// change has been taken over.
 ///
 /// # Errors
 /// [`Error::Invalid`] when these are no copies of one event, [`Error::Conflict`] when it does not fit what is in force.
@@ -386,7 +382,7 @@ pub async fn submit(
     installation: &Arc<Installation>,
     index: &IndexName,
     copies: &[Vec<u8>],
-    profile: Option<&str>,
+    profile: Option<Profile>,
     actor: &str,
 ) -> Result<Outcome> {
     let (_, in_force) = in_force(installation, index).await?;
@@ -399,27 +395,26 @@ pub async fn submit(
         }
     }
     let event = all.ok_or_else(|| Error::Invalid("no event was given".to_owned()))?;
-    let profile = match (profile, event.profile()) {
+    let made = event.profile().map(Profile::from_str).transpose().map_err(Error::Invalid)?;
+    let profile = match (profile, made) {
         (Some(named), Some(made)) if named != made => {
             return Err(Error::Invalid(format!(
                 "The event was made for the profile {made}, not for {named}: leave --profile away, or begin anew with \
                  `tidewaiter tuf init --profile {named}`."
             )));
         }
-        (named, made) => named.or(made).unwrap_or(&in_force.profile).to_owned(),
+        (named, made) => named.or(made).unwrap_or(in_force.profile),
     };
     let words = event.words();
     if !event.is_complete() {
-        let missing = event.status().into_iter().filter(|status| !status.is_met());
-        let missing = missing.map(|status| format!("{} ({})", status.role, status.of)).collect();
-        return Ok(Outcome { words, event: Some(event.to_json()), missing });
+        return Ok(Outcome { words, event: Some(event.to_json()) });
     }
-    take_over(installation, index, &event, &profile, actor).await
+    take_over(installation, index, &event, profile, actor).await
 }
 
 /// Whether the roles that were signed fit their profile. What stays as it is may stay: a renewal or another online key must
 /// not fail because of who holds the root since long.
-fn judge(in_force: &InForce, next: &Offline, profile: &str, here: &BTreeSet<String>) -> Result<()> {
+fn judge(in_force: &InForce, next: &Offline, profile: Profile, here: &BTreeSet<String>) -> Result<()> {
     let old = in_force.repository.offline();
     let [root, targets, bins] = &next.holders();
     let holders = [root, targets, bins];
@@ -435,12 +430,12 @@ async fn take_over(
     installation: &Arc<Installation>,
     index: &IndexName,
     event: &Event,
-    profile: &str,
+    profile: Profile,
     actor: &str,
 ) -> Result<Outcome> {
     let (row, in_force) = in_force(installation, index).await?;
     let words = event.words();
-    let mut pending = Pending { profile: profile.to_owned(), actor: actor.to_owned(), ..Pending::default() };
+    let mut pending = Pending::new(profile, actor);
     for written in event.finish().map_err(event_error)? {
         let body = String::from_utf8(written.bytes).map_err(|e| Error::Internal(e.to_string()))?;
         match written.record.role.as_str() {
@@ -459,7 +454,7 @@ async fn take_over(
     judge(&in_force, pending.adopt(&in_force)?.offline(), profile, &here)?;
     if !pending.trim(&in_force)? {
         let words = vec!["this change is in force already; nothing was done".to_owned()];
-        return Ok(Outcome { words, event: None, missing: Vec::new() });
+        return Ok(Outcome { words, event: None });
     }
     // What its holders were told stood before is what stands.
     if event.before() != Some(in_force.repository.offline()) {
@@ -476,7 +471,7 @@ async fn take_over(
     let detail = serde_json::json!({ "words": words });
     let heard = leave(installation, &row, &in_force, pending, detail).await?;
     wait(installation, &row, heard).await?;
-    Ok(Outcome { words, event: None, missing: Vec::new() })
+    Ok(Outcome { words, event: None })
 }
 
 /// News of what is published, heard from before a change was left on.
@@ -559,12 +554,7 @@ pub async fn use_standby(
         .filter(|id| **id != standby)
         .cloned()
         .collect();
-    let pending = Pending {
-        profile: in_force.profile.clone(),
-        actor: actor.to_owned(),
-        retired: used.clone(),
-        ..Pending::default()
-    };
+    let pending = Pending { retired: used.clone(), ..Pending::new(in_force.profile, actor) };
     let detail = serde_json::json!({ "standby": standby, "retired": used });
     let left = leave(installation, &row, &in_force, pending, detail).await;
     if left.is_err() && !is_here {

@@ -13,11 +13,12 @@ use tlog::{Hash, Log, Origin, ReadTile, TileId, TreeHead, VerifierKey};
 use tuf::json::{Object, Value};
 use tuf::{PublicKey, Signer};
 
+use super::publish::Lease;
 use crate::blobs::{Blobs, Key, layout};
 use crate::model::IndexName;
 use crate::store::Tx;
 use crate::store::log::{self as rows, LogRow};
-use crate::{Error, Installation, Result};
+use crate::{Error, Installation, Result, keys};
 
 mod events;
 mod founding;
@@ -80,6 +81,48 @@ impl LogRow {
     pub(super) fn cosigned(&self, index: &IndexName) -> Option<(Key, Vec<u8>)> {
         Some((layout::log_witnessed(index), self.witnessed.clone()?.into_bytes()))
     }
+}
+
+/// The id under which a key folder has the key of a log or of a witness.
+fn keyid(verifier: &VerifierKey) -> String {
+    keys::public_key("ed25519".into(), "ed25519".into(), tuf::hash::hex(verifier.public())).keyid()
+}
+
+/// Opens the key that is known by its verifier; nothing where it is not in the folder.
+async fn held(installation: &Installation, index: &IndexName, verifier: &str) -> Result<Option<Arc<dyn Signer>>> {
+    let (of, keyid) = (index.clone(), keyid(&VerifierKey::parse(verifier).map_err(broken)?));
+    installation.signing_keys.blocking(move |folder| folder.find(&of, &keyid)).await
+}
+
+/// The key of this name; made when there is none yet.
+async fn make(installation: &Installation, index: &IndexName, name: &'static str) -> Result<Arc<dyn Signer>> {
+    let (of, entropy) = (index.clone(), installation.entropy.clone());
+    installation.signing_keys.blocking(move |folder| folder.make(&of, name, &entropy)).await
+}
+
+/// A key of notes that the ledger knows and that is not in the data folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LostKey {
+    /// The log of this name cannot grow.
+    Log(String),
+    /// Nothing is cosigned under this name.
+    Witness(String),
+}
+
+/// Which of them are not among these key ids.
+pub(super) async fn lost(tx: &mut Tx, index_id: i64, here: &BTreeSet<String>) -> Result<Vec<LostKey>> {
+    let mut lost = Vec::new();
+    let log = rows::log(tx, index_id).await?.map(|row| row.verifier);
+    for (verifier, which) in
+        [(log, LostKey::Log as fn(String) -> LostKey), (rows::witness_key(tx, index_id).await?, LostKey::Witness)]
+    {
+        let Some(verifier) = verifier else { continue };
+        let key = VerifierKey::parse(&verifier).map_err(broken)?;
+        if !here.contains(&keyid(&key)) {
+            lost.push(which(key.name().as_str().to_owned()));
+        }
+    }
+    Ok(lost)
 }
 
 /// The checkpoint in force, if the log was founded.
@@ -203,11 +246,12 @@ impl Book {
         &mut self,
         installation: &Installation,
         drafts: events::Drafts,
+        lease: &mut Lease,
     ) -> Result<Option<Appended>> {
         if drafts.entries.is_empty() {
             return Ok(None);
         }
-        let signer = self.signer(installation)?;
+        let signer = self.signer(installation).await?;
         let (old, row, index) = (self.log.clone(), self.row.clone(), self.index.clone());
         let work = move || -> Result<Appended> {
             let (log, tiles) = append(&old, &drafts.entries)?;
@@ -218,23 +262,15 @@ impl Book {
             let from = old.size().cast_signed();
             Ok(Appended { log, row, from, drafts, files, superseded: gone })
         };
-        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?.map(Some)
+        lease.kept_while(work).await.map(Some)
     }
 
-    fn signer(&mut self, installation: &Installation) -> Result<Arc<dyn Signer>> {
+    async fn signer(&mut self, installation: &Installation) -> Result<Arc<dyn Signer>> {
         if let Some(signer) = &self.signer {
             return Ok(Arc::clone(signer));
         }
-        let wanted = tuf::hash::hex(VerifierKey::parse(&self.row.verifier).map_err(broken)?.public());
-        let keys = installation.signing_keys.load(&self.index)?;
-        let found = keys.into_values().find(|signer| signer.public_key().public == wanted);
-        let signer = found.ok_or_else(|| {
-            Error::Unavailable(format!(
-                "nothing can be published in '{}': the key that signs its log is not in {}; bring it back from a backup",
-                self.index,
-                installation.signing_keys.of(&self.index).display()
-            ))
-        })?;
+        let found = held(installation, &self.index, &self.row.verifier).await?;
+        let signer = found.ok_or_else(|| not_held(installation, &self.index))?;
         self.signer = Some(Arc::clone(&signer));
         Ok(signer)
     }
@@ -260,6 +296,14 @@ impl Appended {
             crate::store::signing::supersede(tx, index_id, path, now_us);
         }
     }
+}
+
+/// The log's key is not in the folder.
+fn not_held(installation: &Installation, index: &IndexName) -> Error {
+    Error::Unavailable(format!(
+        "nothing can be published in '{index}': the key that signs its log is not in {}; bring it back from a backup",
+        installation.signing_keys.of(index).display()
+    ))
 }
 
 /// The row with a signed checkpoint of this log.

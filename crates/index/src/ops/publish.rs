@@ -41,6 +41,7 @@ use crate::{Error, Installation, News, Publication, Result};
 mod again;
 mod beside;
 mod change;
+mod lease;
 mod pieces;
 mod roles;
 
@@ -48,6 +49,8 @@ use again::Walk;
 pub(super) use again::{Behind, Left, left};
 use beside::beside;
 use change::{ProjectChange, changes_of};
+pub(in crate::ops) use lease::Lease;
+use lease::{LEASE_LEFT_US, LEASE_US};
 pub(super) use pieces::Pieces;
 
 /// Most projects in one set of changes.
@@ -56,9 +59,6 @@ const SET_PROJECTS_MAX: usize = 256;
 const SET_JOBS_MAX: i64 = 10_000;
 /// After this many sets that were overtaken, the next is rendered under the write lock.
 const OVERTAKEN_MAX: u32 = 3;
-/// How long a lease stands, in microseconds, and how much of it must be left to write.
-const LEASE_US: i64 = 30_000_000;
-const LEASE_LEFT_US: i64 = 10_000_000;
 /// How many recent serials the head names.
 pub(super) const HEAD_SERIALS: usize = 32;
 /// Longest that a written set waits for its checkpoint.
@@ -295,18 +295,18 @@ impl Publisher {
         Ok(true)
     }
 
+    /// The lease that is held, to be kept by what takes long; `is_locked`: under the one writing transaction.
+    pub(super) fn lease(&self, is_locked: bool) -> Lease {
+        let Self { installation, index_id, fence, lease_until_us, .. } = self;
+        let (index_id, fence, until_us) = (*index_id, *fence, *lease_until_us);
+        Lease { installation: Arc::clone(installation), index_id, fence, until_us, is_locked }
+    }
+
     /// Extends the lease when little of it is left.
     async fn keep_lease(&mut self) -> Result<()> {
-        let now = self.installation.clock.now_us();
-        if now + LEASE_LEFT_US < self.lease_until_us {
-            return Ok(());
-        }
-        let mut tx = self.installation.store.write().await?;
-        if !publishing::extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US).await? {
-            return Err(Error::Unavailable("another node publishes this index now".into()));
-        }
-        tx.commit().await?;
-        self.lease_until_us = now + LEASE_US;
+        let mut lease = self.lease(false);
+        lease.keep().await?;
+        self.lease_until_us = lease.until_us;
         Ok(())
     }
 
@@ -416,8 +416,9 @@ impl Publisher {
         if last_job.is_empty() && due.is_none() {
             return Ok(Set::Nothing);
         }
+        let mut lease = self.lease(under_lock);
         let signing = self.signing.as_mut().ok_or_else(|| Error::Internal("nothing was founded".into()))?;
-        if !signing.has_keys(&self.installation, again.is_empty() && !last_job.is_empty())? {
+        if !signing.has_keys(&self.installation, again.is_empty() && !last_job.is_empty()).await? {
             return Ok(Set::Nothing);
         }
         // Without the key that founds it there is no log yet, and nothing may be published past it.
@@ -428,10 +429,10 @@ impl Publisher {
         failpoint::reach("publish.rendered");
         let logged: Vec<log::Change> = changes.iter_mut().filter_map(|change| change.logged.take()).collect();
         let drafts = log::drafts(&self.installation, &mut tx, &logged, now).await?;
-        let appended = book.append(&self.installation, drafts).await?;
+        let appended = book.append(&self.installation, drafts, &mut lease).await?;
         let targets = changes.iter_mut().flat_map(|change| std::mem::take(&mut change.targets)).collect();
         let extra = book.extra(appended.as_ref());
-        let signed = signing.sign(&mut tx, targets, due, now, extra).await?;
+        let signed = signing.sign(&mut tx, targets, due, now, extra, &mut lease).await?;
         failpoint::reach("publish.signed");
         let mut tx = self.writing(tx, under_lock).await?;
         // Rendering and the wait for the writer may have taken long: the lease is extended from now.

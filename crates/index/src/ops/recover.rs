@@ -20,7 +20,7 @@ use tuf::role::Top;
 use tuf::write::BINS;
 use tuf::{Root, Signed, Snapshot, Targets};
 
-use super::ceremony::{self, Change, Outcome};
+use super::ceremony::{self, Change, Outcome, Recover};
 use super::signing::{InForce, expected};
 use super::{verdicts, workers};
 use crate::blobs::layout;
@@ -244,8 +244,8 @@ pub struct Recovering<'a> {
     pub paper: Option<&'a str>,
     /// Whether every file that was published since is held until a person clears it.
     pub hold_new: bool,
-    /// Who holds the keys from then on: a [`Change::Recover`].
-    pub change: &'a Change,
+    /// Who holds the keys from then on.
+    pub change: &'a Recover,
 }
 
 /// Compares, holds what contradicts the good snapshot, and proposes the change of keys.
@@ -288,7 +288,8 @@ pub async fn recover(
         until_hidden(installation, index, filename).await?;
         words.push(format!("held: {filename}"));
     }
-    let mut outcome = ceremony::propose(installation, index, change, actor).await?;
+    let change = Change::Recover((*change).clone());
+    let mut outcome = ceremony::propose(installation, index, &change, actor).await?;
     if let Some(file) = &mut outcome.event {
         // Whoever signs must know what was found, on a machine that knows nothing else.
         let mut event = Event::from_json(file).map_err(ceremony::event_error)?;

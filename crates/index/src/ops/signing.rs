@@ -10,8 +10,9 @@ use std::sync::Arc;
 use tuf::Time;
 use tuf::json::Value;
 use tuf::role::Top;
-use tuf::write::{Commit, Issue, Lifetimes, Line, Record, Repository, SignedBin, Written};
+use tuf::write::{Commit, Issue, Line, Record, Repository, SignedBin, Written};
 
+use super::publish::Lease;
 use crate::blobs::layout;
 use crate::model::IndexName;
 use crate::store::Tx;
@@ -25,6 +26,7 @@ mod files;
 mod founding;
 mod held;
 mod in_force;
+mod profile;
 mod targets;
 mod whole;
 
@@ -35,6 +37,7 @@ pub(super) use files::Roles;
 pub(super) use founding::found;
 use held::{Held, Left, Rows};
 pub(super) use in_force::InForce;
+pub use profile::Profile;
 use targets::{Listed, by_path, custom_of, targets_of};
 pub(super) use targets::{TargetChange, targets_of_bin};
 use whole::{Listing, Resigned, commit, sign_all};
@@ -47,13 +50,9 @@ const WALK_EVERY: i64 = 3_600;
 /// After this long without a change the timestamp is issued anew, alone, in seconds: the index's word that nothing
 /// changed. Clients are uneasy after an hour, so two may fail.
 pub(super) const STAMP_EVERY: i64 = 1_200;
+/// How long people's signatures are good for, in days.
+pub(super) const OFFLINE_DAYS: i64 = 365;
 const DAY: i64 = 86_400;
-
-/// Who holds the keys of a repository, as `repositories.profile` has it.
-pub(super) fn lifetimes(profile: &str) -> Lifetimes {
-    let bin = if profile == "pep458" { DAY } else { 14 * DAY };
-    Lifetimes { timestamp: DAY, snapshot: DAY, bin }
-}
 
 /// The time of a clock's microseconds.
 pub(super) fn time(now_us: i64) -> Time {
@@ -140,7 +139,7 @@ pub(super) struct Signing {
     index_id: i64,
     index: IndexName,
     repository: Arc<Repository>,
-    pub(super) profile: String,
+    profile: Profile,
     /// The snapshot in force, which the next timestamp names where nothing changes.
     snapshot: Record,
     /// When the timestamp was issued.
@@ -167,7 +166,7 @@ impl Signing {
     /// What is due although nothing changed. A snapshot is renewed when half of its life is over; bins when theirs is,
     /// spread evenly; a timestamp before any client could take the index for frozen.
     pub(super) fn due(&mut self, now_us: i64) -> Option<Due> {
-        let (now, lifetimes) = (time(now_us), lifetimes(&self.profile));
+        let (now, lifetimes) = (time(now_us), self.profile.lifetimes());
         let elapsed = self.walked.map(|at| now.seconds() - at.seconds());
         let bins = if elapsed.is_none_or(|elapsed| elapsed >= WALK_EVERY) {
             self.walked = Some(now);
@@ -186,11 +185,11 @@ impl Signing {
     ///
     /// # Errors
     /// [`Error::Unavailable`] where they are `needed`: which key is missing, and where it is looked for.
-    pub(super) fn has_keys(&mut self, installation: &Installation, needed: bool) -> Result<bool> {
+    pub(super) async fn has_keys(&mut self, installation: &Installation, needed: bool) -> Result<bool> {
         if self.missing_key().is_none() {
             return Ok(true);
         }
-        self.keys = Arc::new(KeysAtHand::load(installation, &self.index, &self.retired)?);
+        self.keys = Arc::new(KeysAtHand::load(installation, &self.index, &self.retired).await?);
         let Some(role) = self.missing_key() else { return Ok(true) };
         let why = format!(
             "nothing can be published in '{}': the key that signs {role} is not in {}; bring it back from a backup",
@@ -212,7 +211,7 @@ impl Signing {
         self.keys.missing(self.repository.offline())
     }
 
-    /// Signs a set: these changes, and what is due besides. Nothing is changed by it.
+    /// Signs a set: these changes, and what is due besides. Nothing is changed by it but the lease, which is kept meanwhile.
     pub(super) async fn sign(
         &self,
         tx: &mut Tx,
@@ -220,11 +219,11 @@ impl Signing {
         due: Option<Due>,
         now_us: i64,
         extra: BTreeMap<String, Value>,
+        lease: &mut Lease,
     ) -> Result<SignedSet> {
-        let lifetimes = lifetimes(&self.profile);
-        let issue = Issue { now: time(now_us), lifetimes, extra };
+        let issue = Issue { now: time(now_us), lifetimes: self.profile.lifetimes(), extra };
         let renew = match due {
-            Some(Due::Timestamp) if changes.is_empty() => return self.stamp(issue).await,
+            Some(Due::Timestamp) if changes.is_empty() => return self.stamp(issue, lease).await,
             Some(Due::Bins(bins)) => bins,
             Some(Due::Timestamp) | None => Vec::new(),
         };
@@ -249,7 +248,7 @@ impl Signing {
                 let rows = Arc::make_mut(&mut rows);
                 superseded.extend(changes.iter().filter_map(|change| change.apply(rows)));
             }
-            let mut signed = self.sign_bin(bin, Arc::clone(&rows), &issue).await?;
+            let mut signed = self.sign_bin(bin, Arc::clone(&rows), &issue, lease).await?;
             left.add(bin, rows);
             lines.push((bin, Line { version: signed.written.record.version, expires: signed.written.record.expires }));
             held_bytes += signed.written.bytes.len();
@@ -261,26 +260,26 @@ impl Signing {
         }
         let (repository, keys) = (Arc::clone(&self.repository), Arc::clone(&self.keys));
         let commit = move || with_online(&repository, &keys, |online| repository.commit_signed(&lines, &issue, online));
-        let mut commit = tokio::task::spawn_blocking(commit).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let mut commit = lease.kept_while(commit).await?;
         commit.bins = bins;
         Ok(SignedSet { signed: Signed::Commit(Box::new(commit)), changes, superseded, bins: numbers, late, left })
     }
 
     /// Signs one bin with these rows.
-    async fn sign_bin(&self, bin: u32, rows: Arc<Rows>, issue: &Issue) -> Result<SignedBin> {
+    async fn sign_bin(&self, bin: u32, rows: Arc<Rows>, issue: &Issue, lease: &mut Lease) -> Result<SignedBin> {
         let (repository, keys, issue) = (Arc::clone(&self.repository), Arc::clone(&self.keys), issue.clone());
         let work = move || {
             let listed = Listed::of(&rows)?;
             with_online(&repository, &keys, |online| repository.sign_bin(bin, &listed.rows(), &issue, online))
         };
-        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
+        lease.kept_while(work).await
     }
 
-    async fn stamp(&self, issue: Issue) -> Result<SignedSet> {
+    async fn stamp(&self, issue: Issue, lease: &mut Lease) -> Result<SignedSet> {
         let (repository, keys, snapshot) =
             (Arc::clone(&self.repository), Arc::clone(&self.keys), self.snapshot.clone());
         let stamp = move || with_online(&repository, &keys, |online| repository.restamp(&snapshot, &issue, online));
-        let stamped = tokio::task::spawn_blocking(stamp).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let stamped = lease.kept_while(stamp).await?;
         let signed = Signed::Timestamp(stamped);
         let (bins, late, left) = (Vec::new(), Vec::new(), Left::default());
         Ok(SignedSet { signed, changes: Vec::new(), superseded: Vec::new(), bins, late, left })

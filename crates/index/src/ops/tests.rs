@@ -417,6 +417,7 @@ async fn every_surface_agrees_on_what_is_visible() {
 /// Goal: the memory of a set is bounded whatever it touches, and the bins that it does not hold are written all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_set_that_touches_every_bin_holds_few_of_them() {
+    use super::publish::Lease;
     use super::signing::{HELD_BYTES_MAX, InForce, Signing, TargetChange};
     for stage in stages().await {
         for version in 0..12 {
@@ -431,10 +432,11 @@ async fn a_set_that_touches_every_bin_holds_few_of_them() {
         let mut tx = of.store.read().await.expect("a transaction");
         let in_force = InForce::read(&mut tx, stage.index.id, &main).await.expect("read").expect("founded");
         let mut signing = Signing::new(in_force).expect("resumed");
-        assert!(signing.has_keys(of, true).expect("keys"));
+        assert!(signing.has_keys(of, true).await.expect("keys"));
         let sha256 = packaging::Sha256::new([1; 32]);
         let changes = (0..100).map(|n| TargetChange::file(&foo, &format!("foo-{n}.tar.gz"), Some((&sha256, 1)), None));
-        let set = signing.sign(&mut tx, changes.collect(), None, of.clock.now_us(), Default::default());
+        let (now, mut lease) = (of.clock.now_us(), Lease::of_nobody(of));
+        let set = signing.sign(&mut tx, changes.collect(), None, now, Default::default(), &mut lease);
         let set = set.await.expect("signed");
         assert_eq!(set.bins, (0..1 << BINS.bits).collect::<Vec<u32>>());
         let roles = set.roles(&main);

@@ -17,6 +17,8 @@ statements! {
     DROP_NAME = "DELETE FROM log_names WHERE project_id = $1 AND subject = $2";
     RENAME = "UPDATE logs SET origin = $3, verifier = $4, note = $5, witnessed = NULL WHERE index_id = $1 AND size = $2";
     WITNESSED = "UPDATE logs SET witnessed = $3 WHERE index_id = $1 AND origin = $2";
+    WITNESS_KEY = "SELECT witness_key FROM logs WHERE index_id = $1";
+    SET_WITNESS_KEY = "UPDATE logs SET witness_key = $3 WHERE index_id = $1 AND COALESCE(witness_key, '') = $2";
     SEEN = "SELECT size, root FROM witnessed_logs WHERE origin = $1 ORDER BY size DESC LIMIT 1";
     SAW = "INSERT INTO witnessed_logs (index_id, origin, size, root, seen_us) VALUES ($1, $2, $3, $4, $5) \
            ON CONFLICT (index_id, origin) DO UPDATE SET size = excluded.size, root = excluded.root, \
@@ -114,6 +116,17 @@ pub fn rename(tx: &mut Tx, index_id: i64, row: &LogRow) {
 /// Keeps a checkpoint of this log that witnesses cosigned; [`crate::Error::Overtaken`] when it has another name by now.
 pub fn witnessed(tx: &mut Tx, index_id: i64, origin: &str, note: &str) {
     tx.later_one(WITNESSED, args![index_id, origin, note]);
+}
+
+/// The key by which the index witnesses the logs of others, as `name+id+key`, once it was made.
+pub async fn witness_key(tx: &mut Tx, index_id: i64) -> Result<Option<String>> {
+    let row: Option<(Option<String>,)> = tx.maybe(WITNESS_KEY, args![index_id]).await?;
+    Ok(row.and_then(|(key,)| key))
+}
+
+/// Keeps another such key; [`crate::Error::Overtaken`] where `old` is not the one there is.
+pub fn set_witness_key(tx: &mut Tx, index_id: i64, old: Option<&str>, new: &str) {
+    tx.later_one(SET_WITNESS_KEY, args![index_id, old.unwrap_or_default(), new]);
 }
 
 /// The tree of another log that this index cosigned last: its size, and its root in hexadecimal.

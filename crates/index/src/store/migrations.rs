@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("0009_rendering", include_str!("migrations/0009_rendering.sql")),
     ("0010_witness", include_str!("migrations/0010_witness.sql")),
     ("0011_search", include_str!("migrations/0011_search.sql")),
+    ("0013_witness_key", include_str!("migrations/0013_witness_key.sql")),
 ];
 
 const HISTORY: &str =

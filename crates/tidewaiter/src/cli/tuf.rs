@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use index::ops::ceremony::Profile;
 
 use super::{In, Place};
 
@@ -12,9 +14,9 @@ pub(crate) struct Holders {
     /// A file with a holder's public key, as `tuf key` prints it; may be repeated.
     #[arg(long, value_name = "FILE")]
     pub(crate) holder: Vec<PathBuf>,
-    /// How many of them must sign.
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub(crate) threshold: u64,
+    /// How many of them must sign [default: 2].
+    #[arg(long, value_name = "N", requires = "holder")]
+    pub(crate) threshold: Option<u64>,
 }
 
 /// Whose keys `targets` and `bins` are, where not the root's holders'.
@@ -23,15 +25,15 @@ pub(crate) struct OtherHolders {
     /// A file with the public key of a holder of `targets`; may be repeated.
     #[arg(long, value_name = "FILE")]
     pub(crate) targets_holder: Vec<PathBuf>,
-    /// How many of them must sign.
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub(crate) targets_threshold: u64,
+    /// How many of them must sign [default: 2].
+    #[arg(long, value_name = "N", requires = "targets_holder")]
+    pub(crate) targets_threshold: Option<u64>,
     /// A file with the public key of a holder of `bins`; may be repeated.
     #[arg(long, value_name = "FILE")]
     pub(crate) bins_holder: Vec<PathBuf>,
-    /// How many of them must sign.
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub(crate) bins_threshold: u64,
+    /// How many of them must sign [default: 2].
+    #[arg(long, value_name = "N", requires = "bins_holder")]
+    pub(crate) bins_threshold: Option<u64>,
 }
 
 /// What opens a sealed key; of a key in a token whose file names no PIN, the PIN.
@@ -70,13 +72,43 @@ pub(crate) struct KeyKind {
     pub(crate) keep_pin_file: bool,
 }
 
+/// What is replaced.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rotate {
+    /// The key that signs all day: by a new one, or by the standby.
+    Online {
+        /// The key file of the standby: it signs from now on, and nobody need sign anything.
+        #[arg(long, value_name = "FILE")]
+        standby: Option<PathBuf>,
+        #[command(flatten)]
+        unlock: Unlock,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// The holders of the root: by those who are named, or, in the profile dev, by a new key in the data folder.
+    Root {
+        #[command(flatten)]
+        holders: Holders,
+        #[command(flatten)]
+        index: In,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+fn profile() -> impl TypedValueParser<Value = Profile> {
+    PossibleValuesParser::new(Profile::ALL.map(Profile::as_str)).try_map(|text| text.parse::<Profile>())
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TufCommand {
     /// Choose who holds the keys: dev, both in the data folder, is made by the first start; the others give the offline
     /// roles to people, and print the event that they sign.
     Init {
-        #[arg(long, default_value = "dev", value_parser = ["dev", "team", "pep458"])]
-        profile: String,
+        #[arg(long, default_value = "dev", value_parser = profile())]
+        profile: Profile,
         #[command(flatten)]
         holders: Holders,
         #[command(flatten)]
@@ -95,21 +127,8 @@ pub(crate) enum TufCommand {
         place: Place,
     },
     /// Replace the online key, or the holders of the root. Prints an event where people must sign.
-    Rotate {
-        #[arg(value_parser = ["online", "root"])]
-        what: String,
-        #[command(flatten)]
-        holders: Holders,
-        /// The key file of the standby: it signs from now on, and nobody need sign anything.
-        #[arg(long, value_name = "FILE")]
-        standby: Option<PathBuf>,
-        #[command(flatten)]
-        unlock: Unlock,
-        #[command(flatten)]
-        index: In,
-        #[command(flatten)]
-        place: Place,
-    },
+    #[command(subcommand)]
+    Rotate(Rotate),
     /// Authorise a standby in advance: a second online key, kept elsewhere. Online keys that are not in use are revoked.
     Standby {
         /// The file with its public key, as `tuf key` prints it.
@@ -199,8 +218,8 @@ pub(crate) enum TufCommand {
         #[arg(required = true, value_name = "EVENT")]
         events: Vec<PathBuf>,
         /// The profile that it makes.
-        #[arg(long, value_parser = ["dev", "team", "pep458"])]
-        profile: Option<String>,
+        #[arg(long, value_parser = profile())]
+        profile: Option<Profile>,
         #[command(flatten)]
         index: In,
         #[command(flatten)]

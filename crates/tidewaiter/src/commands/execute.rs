@@ -85,9 +85,8 @@ async fn attempt(
         Request::Publisher { index: name, project: of, change } => {
             publishers(installation, &index(&name)?, &project(&of)?, change).await.and_then(done)
         }
-        Request::LogKeys { index: name } => {
-            let (log, witness) = log::witness::keys(installation, &index(&name)?).await?;
-            done(format!("log {log}\nwitness {witness}\n"))
+        Request::LogKeys { index: name, new_witness } => {
+            log_keys(installation, &index(&name)?, new_witness).await.and_then(done)
         }
         Request::LogName { index: name, project: of, whom, erase } => {
             log_name(installation, &index(&name)?, &project(&of)?, &whom, erase).await.and_then(done)
@@ -115,6 +114,15 @@ fn target(which: &Which) -> Result<Target> {
         }
         (None, None) => Ok(Target::Project),
     }
+}
+
+/// The keys of the log and of the witness, the latter made anew where that is asked.
+async fn log_keys(installation: &Installation, index: &IndexName, new_witness: bool) -> Result<String> {
+    if new_witness {
+        log::witness::replace(installation, index, OPERATOR).await?;
+    }
+    let (log, witness) = log::witness::keys(installation, index).await?;
+    Ok(format!("log {log}\nwitness {witness}\n"))
 }
 
 /// Shows whom a project's entries speak of, or makes it unknowable.

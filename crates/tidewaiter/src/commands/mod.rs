@@ -231,7 +231,9 @@ async fn token(command: TokenCommand) -> Result<ExitCode> {
 
 async fn log(command: LogCommand) -> Result<ExitCode> {
     let (place, index, project, whom, erase) = match command {
-        LogCommand::Keys { index: In { index }, place } => return send(&place, Request::LogKeys { index }).await,
+        LogCommand::Keys { new_witness, index: In { index }, place } => {
+            return send(&place, Request::LogKeys { index, new_witness }).await;
+        }
         LogCommand::Show { project, whom, index: In { index }, place } => (place, index, project, whom, false),
         LogCommand::Erase { project, whom, index: In { index }, place } => (place, index, project, whom, true),
     };

@@ -11,9 +11,9 @@ use client::{Index, Refusal, Sighting};
 use packaging::NormalizedName;
 use packaging::simple::time_text;
 use serde_json::{Value, json};
-use tlog::entry::{Account, Change, LoggedFile, Role, Status};
+use tlog::entry::{Account, LoggedFile};
 use tlog::follow::Event;
-use tlog::{Act, Entry};
+use tlog::{Act, Entry, EntryError};
 
 use super::verified::{open, seconds};
 use crate::cli::{Format, MonitorOptions};
@@ -103,29 +103,6 @@ fn say_line(line: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "owner",
-        Role::Maintainer => "maintainer",
-    }
-}
-
-fn status(status: Status) -> &'static str {
-    match status {
-        Status::Active => "active",
-        Status::Archived => "archived",
-        Status::Deprecated => "deprecated",
-        Status::Quarantined => "quarantined",
-    }
-}
-
-fn change(change: Change) -> &'static str {
-    match change {
-        Change::Add => "add",
-        Change::Remove => "remove",
-    }
-}
-
 fn when(entry: &Entry) -> String {
     at(entry.time)
 }
@@ -138,12 +115,24 @@ fn short(account: &Account) -> String {
     packaging::hash::hex(&account.id)
 }
 
+/// Whether an entry that cannot be read is of a version that came after this program; else whoever wrote it broke the rules of
+/// its own version.
+fn is_later(error: &EntryError) -> bool {
+    match error {
+        EntryError::Version => true,
+        EntryError::TooLong(_) | EntryError::Field(_) | EntryError::Spelling => false,
+    }
+}
+
 /// A line for people: place, time, project, what, by whom.
 fn text(event: &Event) -> String {
     let Event { index, entry } = event;
     let entry = match entry {
         Ok(entry) => entry,
-        Err(error) => return format!("{index}\tan entry of a later version, about any project: {error}"),
+        Err(error) => {
+            let which = if is_later(error) { "an entry of a later version" } else { "a damaged entry" };
+            return format!("{index}\t{which}, about any project: {error}");
+        }
     };
     let of = |act: &str, file: &LoggedFile| format!("{act} {} sha256 {}", file.name.as_str(), file.sha256.to_hex());
     let what = match &entry.act {
@@ -151,9 +140,9 @@ fn text(event: &Event) -> String {
         Act::Yank(file) => of("yank", file),
         Act::Unyank(file) => of("unyank", file),
         Act::Remove(file) => of("remove", file),
-        Act::Status(new) => format!("status {}", status(*new)),
-        Act::Owner(turn, what, whom) => format!("{} {} {}", change(*turn), role(*what), short(whom)),
-        Act::Publisher(turn, whom) => format!("{} publisher {}", change(*turn), short(whom)),
+        Act::Status(new) => format!("status {}", new.as_str()),
+        Act::Owner(turn, what, whom) => format!("{} {} {}", turn.as_str(), what.as_str(), short(whom)),
+        Act::Publisher(turn, whom) => format!("{} publisher {}", turn.as_str(), short(whom)),
     };
     let by = entry.by.as_ref().map_or_else(|| "the index".to_owned(), short);
     format!("{index}\t{}\t{}\t{what}\tby {by}", when(entry), entry.project.as_str())
@@ -168,7 +157,10 @@ fn object(event: &Event) -> Value {
     let Event { index, entry } = event;
     let entry = match entry {
         Ok(entry) => entry,
-        Err(error) => return json!({ "index": index, "act": "unknown", "error": error.to_string() }),
+        Err(error) => {
+            let act = if is_later(error) { "unknown" } else { "damaged" };
+            return json!({ "index": index, "act": act, "error": error.to_string() });
+        }
     };
     let of = |act: &str, file: &LoggedFile| json!({ "act": act, "file": file.name.as_str(), "sha256": file.sha256.to_hex() });
     let mut object = match &entry.act {
@@ -176,11 +168,11 @@ fn object(event: &Event) -> Value {
         Act::Yank(file) => of("yank", file),
         Act::Unyank(file) => of("unyank", file),
         Act::Remove(file) => of("remove", file),
-        Act::Status(new) => json!({ "act": "status", "status": status(*new) }),
+        Act::Status(new) => json!({ "act": "status", "status": new.as_str() }),
         Act::Owner(turn, what, whom) => {
-            json!({ "act": "owner", "change": change(*turn), "role": role(*what), "whom": account(whom) })
+            json!({ "act": "owner", "change": turn.as_str(), "role": what.as_str(), "whom": account(whom) })
         }
-        Act::Publisher(turn, whom) => json!({ "act": "publisher", "change": change(*turn), "whom": account(whom) }),
+        Act::Publisher(turn, whom) => json!({ "act": "publisher", "change": turn.as_str(), "whom": account(whom) }),
     };
     object["index"] = json!(index);
     object["time"] = json!(when(entry));
@@ -188,4 +180,28 @@ fn object(event: &Event) -> Value {
     object["page"] = json!(entry.page.map(|page| page.to_hex()));
     object["by"] = entry.by.as_ref().map_or(Value::Null, account);
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: what a later version says and what nobody should have written are told apart, by people and by machines.
+    #[test]
+    fn an_entry_of_a_later_version_is_no_damaged_one() {
+        let of = |text: &str| Event { index: 7, entry: Entry::parse(text.as_bytes()) };
+        let entry =
+            |act: &str| format!("tidewaiter-log/1\ntime 7\nproject flask\nact {act}\npage none\naccount none\n");
+        for (event, words, act) in [
+            (of("tidewaiter-log/2\nsomething new\n"), "7\tan entry of a later version, about any project: ", "unknown"),
+            (of(&entry("burn")), "7\ta damaged entry, about any project: the entry's `act` is missing", "damaged"),
+            (of(&(entry("status\nstatus active") + "\n")), "7\ta damaged entry, about any project: ", "damaged"),
+        ] {
+            assert!(text(&event).starts_with(words), "{}", text(&event));
+            assert_eq!((&object(&event)["act"], &object(&event)["index"]), (&json!(act), &json!(7)));
+        }
+        let known = of(&entry("status\nstatus archived"));
+        assert!(text(&known).contains("\tstatus archived\tby the index"), "{}", text(&known));
+        assert_eq!(object(&known)["status"], "archived");
+    }
 }

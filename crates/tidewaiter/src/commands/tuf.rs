@@ -10,19 +10,22 @@ use anyhow::{Context, Result, anyhow, bail};
 use index::clock::Entropy;
 use index::keys::{self, Curve, KEY_FILE_BYTES_MAX, Passphrase, Token};
 use index::ops::audit;
-use index::ops::ceremony::{self, Change, Holder, Outcome, People};
+use index::ops::ceremony::{self, Change, Holder, Outcome, People, Profile, Recover};
+use index::ops::log::LostKey;
 use index::ops::recover::{self, Recovering};
 use index::{Installation, Shape};
 use tuf::event::{EVENT_BYTES_MAX, Event};
 
 use super::execute::index;
 use super::{print, send, warn};
-use crate::cli::{Holders, In, KeyKind, OtherHolders, TufCommand, Unlock};
+use crate::cli::{Holders, In, KeyKind, OtherHolders, Rotate, TufCommand, Unlock};
 use crate::control::{Request, TufAsk};
 
 const OPERATOR: &str = "operator";
 /// Projects in one part of an audit.
 const AUDITED_AT_ONCE: i64 = 200;
+/// How many of the holders must sign where nothing is said.
+const THRESHOLD: u64 = 2;
 /// Length of a holder's public key, in bytes.
 const HOLDER_BYTES_MAX: u64 = 16 << 10;
 /// Length of a root that a holder kept, in bytes.
@@ -32,32 +35,23 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
     let propose = |index, change| Request::Tuf(TufAsk::Propose { index, change });
     match command {
         TufCommand::Init { profile, holders, others, index: In { index }, place } => {
-            let ask = match (profile.as_str(), people(&holders)?) {
-                ("dev", None) => TufAsk::InitDev { index },
-                ("dev", Some(_)) => {
+            let (targets, bins) = others_of(&others)?;
+            let ask = match (profile, people(&holders)?) {
+                (Profile::Dev, None) if targets.is_none() && bins.is_none() => TufAsk::InitDev { index },
+                (Profile::Dev, _) => {
                     bail!("the keys of the dev profile are in the data folder; nobody else holds one")
                 }
-                (_, None) => bail!("--profile {profile}: name the holders, each with --holder FILE (see `tuf key`)"),
-                (_, Some(root)) => {
-                    let (targets, bins) = others_of(&others)?;
+                (Profile::Team | Profile::Pep458, None) => {
+                    bail!("--profile {profile}: name the holders, each with --holder FILE (see `tuf key`)")
+                }
+                (Profile::Team | Profile::Pep458, Some(root)) => {
                     TufAsk::Propose { index, change: Change::HandOver { profile, root, targets, bins } }
                 }
             };
             send(&place, Request::Tuf(ask)).await
         }
         TufCommand::Status { index, place } => send(&place, Request::Tuf(TufAsk::Status { index })).await,
-        TufCommand::Rotate { what, holders, standby, unlock, index: In { index }, place } => {
-            let request = match (what.as_str(), standby) {
-                ("online", None) => propose(index, Change::RotateOnline),
-                ("online", Some(key)) => {
-                    let text = String::from_utf8(read_file(&key, KEY_FILE_BYTES_MAX)?).context("is no key")?;
-                    Request::Tuf(TufAsk::UseStandby { index, key: text, passphrase: passphrase(&unlock)? })
-                }
-                (_, None) => propose(index, Change::RotateRoot { root: people(&holders)? }),
-                (_, Some(_)) => bail!("a standby stands in for the online key alone"),
-            };
-            send(&place, request).await
-        }
+        TufCommand::Rotate(what) => rotate(what).await,
         TufCommand::Standby { public, index: In { index }, place } => {
             let key = read_holder(&public)?;
             send(&place, propose(index, Change::Standby { key })).await
@@ -74,7 +68,7 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
             place,
         } => {
             let (targets, bins) = others_of(&others)?;
-            let change = Change::Recover { root: people(&holders)?, targets, bins, jump };
+            let change = Recover { root: people(&holders)?, targets, bins, jump };
             let folder = from.map(std::path::absolute).transpose()?;
             let ask = TufAsk::Recover { index, good: good_snapshot, folder, paper, hold_new, change };
             send(&place, Request::Tuf(ask)).await
@@ -105,6 +99,25 @@ pub(super) async fn run(command: TufCommand) -> Result<ExitCode> {
     }
 }
 
+async fn rotate(what: Rotate) -> Result<ExitCode> {
+    let (place, ask) = match what {
+        Rotate::Online { standby: None, unlock, .. } if unlock.passphrase_file.is_some() || unlock.passphrase_stdin => {
+            bail!("a passphrase opens the standby's key: name its file too, --standby FILE")
+        }
+        Rotate::Online { standby: None, unlock: _, index: In { index }, place } => {
+            (place, TufAsk::Propose { index, change: Change::RotateOnline })
+        }
+        Rotate::Online { standby: Some(key), unlock, index: In { index }, place } => {
+            let key = String::from_utf8(read_file(&key, KEY_FILE_BYTES_MAX)?).context("is no key")?;
+            (place, TufAsk::UseStandby { index, key, passphrase: passphrase(&unlock)? })
+        }
+        Rotate::Root { holders, index: In { index }, place } => {
+            (place, TufAsk::Propose { index, change: Change::RotateRoot { root: people(&holders)? } })
+        }
+    };
+    send(&place, Request::Tuf(ask)).await
+}
+
 fn seal(file: &Path, old: Option<&Path>, unlock: &Unlock) -> Result<ExitCode> {
     let old = old.map(Passphrase::read_file).transpose()?;
     let new = passphrase(unlock)?.context("say under which passphrase: --passphrase-file or -stdin")?;
@@ -125,8 +138,9 @@ fn people(Holders { holder, threshold }: &Holders) -> Result<Option<People>> {
     people_of(holder, *threshold)
 }
 
-fn people_of(holders: &[PathBuf], threshold: u64) -> Result<Option<People>> {
+fn people_of(holders: &[PathBuf], threshold: Option<u64>) -> Result<Option<People>> {
     let holders = holders.iter().map(|path| read_holder(path)).collect::<Result<Vec<_>>>()?;
+    let threshold = threshold.unwrap_or(THRESHOLD);
     Ok((!holders.is_empty()).then_some(People { holders, threshold }))
 }
 
@@ -244,7 +258,7 @@ pub(super) async fn attempt(installation: &Arc<Installation>, ask: TufAsk) -> in
         }
         TufAsk::Submit { index: name, events, profile } => {
             let copies: Vec<Vec<u8>> = events.into_iter().map(String::into_bytes).collect();
-            let outcome = ceremony::submit(installation, &index(&name)?, &copies, profile.as_deref(), OPERATOR).await?;
+            let outcome = ceremony::submit(installation, &index(&name)?, &copies, profile, OPERATOR).await?;
             Ok(told(outcome))
         }
         TufAsk::UseStandby { index: name, key, passphrase } => {
@@ -286,7 +300,7 @@ fn json(value: &impl serde::Serialize) -> index::Result<(String, u8)> {
 
 /// The event alone, where somebody must still sign: it is kept as a file. Its own words say what it is about.
 fn told(outcome: Outcome) -> (String, u8) {
-    let Outcome { words, event, missing: _ } = outcome;
+    let Outcome { words, event } = outcome;
     match event {
         Some(event) => (String::from_utf8_lossy(&event).into_owned(), 0),
         None => lines(&words),
@@ -305,48 +319,78 @@ fn alarm(level: u8) -> &'static str {
     }
 }
 
+fn short(keyid: &str) -> String {
+    keyid.get(..12).unwrap_or(keyid).to_owned()
+}
+
+/// Keys that should be in the data folder and are not, a line each.
+fn lost_lines(lost: &[String], unheld: &[String], notes: &[LostKey]) -> String {
+    let signed = lost.iter().map(|keyid| (short(keyid), "signed last"));
+    let held = unheld.iter().map(|keyid| (short(keyid), "holds offline roles"));
+    let notes = notes.iter().map(|key| match key {
+        LostKey::Log(name) => (name.clone(), "signs the log"),
+        LostKey::Witness(name) => (name.clone(), "witnesses other logs"),
+    });
+    let all = signed.chain(held).chain(notes);
+    all.map(|(key, what)| format!("  LOST      {key}: {what}, and is not in the data folder\n")).collect()
+}
+
+fn role_line(role: &ceremony::RoleStatus, now_us: i64) -> String {
+    let here = |(keyid, here): &(String, bool)| if *here { format!("{} (here)", short(keyid)) } else { short(keyid) };
+    let keys: Vec<String> = role.keys.iter().map(here).collect();
+    format!(
+        "  {:<9} version {:<6} {:>4} days left{}  {} of {}\n",
+        role.role,
+        role.version,
+        role.days_left(now_us),
+        alarm(role.alarm(now_us)),
+        role.threshold,
+        keys.join(", ")
+    )
+}
+
 async fn status(installation: &Installation, only: Option<&str>) -> index::Result<(String, u8)> {
     let only = only.map(index).transpose()?;
     let now_us = installation.clock.now_us();
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
         let ceremony::Status { index, profile, bins: (shape, count), targets, roles, .. } = status;
-        let ceremony::Status { pending_us, put_aside, standbys, retired, lost, unheld, unused, paper, .. } = status;
+        let ceremony::Status {
+            pending_us,
+            put_aside,
+            standbys,
+            retired,
+            lost,
+            unheld,
+            lost_notes,
+            unreadable,
+            unused,
+            paper,
+            ..
+        } = status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",
         };
         let _ = writeln!(out, "{index}: profile {profile}, {count} {shape} bins, {targets} targets");
         for role in roles {
-            let urgent = role.is_urgent(now_us);
-            bad |= urgent;
-            let keys = role.keys.iter().map(|(keyid, here)| {
-                let short = keyid.get(..12).unwrap_or(keyid);
-                if *here { format!("{short} (here)") } else { short.to_owned() }
-            });
-            let _ = writeln!(
-                out,
-                "  {:<9} version {:<6} {:>4} days left{}  {} of {}",
-                role.role,
-                role.version,
-                role.days_left(now_us),
-                alarm(role.alarm(now_us)),
-                role.threshold,
-                keys.collect::<Vec<_>>().join(", ")
-            );
+            bad |= role.is_urgent(now_us);
+            out.push_str(&role_line(&role, now_us));
         }
-        let short = |keyid: &String| keyid.get(..12).unwrap_or(keyid).to_owned();
-        let standing: Vec<String> = standbys.iter().map(short).collect();
-        let standing = if standing.is_empty() { "none; see `tuf standby`".to_owned() } else { standing.join(", ") };
-        let _ = writeln!(out, "  standby   {standing}");
-        for keyid in &lost {
-            bad = true;
-            let _ = writeln!(out, "  LOST      {}: signed last, and is not in the data folder", short(keyid));
+        let standing: Vec<String> = standbys.iter().map(|keyid| short(keyid)).collect();
+        match unreadable {
+            Some(why) => {
+                bad = true;
+                let _ = writeln!(out, "  UNKNOWN   which keys are here: {why}");
+            }
+            None if standing.is_empty() => out.push_str("  standby   none; see `tuf standby`\n"),
+            None => {
+                let _ = writeln!(out, "  standby   {}", standing.join(", "));
+            }
         }
-        for keyid in &unheld {
-            bad = true;
-            let _ = writeln!(out, "  LOST      {}: holds offline roles, and is not in the data folder", short(keyid));
-        }
+        let gone = lost_lines(&lost, &unheld, &lost_notes);
+        bad |= !gone.is_empty();
+        out.push_str(&gone);
         for keyid in &retired {
             bad = true;
             let _ = writeln!(out, "  put aside {}: still trusted; revoke it", short(keyid));

@@ -107,7 +107,7 @@ pub enum WriteError {
         role: String,
     },
     /// A key did not sign.
-    #[error("{0}")]
+    #[error(transparent)]
     NotSigning(#[from] NotSigning),
     /// An offline role cannot be read.
     #[error("{role}: {why}")]

@@ -127,6 +127,11 @@ const RULES: &[Rule] = &[
         "what is left to do is an issue, and what helped to find a bug is taken out again: in the source nobody finds it",
         shape::leftovers,
     ),
+    rule(
+        "told-twice",
+        "an error whose sentence holds its cause names no source besides (`transparent`, or a `From` by hand): whoever prints the causes too would say it twice",
+        shape::told_twice,
+    ),
     rule("ignored-tests", "a test that is not run proves nothing and looks as if it did", shape::ignored_tests),
     rule(
         "migrations",

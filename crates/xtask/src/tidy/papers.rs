@@ -49,6 +49,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "crates/index/src/store/migrations/0011_search.sql",
         "32df7a7216f043e0583f1d17ed2751eaa86d6cf899ad105c7c1f02c8c033ff97",
     ),
+    (
+        "crates/index/src/store/migrations/0013_witness_key.sql",
+        "189517156d36eaff84da89e02960932384b06440aa4d36f8fbc8c3aa14ac1ca2",
+    ),
 ];
 
 pub(super) fn migrations(tree: &Tree) -> Result<Vec<Found>> {

@@ -83,6 +83,22 @@ pub(super) fn ignored_tests(tree: &Tree) -> Result<Vec<Found>> {
     Ok(found)
 }
 
+/// A sentence of `thiserror` that holds its cause, on a variant that names the cause as its source besides.
+pub(super) fn told_twice(tree: &Tree) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for (file, _) in tree.rust() {
+        let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
+        for (n, pair) in lines.windows(2).enumerate() {
+            let [sentence, variant] = pair else { continue };
+            let holds_it = sentence.starts_with("#[error(\"") && sentence.contains("{0}");
+            if holds_it && ["(#[from] ", "(#[source] "].iter().any(|attribute| variant.contains(attribute)) {
+                found.push(Found::new(&file.path, n + 2, (*variant).to_owned()));
+            }
+        }
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tree::File;
@@ -98,6 +114,21 @@ mod tests {
         for (lines, refused) in [(FILE_LINES_MAX, 0), (FILE_LINES_MAX + 1, 1)] {
             let tree = Tree { files: vec![File::new("crates/a/src/b.rs", &"\n".repeat(lines))] };
             assert_eq!(file_length(&tree).expect("counts").len(), refused, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_with_its_cause_names_no_source() {
+        for (sentence, variant, count) in [
+            ("#[error(\"it failed: {0}\")]", "Failed(#[from] Cause),", 1),
+            ("#[error(\"{0}\")]", "Failed(#[source] Cause),", 1),
+            ("#[error(\"it failed: {0}\")]", "Failed(Cause),", 0),
+            ("#[error(\"it failed\")]", "Failed(#[from] Cause),", 0),
+            ("#[error(transparent)]", "Failed(#[from] Cause),", 0),
+        ] {
+            let text = format!("enum Error {{\n    {sentence}\n    {variant}\n}}\n");
+            let tree = Tree { files: vec![File::new("crates/a/src/b.rs", &text)] };
+            assert_eq!(told_twice(&tree).expect("found").len(), count, "{text}");
         }
     }
 

@@ -6,19 +6,15 @@ use std::collections::BTreeSet;
 use tuf::PublicKey;
 use tuf::write::{Holders, Offline};
 
+use super::Profile;
 use crate::{Error, Result};
-
-/// The profiles, as `repositories.profile` has them.
-pub(super) const DEV: &str = "dev";
-const TEAM: &str = "team";
-const PEP458: &str = "pep458";
 
 /// The offline roles, in the order of [`Offline::holders`].
 const ROLES: [&str; 3] = ["root", "targets", "bins"];
 
 /// Who holds root, `targets` and `bins` from then on, and which keys the server has.
 pub(super) struct Parties<'a> {
-    pub(super) profile: &'a str,
+    pub(super) profile: Profile,
     pub(super) holders: [&'a Holders; 3],
     /// Keys that sign by themselves, now and from then on.
     pub(super) online: &'a [PublicKey],
@@ -37,10 +33,9 @@ impl Parties<'_> {
         let Self { profile, holders, online, here } = self;
         apart(*holders, online)?;
         match *profile {
-            DEV => dev(*holders),
-            TEAM => team(*holders).and_then(|()| away(*holders, here)),
-            PEP458 => pep458(*holders).and_then(|()| away(*holders, here)),
-            other => Err(invalid(format!("There is no profile '{other}': choose dev, team or pep458."))),
+            Profile::Dev => dev(*holders),
+            Profile::Team => team(*holders).and_then(|()| away(*holders, here)),
+            Profile::Pep458 => pep458(*holders).and_then(|()| away(*holders, here)),
         }
     }
 }
@@ -148,6 +143,7 @@ mod tests {
         let [root, targets, bins] = all.map(|(seeds, threshold)| holders(seeds, threshold));
         let online: Vec<PublicKey> = online.iter().map(|seed| key(*seed)).collect();
         let here = here.iter().map(|seed| key(*seed).keyid()).collect();
+        let profile = profile.parse()?;
         let parties = Parties { profile, holders: [&root, &targets, &bins], online: &online, here: &here };
         parties.fit().map_err(|error| error.to_string())
     }
@@ -193,7 +189,7 @@ mod tests {
         let twin = PublicKey { public: online.public.to_ascii_uppercase(), ..online.clone() };
         assert_ne!(twin.keyid(), online.keyid());
         let (people, none) = (Holders { keys: vec![key(1), key(2), twin], threshold: 2 }, BTreeSet::new());
-        let parties = Parties { profile: TEAM, holders: [&people; 3], online: &[online], here: &none };
+        let parties = Parties { profile: Profile::Team, holders: [&people; 3], online: &[online], here: &none };
         assert!(parties.fit().is_err_and(|error| error.to_string().contains("is an online key")));
     }
 }

@@ -1,16 +1,18 @@
 //! How the repositories stand: who signs what, how long it lasts, and what needs a person.
 
+use std::collections::BTreeSet;
+
 use tuf::Time;
 use tuf::role::{RoleKeys, Top};
 use tuf::write::BINS;
 
-use super::super::log::witness;
+use super::super::log::{self, LostKey, witness};
 use super::super::recover;
 use super::super::signing::{InForce, Signing, time};
-use super::{lost_holders, new_keys, standbys};
+use super::{Profile, lost_holders, new_keys, standbys};
 use crate::model::IndexName;
-use crate::store::signing as rows;
-use crate::{Error, Installation, Result, Shape};
+use crate::store::{indexes, signing as rows};
+use crate::{Installation, Result, Shape};
 
 /// Days before the end of an offline role at which people are warned, more urgently each time.
 pub const WARN_DAYS: [i64; 4] = [30, 14, 7, 1];
@@ -68,7 +70,7 @@ pub struct Status {
     /// The index.
     pub index: IndexName,
     /// Who holds its keys.
-    pub profile: String,
+    pub profile: Profile,
     /// Shape and number of the bins.
     pub bins: (Shape, u32),
     /// Targets that are signed.
@@ -87,6 +89,10 @@ pub struct Status {
     pub lost: Vec<String>,
     /// Key ids of the profile dev that hold offline roles and are not in the data folder.
     pub unheld: Vec<String>,
+    /// Keys of the log and of the witness that are not in the data folder.
+    pub lost_notes: Vec<LostKey>,
+    /// Why it is not known which keys are in the data folder: none is said to be lost then, and none to be a standby.
+    pub unreadable: Option<String>,
     /// The snapshot in force and what to write on paper of it: [`recover::paper`].
     pub paper: (u64, String),
     /// Key files of the data folder that no role trusts, by name, with their key ids: left by changes that were never signed,
@@ -105,9 +111,12 @@ fn paper(in_force: &InForce) -> Result<(u64, String)> {
 /// How the repositories stand; of one index, or of all.
 ///
 /// # Errors
-/// When the ledger cannot be read.
+/// When the ledger cannot be read; [`crate::Error::NotFound`] where there is no such index.
 pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Result<Vec<Status>> {
     let mut out = Vec::new();
+    if let Some(only) = only {
+        indexes::named(&mut installation.store.read().await?, only).await?;
+    }
     for row in super::super::indexes::list(installation).await? {
         let name = row.name();
         if only.is_some_and(|only| *only != name) {
@@ -119,23 +128,27 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
         let pending = rows::repository(&mut tx, row.id).await?.map(|row| Signing::pending(&row)).transpose()?.flatten();
         let pending_us = pending.as_ref().filter(|left| left.refused.is_none()).map(|left| left.since_us);
         let put_aside = pending.and_then(|left| left.refused);
+        let of = name.clone();
+        let (here, unreadable) = match installation.signing_keys.blocking(move |folder| folder.keyids(&of)).await {
+            Ok(here) => (here, None),
+            Err(error) => (BTreeSet::new(), Some(error.to_string())),
+        };
+        let is_known = unreadable.is_none();
         let paper = paper(&in_force)?;
         let unused = new_keys::unused(installation, &in_force).unwrap_or_default();
-        let (folder, of) = (installation.signing_keys.clone(), name.clone());
-        let here = tokio::task::spawn_blocking(move || folder.keyids(&of)).await;
-        let here = here.map_err(|e| Error::Internal(e.to_string()))?.unwrap_or_default();
         let at_hand =
             |role: &RoleKeys| role.keyids.iter().map(|keyid| (keyid.clone(), here.contains(keyid))).collect::<Vec<_>>();
-        let standbys = standbys(&in_force, &here).into_iter().map(|key| key.keyid()).collect();
+        let standbys = standbys(&in_force, &here).into_iter().filter(|_| is_known).map(|key| key.keyid()).collect();
         let retired = in_force.retired.iter().cloned().collect();
-        let lost = in_force.signed_last().difference(&here).cloned().collect();
-        let unheld = lost_holders(&in_force, &here).into_iter().collect();
+        let lost = in_force.signed_last().difference(&here).filter(|_| is_known).cloned().collect();
+        let unheld = lost_holders(&in_force, &here).into_iter().filter(|_| is_known).collect();
+        let lost_notes = if is_known { log::lost(&mut tx, row.id, &here).await? } else { Vec::new() };
         let bins = (in_force.repository.bins().shape(), in_force.repository.bins().count());
         let mut roles = Vec::new();
         for (role, version, expires, keys, offline) in in_force.roles() {
             roles.push(RoleStatus { role, version, expires, threshold: keys.threshold, keys: at_hand(&keys), offline });
         }
-        let profile = in_force.profile.clone();
+        let profile = in_force.profile;
         out.push(Status {
             index: name,
             profile,
@@ -148,6 +161,8 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
             retired,
             lost,
             unheld,
+            lost_notes,
+            unreadable,
             unused,
             paper,
         });
@@ -162,7 +177,8 @@ pub async fn status(installation: &Installation, only: Option<&IndexName>) -> Re
 pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
     let now_us = installation.clock.now_us();
     let mut out = Vec::new();
-    for Status { index, roles, pending_us, put_aside, retired, lost, unheld, .. } in status(installation, None).await? {
+    for status in status(installation, None).await? {
+        let Status { index, roles, pending_us, put_aside, retired, lost, unheld, lost_notes, unreadable, .. } = status;
         for role in roles.iter().filter(|role| role.is_urgent(now_us)) {
             let what =
                 if role.offline { "sign it anew with `tidewaiter tuf renew`" } else { "is the publisher running?" };
@@ -184,6 +200,24 @@ pub async fn warnings(installation: &Installation) -> Result<Vec<String>> {
             out.push(format!(
                 "'{index}': the key {keyid}, which holds offline roles, is not in the data folder, and nobody can sign them \
                  anew without it; bring it back from a backup before they expire"
+            ));
+        }
+        for key in lost_notes {
+            out.push(match key {
+                LostKey::Log(name) => format!(
+                    "'{index}': the key of its log, {name}, is not in the data folder, and nothing can be published without \
+                     it; bring it back from a backup (docs/keys.md)"
+                ),
+                LostKey::Witness(name) => format!(
+                    "'{index}': the key by which it witnesses other logs, {name}, is not in the data folder; bring it back \
+                     from a backup, or make another one with `tidewaiter log keys --new-witness`"
+                ),
+            });
+        }
+        if let Some(why) = unreadable {
+            out.push(format!(
+                "'{index}': the keys in the data folder cannot be read, and nothing can be signed after the next start: {why}; \
+                 mend that file or put it elsewhere, and revoke nothing because of it"
             ));
         }
         if !retired.is_empty() {

@@ -8,6 +8,7 @@ use tlog::entry::{Account, Act, Change as Turn, Entry, FileName, LoggedFile, Pro
 use tlog::{EntryError, Hash};
 
 use super::names::{self, Who};
+use crate::model::ProjectRole;
 use crate::store::files::FileRow;
 use crate::store::log::NameRow;
 use crate::store::projects::ProjectRow;
@@ -119,15 +120,20 @@ fn read_publishers(json: &str) -> Result<Vec<Publisher>> {
     serde_json::from_str(json).map_err(super::broken)
 }
 
-fn read_roles(json: &str) -> Result<Vec<(Role, String)>> {
+pub(super) fn read_roles(json: &str) -> Result<Vec<(Role, String)>> {
     #[derive(serde::Deserialize)]
     struct One {
         role: String,
         user: String,
     }
     let all: Vec<One> = serde_json::from_str(json).map_err(super::broken)?;
-    let role = |text: &str| if text == "Owner" { Role::Owner } else { Role::Maintainer };
-    Ok(all.into_iter().map(|One { role: text, user }| (role(&text), user)).collect())
+    let role = |text: &str| match ProjectRole::of_shown(text) {
+        Some(ProjectRole::Owner) => Ok(Role::Owner),
+        Some(ProjectRole::Maintainer) => Ok(Role::Maintainer),
+        // In the log for ever: no guess.
+        None => Err(super::broken(format!("the role {text} has no word in it"))),
+    };
+    all.into_iter().map(|One { role: text, user }| Ok((role(&text)?, user))).collect()
 }
 
 fn status(status: ProjectStatus) -> Status {
@@ -159,11 +165,11 @@ pub(in crate::ops) async fn drafts(
                 names::said(installation, tx, &mut drafts, change.project_id, by).await?,
                 names::said(installation, tx, &mut drafts, change.project_id, whom).await?,
             );
-            match entry(change, what, by, whom, now_us) {
-                Ok(entry) => drafts.entries.push(entry.to_string()),
-                // One name that has no spelling in the log must not stop the publication of all others.
-                Err(error) => tracing::error!(project = %change.project, %error, "not in the log"),
-            }
+            // What is shown to anybody is in the log first. Names and digests are parsed before they come into the ledger, so what
+            // has no spelling here is a mistake of ours, which would else be in front of everybody and in no log.
+            let entry = entry(change, what, by, whom, now_us)
+                .map_err(|error| super::broken(format!("{} has no entry: {error}", change.project)))?;
+            drafts.entries.push(entry.to_string());
         }
     }
     Ok(drafts)

@@ -9,8 +9,9 @@ use tlog::note::KeyKind;
 use tuf::Signer;
 use tuf::layout::Target;
 
+use super::super::publish::Lease;
 use super::events::{Change, drafts, standing};
-use super::{KEY, put, resume, signed, verifier, walk, walk_entries};
+use super::{KEY, held, not_held, put, resume, signed, verifier, walk, walk_entries};
 use crate::blobs::layout;
 use crate::model::IndexName;
 use crate::store::log::{self as rows, LogRow};
@@ -26,16 +27,16 @@ pub(in crate::ops) async fn begin(
     installation: &Installation,
     index_id: i64,
     index: &IndexName,
-    lease: &(dyn Fn(&mut Tx, i64) + Send + Sync),
+    lease: &mut Lease,
 ) -> Result<()> {
     let mut tx = installation.store.read().await?;
     let row = match rows::log(&mut tx, index_id).await? {
         Some(row) => row,
         None => {
             drop(tx);
+            let row = new_row(installation, index).await?;
             let mut tx = installation.store.write().await?;
-            lease(&mut tx, installation.clock.now_us());
-            let row = new_row(installation, index)?;
+            lease.extend(&mut tx);
             rows::begin(&mut tx, index_id, &row.origin, &row.verifier);
             tx.commit().await?;
             row
@@ -56,7 +57,7 @@ pub(in crate::ops) async fn begin(
         let from = rows::count(&mut tx, index_id).await?;
         drop(tx);
         let mut tx = installation.store.write().await?;
-        lease(&mut tx, installation.clock.now_us());
+        lease.extend(&mut tx);
         for (seq, entry) in (from..).zip(&drafts.entries) {
             rows::append(&mut tx, index_id, seq, entry);
         }
@@ -82,7 +83,8 @@ pub(in crate::ops) async fn sign_first(
     let size = rows::count(tx, index_id).await?;
     let blobs = &installation.blobs;
     let log = walk_entries(tx, index_id, index, &row, size, &mut |key, bytes| put(blobs, &key, &bytes)).await?;
-    let signer = installation.signing_keys.make(index, KEY, &installation.entropy)?;
+    // Its key was made before the row: one that is gone since is brought back, not made again under the same name.
+    let signer = held(installation, index, &row.verifier).await?.ok_or_else(|| not_held(installation, index))?;
     let row = signed(&row, &log, signer)?;
     if let Some((key, bytes)) = row.checkpoint(index) {
         put(blobs, &key, &bytes)?;
@@ -92,8 +94,8 @@ pub(in crate::ops) async fn sign_first(
 }
 
 /// A log is called after its key, which no other installation has; its URL may change, its name never.
-fn new_row(installation: &Installation, index: &IndexName) -> Result<LogRow> {
-    let signer = installation.signing_keys.make(index, KEY, &installation.entropy)?;
+async fn new_row(installation: &Installation, index: &IndexName) -> Result<LogRow> {
+    let signer = super::make(installation, index, KEY).await?;
     let (origin, verifier) = called_after(index, &signer)?;
     Ok(LogRow { origin, verifier, walked: 0, size: 0, root: String::new(), note: None, witnessed: None })
 }

@@ -6,6 +6,7 @@ use attest::Publisher;
 use tlog::entry::{Act, Change as Turn, Role, Salt, Status, commit};
 use tlog::{Entry, Hash, Log, Origin, Policy, VerifierKey};
 
+use super::super::publish::Lease;
 use super::super::signing::{InForce, Signing};
 use super::super::tests::{Stage, name, stages};
 use super::super::{accounts, indexes, projects as verbs};
@@ -212,8 +213,9 @@ async fn before_the_log(stage: &Stage) {
     let mut tx = of.store.read().await.expect("a transaction");
     let in_force = InForce::read(&mut tx, stage.index.id, &main).await.expect("read").expect("founded");
     let mut signing = Signing::new(in_force).expect("resumed");
-    assert!(signing.has_keys(of, true).expect("keys"));
-    let signed = signing.sign(&mut tx, vec![], None, of.clock.now_us(), BTreeMap::new()).await.expect("signed");
+    assert!(signing.has_keys(of, true).await.expect("keys"));
+    let (now, mut lease) = (of.clock.now_us(), Lease::of_nobody(of));
+    let signed = signing.sign(&mut tx, vec![], None, now, BTreeMap::new(), &mut lease).await.expect("signed");
     let serial = indexes::list(of).await.expect("list")[0].serial + 1;
     drop(tx);
     let mut tx = of.store.write().await.expect("a transaction");
@@ -321,4 +323,28 @@ async fn the_tree_is_read_back_from_the_site_or_from_the_ledger() {
     let other = LogRow { root: Hash([0; 32]).to_hex(), ..row };
     let mut tx = of.store.read().await.expect("a transaction");
     assert!(walk(&mut tx, index_id, &main, &other, &mut |_, _| Ok(())).await.is_err());
+}
+
+/// Goal: whatever file name an upload may have, the log has a spelling for it: what has none is shown to nobody, and would stop
+/// the publication of everything else.
+#[test]
+fn every_file_name_that_is_taken_has_a_spelling_in_the_log() {
+    let mut taken = 0;
+    for name in ["foo_bar-1!1.0rc1.post2.dev3+local.7.tar.gz", "foo_bar-1!1.0+local.7-1a_b.c-cp311.py3-abi3-any.whl"] {
+        for (at, byte) in (0..=name.len()).flat_map(|at| (0..=0x7f).map(move |byte: u8| (at, byte))) {
+            let put = format!("{}{}{}", &name[..at], char::from(byte), &name[at..]);
+            if put.parse::<packaging::DistFilename>().is_ok() {
+                assert!(tlog::entry::FileName::new(&put).is_ok(), "{put:?}");
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 1_000, "{taken}");
+    for role in crate::model::ProjectRole::ALL {
+        let text = format!(r#"[{{"role":"{}","user":"ann"}}]"#, role.shown());
+        let read = super::events::read_roles(&text).expect("a word");
+        assert_eq!(read.iter().map(|(role, _)| role.as_str()).collect::<Vec<_>>(), [role.as_str()]);
+    }
+    // A role that the log has no word for is in it as no other.
+    assert!(super::events::read_roles(r#"[{"role":"Guest","user":"ann"}]"#).is_err());
 }

@@ -10,11 +10,12 @@ use tlog::note::{KeyKind, Note};
 pub use tlog::witness::{ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Refusal, Watched};
 use tlog::witness::{AddCheckpoint, Consistent, consider, take_cosignatures};
 use tlog::{Hash, Origin, TreeHead, VerifierKey, proof};
+use tuf::Signer;
 
-use super::{NoteSigner, SiteTiles, broken, in_force, put, rows};
+use super::{NoteSigner, SiteTiles, broken, held, in_force, keyid, put, rows};
 use crate::blobs::layout;
 use crate::model::IndexName;
-use crate::store::{Tx, indexes};
+use crate::store::{Tx, audit, indexes};
 use crate::{Error, Installation, Result, failpoint};
 
 /// The name of the witness's key among an index's keys. It signs nothing else.
@@ -43,8 +44,41 @@ pub async fn keys(installation: &Installation, index: &IndexName) -> Result<(Ver
     let mut tx = installation.store.read().await?;
     let row = indexes::named(&mut tx, index).await?;
     let log = in_force(&mut tx, row.id).await?.ok_or_else(|| Error::NotFound("The log has not begun yet.".into()))?;
+    drop(tx);
     let log = VerifierKey::parse(&log.verifier).map_err(broken)?;
-    Ok((log, signer(installation, index)?.key))
+    Ok((log, kept_signer(installation, index).await?.key.clone()))
+}
+
+/// Makes another key to witness with, where the one of before is lost or in wrong hands: it is put aside, and cosigns nothing
+/// any more. Whoever counts on this witness must be told the new one.
+///
+/// # Errors
+/// [`Error::NotFound`] before the log has begun.
+pub async fn replace(installation: &Installation, index: &IndexName, actor: &str) -> Result<()> {
+    let mut kept = installation.witnesses.lock().await;
+    let mut tx = installation.store.read().await?;
+    let row = indexes::named(&mut tx, index).await?;
+    in_force(&mut tx, row.id).await?.ok_or_else(|| Error::NotFound("The log has not begun yet.".into()))?;
+    let old = rows::witness_key(&mut tx, row.id).await?;
+    drop(tx);
+    kept.remove(index);
+    // What an older version made is in no row.
+    let key = match &old {
+        Some(old) => VerifierKey::parse(old).map_err(broken)?,
+        None => made(installation, index).await?.key,
+    };
+    // The file before the row: broken off in between, the old key is said to be lost, and never taken up again.
+    let (of, keyid) = (index.clone(), keyid(&key));
+    installation.signing_keys.blocking(move |folder| folder.retire(&of, &[keyid].into())).await?;
+    let (signer, now_us) = (made(installation, index).await?, installation.clock.now_us());
+    let new = signer.key.to_string();
+    let mut tx = installation.store.write().await?;
+    rows::set_witness_key(&mut tx, row.id, old.as_deref(), &new);
+    let detail = serde_json::json!({ "old": old, "new": new });
+    audit::note(&mut tx, Some(row.id), now_us, actor, "log.witness", index.as_str(), detail);
+    tx.commit().await?;
+    kept.insert(index.clone(), Arc::new(signer));
+    Ok(())
 }
 
 /// Notes why a witness does not cosign the log of an index, or, without a reason, that it does.
@@ -63,8 +97,12 @@ pub fn silent(installation: &Installation) -> Vec<(IndexName, String, String)> {
     silent.iter().map(|((index, witness), why)| (index.clone(), witness.clone(), why.clone())).collect()
 }
 
-fn signer(installation: &Installation, index: &IndexName) -> Result<NoteSigner> {
-    let signer = installation.signing_keys.make(index, KEY, &installation.entropy)?;
+/// The key of the file [`KEY`], made where there is none.
+async fn made(installation: &Installation, index: &IndexName) -> Result<NoteSigner> {
+    named(index, super::make(installation, index, KEY).await?)
+}
+
+fn named(index: &IndexName, signer: Arc<dyn Signer>) -> Result<NoteSigner> {
     let name = format!("tidewaiter-witness/{index}/{}", signer.keyid().get(..16).unwrap_or_default());
     // Another kind than a log's: what it signs can never be taken for a log's own word.
     NoteSigner::new(&name, KeyKind::Cosigner, signer)
@@ -150,13 +188,39 @@ async fn seen(tx: &mut Tx, logs: &[Watched]) -> Result<BTreeMap<Origin, TreeHead
     Ok(seen)
 }
 
+/// The key that others know this witness by; made at the first question, and never again by itself.
+async fn signer(installation: &Installation, index: &IndexName) -> Result<NoteSigner> {
+    let mut tx = installation.store.read().await?;
+    let row = indexes::named(&mut tx, index).await?;
+    // Kept in the log's row.
+    rows::log(&mut tx, row.id).await?.ok_or_else(|| Error::Unavailable("The log has not begun yet.".into()))?;
+    let known = rows::witness_key(&mut tx, row.id).await?;
+    drop(tx);
+    if let Some(known) = known {
+        let signer = held(installation, index, &known).await?.ok_or_else(|| {
+            Error::Unavailable(format!(
+                "the key by which '{index}' witnesses other logs is not in {}; bring it back from a backup, or make another \
+                 one with `tidewaiter log keys --new-witness` and tell everybody who counts on it",
+                installation.signing_keys.of(index).display()
+            ))
+        })?;
+        return named(index, signer);
+    }
+    let signer = made(installation, index).await?;
+    let mut tx = installation.store.write().await?;
+    // Where another node was first, the next question finds its key.
+    rows::set_witness_key(&mut tx, row.id, None, &signer.key.to_string());
+    tx.commit().await?;
+    Ok(signer)
+}
+
 /// The witness's key, opened once: a sealed one takes memory and time.
 async fn kept_signer(installation: &Installation, index: &IndexName) -> Result<Arc<NoteSigner>> {
     let mut kept = installation.witnesses.lock().await;
     if let Some(signer) = kept.get(index) {
         return Ok(Arc::clone(signer));
     }
-    let signer = Arc::new(signer(installation, index)?);
+    let signer = Arc::new(signer(installation, index).await?);
     kept.insert(index.clone(), Arc::clone(&signer));
     Ok(signer)
 }

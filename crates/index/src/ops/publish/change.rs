@@ -11,14 +11,14 @@ use super::super::signing::TargetChange;
 use super::super::site::Move;
 use super::beside::beside;
 use super::{Pieces, Rendered, site_path};
-use crate::Result;
 use crate::blobs::layout;
-use crate::model::{IndexName, is_visible};
+use crate::model::{IndexName, ProjectRole, is_visible};
 use crate::render::{self, Object, ProjectView, RENDER_VERSION};
 use crate::store::files::FileRow;
 use crate::store::projects::ProjectRow;
 use crate::store::publishing::{self, PublishedProject, PublishedRow};
 use crate::store::{Tx, attestations, files, projects};
+use crate::{Error, Result};
 
 /// What one project contributes to a set.
 pub(super) struct ProjectChange {
@@ -231,10 +231,11 @@ async fn people(tx: &mut Tx, project_id: i64) -> Result<(String, String)> {
 
 /// Roles as the older JSON API shows them.
 async fn roles_json(tx: &mut Tx, project_id: i64) -> Result<String> {
-    let roles = projects::roles(tx, project_id).await?.into_iter();
-    let shown: Vec<_> = roles
-        .map(|(role, user)| json!({ "role": if role == "owner" { "Owner" } else { "Maintainer" }, "user": user }))
-        .collect();
+    let mut shown = Vec::new();
+    for (role, user) in projects::roles(tx, project_id).await? {
+        let role: ProjectRole = role.parse().map_err(Error::Internal)?;
+        shown.push(json!({ "role": role.shown(), "user": user }));
+    }
     Ok(json!(shown).to_string())
 }
 

@@ -10,7 +10,7 @@ use super::super::signing::{self, InForce, Pending, Signing};
 use super::super::site::sweep;
 use super::{LEASE_US, Publisher, Record, site_path};
 use crate::blobs::layout;
-use crate::store::{self, Tx, audit, indexes, publishing};
+use crate::store::{self, audit, indexes, publishing};
 use crate::{Error, Publication, Result, failpoint};
 
 /// How often superseded objects are looked for, and how many are taken away at once.
@@ -20,11 +20,9 @@ const SWEEP_MOST: i64 = 1_000;
 impl Publisher {
     /// Founds the repository, and writes the roles by which clients begin.
     pub(super) async fn found(&mut self) -> Result<()> {
-        let (index_id, fence) = (self.index_id, self.fence);
-        let lease = move |tx: &mut Tx, now_us: i64| {
-            publishing::must_extend_lease(tx, index_id, fence, now_us + LEASE_US);
-        };
-        signing::found(&self.installation, index_id, &self.index, lease).await?;
+        let (index_id, mut lease) = (self.index_id, self.lease(false));
+        signing::found(&self.installation, index_id, &self.index, &mut lease).await?;
+        self.lease_until_us = lease.until_us;
         let mut tx = self.installation.store.read().await?;
         let in_force = InForce::read(&mut tx, index_id, &self.index).await?;
         drop(tx);
@@ -55,27 +53,24 @@ impl Publisher {
             return Ok(());
         }
         if let Some(signing) = &mut self.signing
-            && !signing.has_keys(&self.installation, false)?
+            && !signing.has_keys(&self.installation, false).await?
         {
             return Ok(());
         }
-        let (index_id, fence) = (self.index_id, self.fence);
-        let lease = move |tx: &mut Tx, now_us: i64| {
-            publishing::must_extend_lease(tx, index_id, fence, now_us + LEASE_US);
-        };
-        log::begin(&self.installation, index_id, &self.index, &lease).await?;
+        let (index_id, mut lease) = (self.index_id, self.lease(false));
+        log::begin(&self.installation, index_id, &self.index, &mut lease).await?;
         let mut tx = self.installation.store.read().await?;
         let row = log::sign_first(&self.installation, &mut tx, index_id, &self.index).await?;
         failpoint::reach("log.signed");
         let now = self.installation.clock.now_us();
         let signed = match &self.signing {
             None => None,
-            Some(signing) => Some(signing.sign(&mut tx, vec![], None, now, row.extra()).await?),
+            Some(signing) => Some(signing.sign(&mut tx, vec![], None, now, row.extra(), &mut lease).await?),
         };
         let serial = indexes::by_id(&mut tx, index_id).await?.serial + 1;
         drop(tx);
         let mut tx = self.installation.store.write().await?;
-        lease(&mut tx, now);
+        lease.extend(&mut tx);
         store::log::grow(&mut tx, index_id, 0, row.size, &row.root, row.note.as_deref().unwrap_or_default());
         let detail = serde_json::json!({ "entries": row.size, "origin": row.origin });
         audit::note(&mut tx, Some(index_id), now, "publisher", "log.found", self.index.as_str(), detail);
@@ -88,7 +83,7 @@ impl Publisher {
             publishing::insert_commit(&mut tx, index_id, serial, now, &text);
         }
         tx.commit().await?;
-        self.lease_until_us = now + LEASE_US;
+        self.lease_until_us = lease.until_us;
         failpoint::reach("log.founded");
         tracing::info!(index = %self.index, entries = row.size, "what is done to the index is logged from now on");
         let mut tx = self.installation.store.read().await?;
@@ -138,11 +133,12 @@ impl Publisher {
         let mut tx = self.installation.store.read().await?;
         let Some(in_force) = InForce::read(&mut tx, self.index_id, &self.index).await? else { return Ok(()) };
         let serial = indexes::by_id(&mut tx, self.index_id).await?.serial + 1;
-        let adopted = signing::adopt(&self.installation, &mut tx, &in_force, pending).await?;
+        let mut lease = self.lease(false);
+        let adopted = signing::adopt(&self.installation, &mut tx, &in_force, pending, &mut lease).await?;
         drop(tx);
         let now = self.installation.clock.now_us();
         let mut tx = self.installation.store.write().await?;
-        publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
+        lease.extend(&mut tx);
         publishing::next_serial(&mut tx, self.index_id, serial);
         adopted.store(&mut tx, self.index_id, now);
         let paths = self.head_paths(adopted.renames_log());
@@ -155,7 +151,7 @@ impl Publisher {
             // What witnesses said of it is of a log of another name.
             self.installation.blobs.delete(&layout::log_witnessed(&self.index))?;
         }
-        self.lease_until_us = now + LEASE_US;
+        self.lease_until_us = lease.until_us;
         self.remember(serial, &[], record.paths.clone());
         let mut tx = self.installation.store.read().await?;
         let in_force = InForce::read(&mut tx, self.index_id, &self.index).await?;

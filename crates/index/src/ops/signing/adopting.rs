@@ -12,10 +12,11 @@ use tuf::role::Top;
 use tuf::write::{BINS, Issue, Record, Repository};
 
 use super::super::log;
+use super::super::publish::Lease;
 use super::expected::expected;
 use super::write_error;
 use super::{
-    InForce, KeysAtHand, Listing, Resigned, Signing, TargetChange, by_path, commit, lifetimes, role_path, sign_all,
+    InForce, KeysAtHand, Listing, Profile, Resigned, Signing, TargetChange, by_path, commit, role_path, sign_all,
     targets_of, time,
 };
 use crate::store::log::LogRow;
@@ -24,10 +25,10 @@ use crate::store::{self, Tx, audit};
 use crate::{Error, Installation, Result, failpoint};
 
 /// Offline roles that have all their signatures; those that are absent stay as they are.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Pending {
     /// Who holds the keys from then on.
-    pub(crate) profile: String,
+    pub(crate) profile: Profile,
     pub(crate) root: Option<String>,
     pub(crate) targets: Option<String>,
     pub(crate) bins: Option<String>,
@@ -51,6 +52,12 @@ pub(crate) struct Pending {
 const PATIENCE_US: i64 = 3_600_000_000;
 
 impl Pending {
+    /// A change that changes nothing yet.
+    pub(crate) fn new(profile: Profile, actor: &str) -> Self {
+        let (root, targets, bins, refused) = (None, None, None, None);
+        Self { profile, root, targets, bins, retired: BTreeSet::new(), actor: actor.to_owned(), since_us: 0, refused }
+    }
+
     /// The repository under these roles.
     ///
     /// # Errors
@@ -168,12 +175,13 @@ pub(crate) async fn adopt(
     tx: &mut Tx,
     in_force: &InForce,
     mut pending: Pending,
+    lease: &mut Lease,
 ) -> Result<Adopted> {
     // Two submitted it at once: the second is in force by now.
     pending.trim(in_force)?;
     let repository = pending.adopt(in_force)?;
     let retired = retired(in_force, &pending, &repository);
-    let keys = KeysAtHand::load(installation, &in_force.index, &retired)?;
+    let keys = KeysAtHand::load(installation, &in_force.index, &retired).await?;
     if let Some(role) = keys.missing(repository.offline()) {
         return Err(Error::Unavailable(format!(
             "the new key that signs {role} is not in {}",
@@ -199,15 +207,14 @@ pub(crate) async fn adopt(
     };
     let now = time(installation.clock.now_us());
     let extra = log.as_ref().or(in_force.log()).map(LogRow::extra).unwrap_or_default();
-    let issue = Issue { now, lifetimes: lifetimes(&pending.profile), extra };
+    let issue = Issue { now, lifetimes: pending.profile.lifetimes(), extra };
     let (repository, keys) = (Arc::new(repository), Arc::new(keys));
     let Resigned { mut records, commit } = if is_anew {
         let held = right.map_or(Listing::Ledger(tx, in_force.index_id), Listing::Here);
-        sign_all(installation, &in_force.index, &repository, &keys, issue, held).await?
+        sign_all(installation, &in_force.index, &repository, &keys, issue, held, lease).await?
     } else {
         let next = Arc::clone(&repository);
-        let signed = tokio::task::spawn_blocking(move || commit(&next, &keys, &BTreeMap::new(), &issue));
-        let commit = signed.await.map_err(|e| Error::Internal(e.to_string()))??;
+        let commit = lease.kept_while(move || commit(&next, &keys, &BTreeMap::new(), &issue)).await?;
         Resigned { records: Vec::new(), commit }
     };
     failpoint::reach("adopt.signed");
@@ -284,7 +291,7 @@ impl Adopted {
         for path in superseded {
             rows::supersede(tx, index_id, path, now_us);
         }
-        rows::taken(tx, index_id, &pending.profile, retired);
+        rows::taken(tx, index_id, pending.profile.as_str(), retired);
         let corrected: Vec<&str> = corrections.iter().map(TargetChange::path).collect();
         let detail = json!({
             "profile": pending.profile,

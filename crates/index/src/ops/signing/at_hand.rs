@@ -23,8 +23,13 @@ impl std::fmt::Debug for KeysAtHand {
 
 impl KeysAtHand {
     /// The keys in an index's folder that still sign.
-    pub(super) fn load(installation: &Installation, index: &IndexName, retired: &BTreeSet<String>) -> Result<Self> {
-        let mut keys = installation.signing_keys.load(index)?;
+    pub(super) async fn load(
+        installation: &Installation,
+        index: &IndexName,
+        retired: &BTreeSet<String>,
+    ) -> Result<Self> {
+        let of = index.clone();
+        let mut keys = installation.signing_keys.blocking(move |folder| folder.load(&of)).await?;
         keys.retain(|keyid, _| !retired.contains(keyid));
         Ok(Self(keys))
     }

@@ -12,21 +12,20 @@ use tuf::role::Top;
 use tuf::write::{BINS, Bins, Bodies, Founding, Holders, Issue, Offline, Repository};
 
 use super::super::log;
+use super::super::publish::Lease;
 use super::super::site::put_all;
 use super::expected::expected_of;
-use super::{KeysAtHand, Listing, Resigned, lifetimes, sign_all, time, write_error};
+use super::{KeysAtHand, Listing, OFFLINE_DAYS, Profile, Resigned, sign_all, time, write_error};
 use crate::blobs::layout;
 use crate::keys::Keys;
 use crate::model::IndexName;
 use crate::store::log::LogRow;
 use crate::store::signing as rows;
-use crate::store::{Tx, audit, projects};
+use crate::store::{audit, projects};
 use crate::{Error, Installation, Result, failpoint};
 
 /// Projects that are listed in one step.
 const PROJECTS_AT_ONCE: i64 = 50;
-/// How long people's signatures are good for, in days.
-const OFFLINE_DAYS: i64 = 365;
 
 /// The three offline roles of a `dev` repository, signed.
 struct Offlines {
@@ -42,7 +41,7 @@ pub(crate) async fn found(
     installation: &Arc<Installation>,
     index_id: i64,
     index: &IndexName,
-    lease: impl Fn(&mut Tx, i64),
+    lease: &mut Lease,
 ) -> Result<()> {
     let now_us = installation.clock.now_us();
     let (of, name) = (Arc::clone(installation), index.clone());
@@ -50,28 +49,28 @@ pub(crate) async fn found(
     let offlines = made.await.map_err(|e| Error::Internal(e.to_string()))??;
     let offline = Offline::read(&offlines.root, &offlines.targets, &offlines.bins).map_err(write_error)?;
     let repository = Repository::found(offline);
-    let (projects, targets) = list_published(installation, index_id, index, &lease).await?;
+    let (projects, targets) = list_published(installation, index_id, index, lease).await?;
     let Offlines { root, targets: top, bins: all, keys } = offlines;
     let mut tx = installation.store.read().await?;
     let logged = log::in_force(&mut tx, index_id).await?;
     let extra = logged.as_ref().map(LogRow::extra).unwrap_or_default();
-    let issue = Issue { now: time(now_us), lifetimes: lifetimes("dev"), extra };
+    let issue = Issue { now: time(now_us), lifetimes: Profile::Dev.lifetimes(), extra };
     // No redo record: what the commit relies on is on disk before it.
     let held = Listing::Ledger(&mut tx, index_id);
     let Resigned { records, commit } =
-        sign_all(installation, index, &Arc::new(repository), &Arc::new(keys), issue, held).await?;
+        sign_all(installation, index, &Arc::new(repository), &Arc::new(keys), issue, held, lease).await?;
     drop(tx);
     failpoint::reach("found.signed");
     let mut tx = installation.store.write().await?;
-    lease(&mut tx, installation.clock.now_us());
-    rows::found(&mut tx, index_id, "dev", now_us);
+    lease.extend(&mut tx);
+    rows::found(&mut tx, index_id, Profile::Dev.as_str(), now_us);
     for (role, body) in [("root", &root), (Top::Targets.name(), &top), (BINS, &all)] {
         rows::insert_offline(&mut tx, index_id, role, 1, body);
     }
     for record in records.iter().chain(commit.written().map(|written| &written.record)) {
         rows::set_online(&mut tx, index_id, record);
     }
-    let detail = json!({ "profile": "dev", "projects": projects, "targets": targets });
+    let detail = json!({ "profile": Profile::Dev, "projects": projects, "targets": targets });
     audit::note(&mut tx, Some(index_id), now_us, "publisher", "tuf.found", index.as_str(), detail);
     tx.commit().await?;
     failpoint::reach("found.committed");
@@ -86,7 +85,7 @@ async fn list_published(
     installation: &Arc<Installation>,
     index_id: i64,
     index: &IndexName,
-    lease: &impl Fn(&mut Tx, i64),
+    lease: &mut Lease,
 ) -> Result<(usize, usize)> {
     let (mut after, mut done, mut listed) = (String::new(), 0, 0);
     loop {
@@ -106,7 +105,7 @@ async fn list_published(
         let work = move || put_all(&of.blobs, &pages);
         tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
         let mut tx = installation.store.write().await?;
-        lease(&mut tx, installation.clock.now_us());
+        lease.extend(&mut tx);
         for target in &targets {
             rows::set_target(&mut tx, index_id, target);
         }

@@ -12,7 +12,7 @@ use tuf::write::{BINS, Line, Offline, Record, Repository, Standing, body};
 use super::super::log;
 use super::files::{Roles, put};
 use super::targets::{Listed, targets_of};
-use super::write_error;
+use super::{Profile, write_error};
 use crate::blobs::{Blobs, Key, layout};
 use crate::model::IndexName;
 use crate::store::Tx;
@@ -34,7 +34,7 @@ pub(in super::super) struct Chain {
 pub(in super::super) struct InForce {
     pub(super) index_id: i64,
     pub(super) index: IndexName,
-    pub(in super::super) profile: String,
+    pub(in super::super) profile: Profile,
     pub(in super::super) repository: Repository,
     pub(super) records: BTreeMap<String, Record>,
     pub(super) roots: Vec<(i64, Vec<u8>)>,
@@ -70,7 +70,8 @@ impl InForce {
         };
         let repository = Repository::resume(offline, standing).map_err(write_error)?;
         let retired = row.retired()?;
-        let (index, profile) = (index.clone(), row.profile);
+        let profile = row.profile.parse().map_err(|why| Error::Internal(format!("'{index}': {why}")))?;
+        let index = index.clone();
         let log = log::in_force(tx, index_id).await?;
         Ok(Some(Self { index_id, index, profile, repository, records, roots, targets, bins, retired, log }))
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tuf::write::{Commit, Issue, Line, Online, Record, Repository, Row};
 
+use super::super::publish::Lease;
 use super::at_hand::{KeysAtHand, with_online};
 use super::files::put;
 use super::targets::{Listed, by_path, targets_of};
@@ -12,7 +13,7 @@ use crate::blobs::layout;
 use crate::model::IndexName;
 use crate::store::Tx;
 use crate::store::signing::TargetRow;
-use crate::{Error, Installation, Result};
+use crate::{Installation, Result};
 
 /// Every bin signed anew, its file written as soon as it is signed, so that only a few are in memory at a time. The files
 /// are write-once and nothing names them before the commit.
@@ -41,7 +42,7 @@ impl Listing<'_> {
     }
 }
 
-/// Signs every bin. As everything that nothing names yet, the files are on disk when it ends.
+/// Signs every bin, and keeps the lease meanwhile. As everything that nothing names yet, the files are on disk when it ends.
 pub(super) async fn sign_all(
     installation: &Arc<Installation>,
     index: &IndexName,
@@ -49,6 +50,7 @@ pub(super) async fn sign_all(
     keys: &Arc<KeysAtHand>,
     issue: Issue,
     mut held: Listing<'_>,
+    lease: &mut Lease,
 ) -> Result<Resigned> {
     let (mut records, mut lines) = (Vec::new(), Vec::new());
     let (issue, count) = (Arc::new(issue), repository.bins().count());
@@ -69,7 +71,7 @@ pub(super) async fn sign_all(
             };
             some.iter().map(sign).collect()
         };
-        for (bin, record) in tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?? {
+        for (bin, record) in lease.kept_while(work).await? {
             lines.push((bin, Line { version: record.version, expires: record.expires }));
             records.push(record);
         }
@@ -79,7 +81,7 @@ pub(super) async fn sign_all(
         of.blobs.sync()?;
         with_online(&repository, &keys, |online| repository.commit_signed(&lines, &issue, online))
     };
-    let commit = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+    let commit = lease.kept_while(work).await?;
     Ok(Resigned { records, commit })
 }
 
