@@ -43,10 +43,11 @@ def honest(world):  # noqa: F811
 def test_a_command_that_names_another_index_is_not_run(world, evil, tool):  # noqa: F811
     index, links = f"{evil.url}simple/", f"{evil.url}links/"
     said = [["--index-url", index], [f"--extra-index-url={index}"], ["--find-links", links], ["-i", index], ["-f", links]]
-    said += [[f"-qi{index}"], ["--no-index"], [f"git+{evil.url}x"]]
+    said += [[f"-qi{index}"], ["--no-index"], [f"git+{evil.url}x"], [f"HG+{evil.url}x"], [f"-ehg+{evil.url}x"]]
     if tool.startswith("pip"):
-        said += [["--index-u", index], ["--extra", index], ["--prox", evil.url], ["--isolated"]]
+        said += [["--index-u", index], ["--extra", index], ["--prox", evil.url], ["--isolated"], ["--no-proxy-env"]]
     else:
+        said += [["--env-file", ".env"], ["--env-file=.env"]]
         said += [["--index", index], ["--default-index", index], ["--config-file", "uv.toml"]]
     for words in said:
         done, target = started(world, tool, "demo", *words)
@@ -77,10 +78,45 @@ def test_an_environment_that_names_another_index_does_not_count(world, evil, too
     env |= {"UV_INDEX": index, "UV_INDEX_URL": index, "UV_EXTRA_INDEX_URL": index, "UV_FIND_LINKS": links}
     env |= {"UV_DEFAULT_INDEX": index, "PIP_PROXY": evil.url, "PIP_proxy": evil.url, "http_proxy": evil.url}
     env |= {"HTTP_PROXY": evil.url, "ALL_PROXY": evil.url, "NO_PROXY": "*", "no_proxy": "127.0.0.1,localhost"}
-    env |= {"PIP_ISOLATED": "1", "REQUEST_METHOD": "GET"}
+    env |= {"PIP_ISOLATED": "1", "REQUEST_METHOD": "GET", "PIP_NO_PROXY_ENV": "1", "PIP_OF_TOMORROW": "1"}
+    # As requests have it: a proxy of one scheme, of one host, and of one host in one scheme.
+    env |= {name: evil.url for name in ("all_proxy", "ftp_PROXY", "http://127.0.0.1_proxy", "all://127.0.0.1_proxy")}
+    # Settings that lead nowhere hold on.
+    env |= {"PIP_TIMEOUT": "20", "PIP_PROGRESS_BAR": "off", "UV_HTTP_TIMEOUT": "20", "UV_NO_PROGRESS": "1"}
     done, target = started(world, tool, "demo", env={k: str(v) for k, v in env.items()}, cwd=home)
     assert done.returncode == 0, done.stdout + done.stderr
     assert installed(target) == {"demo": "2.0"} and evil.asked == []
+    (line,) = done.stderr.splitlines()[:1]
+    assert line.startswith("tidewaiter: not handed on") and "PIP_NO_PROXY_ENV, PIP_OF_TOMORROW" in line, line
+    assert "http://127.0.0.1_proxy" in line and "TIMEOUT" not in line and "PROGRESS" not in line
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_an_installer_starts_cannot_leave_either(world, evil, tool):  # noqa: F811
+    """`uv run pip install`: uv would give pip the variables of a file."""
+    target = world.clients.fresh("target")
+    kind, _, version = tool.partition("-")
+    pip = [*world.clients.pips[version if kind == "pip" else "current"], "install", "--no-cache-dir", "--target", target]
+    uv = [world.clients.uvs[version if kind == "uv" else "current"], "run", "--no-project", "--python", sys.executable]
+    (world.folder / ".env").write_text(f"PIP_PROXY={evil.url}\nPIP_EXTRA_INDEX_URL={evil.url}simple/\n")
+    env = {**world.clients.env(), "UV_ENV_FILE": str(world.folder / ".env")}
+    base = [binary(), "run", "--index", world.honest.url, "--root", world.root, "--state", world.folder / "state"]
+    done = run([*base, "--", *uv, "--", *pip, "demo"], env=env)
+    assert done.returncode == 0 and installed(target) == {"demo": "2.0"}, done.stdout + done.stderr
+    assert evil.asked == [] and "not handed on, as it may lead past the verified index: UV_ENV_FILE" in done.stderr
+
+
+def test_a_pip_that_looks_at_no_environment_stays_too(world, evil):  # noqa: F811
+    """As if it had an option that we do not know: the second word on the proxy holds."""
+    path = world.folder / "requirements.txt"
+    path.write_text(f"--extra-index-url {evil.url}simple/\ndemo\n")
+    target = world.clients.fresh("target")
+    install = [*world.clients.pips["current"], "install", "--no-cache-dir", "--target", target, "-r", path]
+    script = "import os, sys; os.environ['PIP_NO_PROXY_ENV'] = '1'; os.execvp(sys.argv[1], sys.argv[1:])"
+    base = [binary(), "run", "--index", world.honest.url, "--root", world.root, "--state", world.folder / "state"]
+    done = run([*base, "--", sys.executable, "-c", script, *install], env=world.clients.env())
+    assert done.returncode != 0 and installed(target) in ({}, {"demo": "2.0"}), done.stdout + done.stderr
+    assert evil.asked == [] and "refused: the installer wanted to leave" in done.stderr
 
 
 @pytest.mark.parametrize("tool", TOOLS)
