@@ -6,10 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use packaging::filename::DistFilename;
 use packaging::name::NormalizedName;
 use serde::{Deserialize, Serialize};
-use tlog::entry::Project;
+use tlog::entry::{LoggedFile, Project};
 use tlog::follow::{Event, FollowError, Follower, Remembered};
 use tlog::proof::{self, consistency_tiles, inclusion_tiles};
 use tlog::tile::{TILE_WIDTH, TileId};
@@ -20,6 +19,7 @@ use tuf::{Time, Top, TrustedSet};
 use url::Url;
 
 use crate::fetch::FetchError;
+use crate::guard::{Change, Standing};
 use crate::refusal::Refusal;
 use crate::session::{ClientError, Session, Source, below};
 use crate::store::Store;
@@ -279,17 +279,20 @@ async fn goes_on(seen: &Seen, now: Option<&Bound>, tiles: &Tiles) -> Result<bool
     Ok(old == new)
 }
 
-/// Which of these releases the log does not account for: no entry between two sizes says that a file of theirs was yanked
-/// or removed. `None` where there are more entries than are searched.
+/// Which of these changes the log does not account for by its entries from `from` on: the last one on a file must say how it
+/// stands, and one of them that it was published where it is for other Pythons. `None` where there are more entries than are
+/// searched.
 pub(crate) async fn unaccounted(
     tiles: &Tiles,
     bound: &Bound,
     from: u64,
     project: &NormalizedName,
-    lost: &[String],
-) -> Result<Option<Vec<String>>, Refusal> {
+    changes: Vec<Change>,
+) -> Result<Option<Vec<Change>>, Refusal> {
     let head = bound.head();
-    let (mut open, mut map): (BTreeSet<&str>, Map) = (lost.iter().map(String::as_str).collect(), Map::new());
+    let wanted = changes.iter().map(|change| (change.filename.clone(), change.clone()));
+    let (mut open, mut map): (BTreeMap<String, Change>, Map) = (wanted.collect(), Map::new());
+    let mut denied = BTreeSet::new();
     let width = u64::from(TILE_WIDTH);
     let mut searched = 0;
     let mut end = head.size;
@@ -304,30 +307,41 @@ pub(crate) async fn unaccounted(
         let read = id.read_entries(&bytes).or_else(|_| id.full().and_then(|full| full.read_entries(&bytes)));
         let entries = read.map_err(|error| bad(&error))?;
         let first = index * width;
-        for (at, bytes) in (first..).zip(entries).take_while(|(at, _)| *at < head.size).filter(|(at, _)| *at >= from) {
-            let Some(version) = gone(bytes, project).filter(|version| open.contains(version.as_str())) else {
+        let entries: Vec<_> = (first..).zip(entries).filter(|(at, _)| (from..head.size).contains(at)).collect();
+        for (at, bytes) in entries.into_iter().rev() {
+            let Some((file, standing, is_published)) = said_of(bytes, project) else { continue };
+            let Some(change) = open.get_mut(file.name.as_str()).filter(|one| one.sha256 == file.sha256.to_hex()) else {
                 continue;
             };
             // Found where nobody vouched for it yet.
             tiles.tiles(inclusion_tiles(at, head.size).map_err(|error| bad(&error))?, &mut map).await?;
             let path = proof::prove_inclusion(at, head.size, &map).map_err(|error| bad(&error))?;
             proof::verify_inclusion(&hash::leaf_hash(bytes), at, &head, &path).map_err(|error| bad(&error))?;
-            open.remove(version.as_str());
+            let is_denied = change.standing.take().is_some_and(|wanted| wanted != standing);
+            change.is_for_others &= !is_published;
+            if is_denied {
+                denied.insert(change.filename.clone());
+            }
+            if is_denied || !change.is_for_others {
+                open.remove(file.name.as_str());
+            }
         }
         end = first;
     }
-    Ok(Some(open.into_iter().map(str::to_owned).collect()))
+    let is_open = |change: &Change| open.contains_key(&change.filename) || denied.contains(&change.filename);
+    Ok(Some(changes.into_iter().filter(is_open).collect()))
 }
 
-/// The version of a file of this project that an entry says was yanked or removed.
-fn gone(bytes: &[u8], project: &NormalizedName) -> Option<String> {
-    let entry = Entry::parse(bytes).ok()?;
-    let file = match &entry.act {
-        Act::Yank(file) | Act::Remove(file) => file,
-        Act::Publish(_) | Act::Unyank(_) | Act::Status(_) | Act::Owner(..) | Act::Publisher(..) => return None,
-    };
-    let name: DistFilename = file.name.as_str().parse().ok()?;
-    (entry.project.as_str() == project.as_str()).then(|| name.version().to_string())
+/// How a file of this project stands after an entry, and whether that published it.
+fn said_of(bytes: &[u8], project: &NormalizedName) -> Option<(LoggedFile, Standing, bool)> {
+    let entry = Entry::parse(bytes).ok().filter(|entry| entry.project.as_str() == project.as_str())?;
+    match entry.act {
+        Act::Publish(file) => Some((file, Standing::Offered, true)),
+        Act::Unyank(file) => Some((file, Standing::Offered, false)),
+        Act::Yank(file) => Some((file, Standing::Yanked, false)),
+        Act::Remove(file) => Some((file, Standing::Gone, false)),
+        Act::Status(_) | Act::Owner(..) | Act::Publisher(..) => None,
+    }
 }
 
 /// A monitor's place in the log, between two runs.
@@ -412,7 +426,8 @@ impl Refusal {
         self.kind == crate::refusal::Kind::Unreachable
     }
 
-    fn is_refused(&self) -> bool {
+    /// Whether what came is not to be believed.
+    pub(crate) fn is_refused(&self) -> bool {
         self.kind == crate::refusal::Kind::Refused
     }
 }

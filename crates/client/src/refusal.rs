@@ -61,8 +61,11 @@ const LOG: &str = "the index shows different people different pasts, or its onli
     a restored backup, only they can say so: then delete the folder `log` beside the trusted roles";
 const UNWITNESSED: &str = "either these witnesses are away or do not know this log, which its operator's own log says, or you \
     are shown a log that nobody else has seen: ask its operator before you go on";
-const UNLOGGED: &str = "releases do not go without an entry in the index's log: its online key may be in wrong hands. \
-    Install nothing, and tell its operator; --on-regression off looks at none of this";
+const UNLOGGED: &str = "files are not yanked, removed or put back without an entry in the index's log: its online key may be in \
+    wrong hands. Install nothing, and tell its operator; --on-regression off looks at none of this";
+const REPLACED: &str = "an index never puts another file under a name that was taken: its online key may be in wrong hands. \
+    Install nothing, and tell its operator; only if they say that it is meant, such as after a restored backup, delete the \
+    project's file in the folder `pages` beside the trusted roles";
 const ROOT: &str = "give the root.json that the operator of the index hands out: --root root.json";
 const OFFLINE: &str =
     "it was never fetched and verified here: run once without --offline, with the same --state folder";
@@ -170,7 +173,12 @@ impl Refusal {
         Self { kind: Kind::Refused, what: "log".to_owned(), cause, remedy: UNWITNESSED }
     }
 
-    /// Releases went, and the log does not say so.
+    /// Other bytes under a name that was taken.
+    pub fn replaced(what: &str, cause: String) -> Self {
+        Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: REPLACED }
+    }
+
+    /// Files went, and the log does not say so.
     pub fn unlogged(what: &str, cause: String) -> Self {
         Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: UNLOGGED }
     }

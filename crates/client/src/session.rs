@@ -178,6 +178,13 @@ impl Session {
             (Err(ClientError::Fetch { why: FetchError::Offline, .. }), Some(stored)) => stored,
             (other, _) => other?,
         };
+    /// The keys of the timestamp role: whoever has enough of them signs what clients believe, until the holders of the root
+    /// take them away.
+    pub fn signers(&self) -> Vec<String> {
+        let set = self.trusted();
+        set.root().roles.get(&Top::Timestamp).map(|keys| keys.keyids.clone()).unwrap_or_default()
+    }
+
         let came = self.trusted().update_timestamp(&bytes)?;
         match came {
             Timestamped::Newer => *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes),
