@@ -197,6 +197,14 @@ def freeze(world, host):
 
 
 def expired(world, host):
+def dated_ahead(world, host):
+    """One word, signed once with a stolen key, that would never grow old."""
+    world.index.stamp(issued=world.index.now + 3_600, lifetime_days=300)
+    host.files["/tuf/timestamp.json"] = world.index.files["/tuf/timestamp.json"]
+    host.files.update({path: data for path, data in world.index.files.items() if path not in host.files})
+    return ["60 min ahead of this clock", "59 min ahead of this clock"]
+
+
     world.index.stamp(lifetime_days=-1)
     host.files["/tuf/timestamp.json"] = world.index.files["/tuf/timestamp.json"]
     return ["timestamp: expired"]
@@ -303,6 +311,7 @@ ATTACKS = {
 @pytest.mark.parametrize("mirror", ["mirror", "stale-mirror"])
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("attack", ATTACKS)
+    "dated-ahead": dated_ahead,
 def test_attacks_are_refused(world, tool, mirror, attack):
     """The client has seen the newer state at an honest host; then it comes to the attacker's."""
     world.installs(tool, world.host(), "other", expected={"other": "1.0"})

@@ -15,15 +15,15 @@ use tlog::tile::{TILE_WIDTH, TileId};
 use tlog::{Act, Checkpoint, Entry, Hash, Origin, TreeHead, VerifierKey, hash};
 use tokio::task::JoinSet;
 use tuf::json::{Object, Value};
-use tuf::{Time, Top, TrustedSet};
+use tuf::{Time, TrustedSet};
 use url::Url;
 
 use crate::fetch::FetchError;
 use crate::guard::{Change, Standing};
 use crate::refusal::Refusal;
 use crate::session::{ClientError, Session, Source, below};
-use crate::store::Store;
-use crate::witnesses::Witnesses;
+use crate::store::{Held, Store};
+use crate::witnesses::{WORD_AGE_MAX_S, Witnesses};
 
 /// The length of a bundle, in bytes: 256 entries of ours.
 const BUNDLE_BYTES_MAX: usize = 256 * (tlog::entry::ENTRY_BYTES_MAX + 2);
@@ -97,9 +97,44 @@ struct Seen {
     /// The witnesses that were asked for and had seen it, by their keys.
     #[serde(default)]
     witnesses: Vec<String>,
+    /// What the witnesses are still expected to see.
+    #[serde(default)]
+    ahead: Option<Ahead>,
     /// The keys of the timestamp role at that time. Where the holders of the root have taken one of them away, they speak
     /// for whatever came after: a thief's tree may be left behind.
     signers: Vec<String>,
+}
+
+/// The smallest tree that was shown here before the witnesses had seen it, and when that was, in seconds since 1970.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Ahead {
+    size: u64,
+    since: u64,
+}
+
+/// What came of following the log. It is remembered by [`Followed::keep`].
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) bound: Option<Bound>,
+    /// What the user should know.
+    pub(crate) warning: Option<String>,
+    before: Option<Vec<u8>>,
+    now: Option<Vec<u8>>,
+}
+
+impl Followed {
+    /// Remembers it, unless another process has remembered something else since.
+    pub(crate) fn keep(&self, store: &Store, _held: &Held) -> std::io::Result<bool> {
+        if store.read(SEEN, KEPT_BYTES_MAX)? != self.before {
+            return Ok(false);
+        }
+        match &self.now {
+            now if *now == self.before => {}
+            Some(bytes) => store.write(SEEN, bytes)?,
+            None => store.delete(SEEN)?,
+        }
+        Ok(true)
+    }
 }
 
 /// Where tiles are.
@@ -201,71 +236,86 @@ pub(crate) struct Asked<'a> {
     pub(crate) is_offline: bool,
 }
 
-/// Holds the log that the session's timestamp names against the one remembered, and against what witnesses saw, and
-/// remembers it. Returns it, and what the user should know besides.
+/// Holds the log that the session's timestamp names against the one remembered, and against what witnesses saw.
 pub(crate) async fn follow(
     session: &Session,
     tiles: &Tiles,
     store: &Store,
     asked: &Asked<'_>,
-) -> Result<(Option<Bound>, Option<String>), Refusal> {
+) -> Result<Followed, Refusal> {
     let io = |error: std::io::Error| Refusal::io("log", &error);
-    let (bound, signers) = {
-        let set = session.trusted();
-        let signers = set.root().roles.get(&Top::Timestamp).map(|keys| keys.keyids.clone()).unwrap_or_default();
-        (Bound::of(&set)?, signers)
-    };
-    let seen = store.read(SEEN, KEPT_BYTES_MAX).map_err(io)?;
+    let bound = Bound::of(&session.trusted())?;
+    let signers = session.signers();
+    let before = store.read(SEEN, KEPT_BYTES_MAX).map_err(io)?;
     let mut warning = None;
     // A disk that lies costs what was remembered, and that is said.
-    let seen: Option<Seen> = seen.and_then(|bytes| {
-        let read = serde_json::from_slice(&bytes).ok();
+    let mut seen: Option<Seen> = before.as_ref().and_then(|bytes| {
+        let read = serde_json::from_slice(bytes).ok();
         if read.is_none() {
             warning = Some("log: what was remembered of it is damaged, so it is taken as it is now".to_owned());
         }
         read
     });
     // Before anything is remembered: a tree that nobody else saw must not become the one that all others are held against.
-    let witnesses = match &bound {
-        _ if asked.witnesses.is_off() => Vec::new(),
+    let (witnesses, reached) = match &bound {
+        _ if asked.witnesses.is_off() => (Vec::new(), None),
         None => {
             return Err(Refusal::unwitnessed("refused: this index has no log that a witness could see".to_owned()));
         }
         Some(_) if asked.is_offline => {
             let witnesses = seen.as_ref().map(|seen| seen.witnesses.clone()).unwrap_or_default();
             asked.witnesses.had_seen(&witnesses)?;
-            witnesses
+            (witnesses, None)
         }
-        Some(bound) => asked.witnesses.have_seen(tiles, bound, asked.now).await?,
+        Some(bound) => {
+            let (witnesses, reached) = asked.witnesses.have_seen(tiles, bound, asked.now).await?;
+            (witnesses, Some(reached))
+        }
     };
-    if let Some(seen) = &seen {
-        match goes_on(seen, bound.as_ref(), tiles).await {
-            Ok(true) if asked.witnesses.is_off() || seen.witnesses == witnesses => return Ok((bound, None)),
-            Ok(true) | Ok(false) => {}
-            Err(refusal) if refusal.is_refused() && seen.signers.iter().any(|key| !signers.contains(key)) => {
+    if let Some(before) = &seen {
+        match goes_on(before, bound.as_ref(), tiles).await {
+            Ok(()) => {}
+            Err(refusal) if refusal.is_refused() && before.signers.iter().any(|key| !signers.contains(key)) => {
                 warning = Some(format!(
                     "{refusal}; the holders of the root have replaced the online key since, so the log is taken as it is \
                      now"
                 ));
+                seen = None;
             }
             Err(refusal) => return Err(refusal),
         }
     }
-    match &bound {
+    let now = match &bound {
+        None => None,
         Some(bound) => {
+            let ahead = ahead(seen.and_then(|seen| seen.ahead), reached, bound, asked.now)?;
             let checkpoint = Remembered::first(bound.checkpoint.clone()).to_string();
-            let seen = Seen { key: bound.key.to_string(), checkpoint, witnesses, signers };
-            let bytes = serde_json::to_vec(&seen).map_err(|error| io(error.into()))?;
-            store.write(SEEN, &bytes).map_err(io)?;
+            let seen = Seen { key: bound.key.to_string(), checkpoint, witnesses, ahead, signers };
+            Some(serde_json::to_vec(&seen).map_err(|error| io(error.into()))?)
         }
-        None if seen.is_some() => store.delete(SEEN).map_err(io)?,
-        None => {}
-    }
-    Ok((bound, warning))
+    };
+    Ok(Followed { bound, warning, before, now })
 }
 
-/// Whether the log is the one remembered, unchanged; false where it grew.
-async fn goes_on(seen: &Seen, now: Option<&Bound>, tiles: &Tiles) -> Result<bool, Refusal> {
+/// What the witnesses are expected to see from now on, `reached` being the size of the tree that they saw. Their word on an
+/// older tree is no word on what came after it: that they must reach in time.
+fn ahead(before: Option<Ahead>, reached: Option<u64>, bound: &Bound, now: Time) -> Result<Option<Ahead>, Refusal> {
+    let (Some(reached), size) = (reached, bound.head().size) else { return Ok(before) };
+    let now = u64::try_from(now.seconds()).unwrap_or(0);
+    let ahead = before.filter(|ahead| ahead.size > reached).or((size > reached).then_some(Ahead { size, since: now }));
+    match ahead {
+        Some(Ahead { size, since }) if now.saturating_sub(since) > WORD_AGE_MAX_S => {
+            Err(Refusal::unwitnessed(format!(
+                "refused: the witnesses have seen {reached} entries of the log, and more than half an hour ago {size} were \
+                 shown here"
+            )))
+        }
+        ahead => Ok(ahead),
+    }
+}
+
+/// Refuses another log than the one remembered, grown or not.
+async fn goes_on(seen: &Seen, now: Option<&Bound>, tiles: &Tiles) -> Result<(), Refusal> {
     let Some(now) = now else {
         return Err(Refusal::log("refused: the timestamp no longer names the log that was seen before".to_owned()));
     };
@@ -276,7 +326,7 @@ async fn goes_on(seen: &Seen, now: Option<&Bound>, tiles: &Tiles) -> Result<bool
     let (old, new) = (before.head(), now.head());
     let proof = if old.size > 0 && old.size < new.size { tiles.consistency(old.size, new.size).await? } else { vec![] };
     before.advance(&now.checkpoint, &proof).map_err(|error| bad(&error))?;
-    Ok(old == new)
+    Ok(())
 }
 
 /// Which of these changes the log does not account for by its entries from `from` on: the last one on a file must say how it

@@ -272,14 +272,7 @@ impl Index {
                 return Ok(Snapshot { session: Arc::new(head), log: followed.bound });
             }
         }
-        let store = self.state.log().map_err(|error| Refusal::io("log", &error))?;
-        let asked = log::Asked { witnesses: &self.witnesses, now: (self.now)(), is_offline: self.policy.is_offline };
-        let (log, warning) = log::follow(&head, &self.tiles()?, &store, &asked).await?;
-        warning.into_iter().for_each(|warning| self.warn(warning));
-        // Only now: whoever was shown another past goes on where it was.
-        head.keep().map_err(|error| Refusal::io(what, &error))?;
-        head.complete().await.map_err(refuse)?;
-        Ok(Snapshot { session: Arc::new(head), log })
+        Err(io(busy()))
     }
 
     /// How long ago the timestamp was issued: what a mirror that hides news cannot make younger.
@@ -319,6 +312,11 @@ impl Index {
     /// What the log says of these projects, or of all, since it was last asked: each event once, verified. Returns how
     /// many there were.
     ///
+        if age < -AHEAD_MAX_S {
+            // It would never grow old.
+            let cause = format!("refused: the index's last word is of {issued}, {} ahead of this clock", spoken(-age));
+            return Err(Refusal::stale(cause, false));
+        }
     /// # Errors
     /// What is not to be believed, or did not come; events that were told before are not told again.
     pub async fn events(
