@@ -1,5 +1,6 @@
 """`tidewaiter run`, `proxy`, `verify`: unmodified installers refuse what is not signed, whoever serves it."""
 
+import gzip
 import http.client
 import json
 import os
@@ -241,6 +242,22 @@ def endless(pattern):
     return attack
 
 
+def many_objects(world, host):
+    """Few bytes on the wire, many in memory, and unsigned."""
+    bomb = b'{"signed":{},"signatures":[' + b'{"a":0},' * 1_000_000 + b"{}]}"
+    packed = gzip.compress(bomb, 9)
+
+    def send(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(packed)))
+        handler.end_headers()
+        handler.wfile.write(packed)
+
+    host.alter = lambda path, data: send if ".bin-" in path else data
+    return ["too many values"]
+
+
 def slow(pattern):
     def attack(world, host):
         def send(handler):
@@ -302,6 +319,7 @@ ATTACKS = {
     "endless-page": endless("index.json"),
     "endless-file": endless(".whl"),
     "slow-role": slow("timestamp.json"),
+    "many-objects": many_objects,
     "slow-file": slow(".whl"),
     "redirect": redirect,
     "other-keys": other_keys,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
 use tuf::layout::{quote, role_file, target_file};
 use tuf::trusted::{Limits, Rotation, Timestamped};
 use tuf::{Lookup, Refused, Step, TargetFile, Time, Top, TrustedSet};
@@ -98,6 +99,29 @@ impl Source {
     }
 }
 
+/// How many roles of a session are fetched at once: each may be as long as its limit before it is found to be unsigned.
+const ROLES_AT_ONCE_MAX: usize = 16;
+
+/// What an update found stored and has to store. It fetches without keeping others waiting; so another process may have
+/// gone on meanwhile, and then nothing is stored.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The trusted root.
+    root: Vec<u8>,
+    /// The timestamp that was stored.
+    before: Option<Vec<u8>>,
+    /// The one that is trusted now, if it is newer.
+    newer: Option<Vec<u8>>,
+}
+
+/// How often an update begins anew because another process has stored something meanwhile.
+pub(crate) const UPDATES_MAX: usize = 5;
+
+/// Others were always faster.
+pub(crate) fn busy() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "other processes keep changing the trusted roles")
+}
+
 /// An update that succeeded: what it trusts belongs together.
 ///
 /// Many may look up paths in it at once; each role is fetched by one of them.
@@ -109,6 +133,8 @@ pub struct Session {
     /// A timestamp that is trusted and not stored yet.
     newer: Mutex<Option<Vec<u8>>>,
     /// Who fetches a role holds its lock.
+    /// How many more roles may be fetched at once.
+    roles: Semaphore,
     flights: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -129,7 +155,9 @@ impl Session {
         let root = store.read(Top::Root.name(), limits.root_bytes_max)?.ok_or(ClientError::NoRoot)?;
         let set = Mutex::new(TrustedSet::new(&root, now, limits)?);
         let (source, store) = (Arc::clone(source), store.clone());
-        let session = Self { source, store, set, newer: Mutex::default(), flights: Mutex::default() };
+        let progress = Mutex::new(Progress { root, ..Progress::default() });
+        let (flights, roles) = (Mutex::default(), Semaphore::new(ROLES_AT_ONCE_MAX));
+        let session = Self { source, store, set, progress, flights, roles };
         session.roots().await?;
         session.timestamp().await?;
         Ok(session)
@@ -150,6 +178,13 @@ impl Session {
         let Limits { root_bytes_max, root_rotations_max, .. } = *self.trusted().limits();
         for _ in 0..root_rotations_max {
             let next = self.trusted().root().version.saturating_add(1);
+    /// The keys of the timestamp role: whoever has enough of them signs what clients believe, until the holders of the root
+    /// take them away.
+    pub fn signers(&self) -> Vec<String> {
+        let set = self.trusted();
+        set.root().roles.get(&Top::Timestamp).map(|keys| keys.keyids.clone()).unwrap_or_default()
+    }
+
             let bytes = match self.source.role(Top::Root.name(), Some(next), root_bytes_max).await {
                 Err(ClientError::Fetch { why: FetchError::Missing | FetchError::Offline, .. }) => break,
                 other => other?,
@@ -178,13 +213,6 @@ impl Session {
             (Err(ClientError::Fetch { why: FetchError::Offline, .. }), Some(stored)) => stored,
             (other, _) => other?,
         };
-    /// The keys of the timestamp role: whoever has enough of them signs what clients believe, until the holders of the root
-    /// take them away.
-    pub fn signers(&self) -> Vec<String> {
-        let set = self.trusted();
-        set.root().roles.get(&Top::Timestamp).map(|keys| keys.keyids.clone()).unwrap_or_default()
-    }
-
         let came = self.trusted().update_timestamp(&bytes)?;
         match came {
             Timestamped::Newer => *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes),
@@ -277,6 +305,7 @@ impl Session {
         let digest = if self.trusted().root().consistent_snapshot { file.hashes.prefix() } else { None };
         let name = target_file(path, digest.as_deref()).ok_or_else(|| ClientError::Path(path.to_owned()))?;
         let url = below(&self::folder(base.clone()), &name)?;
+                    let _place = self.roles.acquire().await.map_err(io::Error::other)?;
         let mut hasher = file.hashes.hasher();
         let mut temporary = NamedTempFile::with_prefix_in(".new-", folder)?;
         let sink = |piece: &[u8]| {
