@@ -164,3 +164,62 @@ def test_the_proxy_answers_for_its_own_address_alone(world, evil):  # noqa: F811
     finally:
         proxy.close()
     assert evil.asked == []
+
+
+def test_others_on_this_machine_get_nothing(world, evil):  # noqa: F811
+    """Nor does a page in a browser whose name leads here; and what they try is not laid at the command's door."""
+    script = """
+import http.client, os, sys, urllib.parse
+
+index, proxy = (urllib.parse.urlparse(os.environ[name]) for name in ("PIP_INDEX_URL", "http_proxy"))
+
+def ask(path, method="GET", **headers):
+    line = http.client.HTTPConnection(index.hostname, index.port)
+    line.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    print(line.getresponse().status, end=" ")
+
+word = index.path.split("/")[1]
+ask(index.path + "demo/")
+ask(index.path + "demo/", Host="evil.example:%d" % index.port)
+ask("/simple/demo/")
+ask(index.path.replace(word, word[:-1]) + "demo/")
+ask("http://evil.example/", Proxy_Authorization="Basic cnVuOng=")
+ask("evil.example:443", "CONNECT")
+if sys.argv[1:] == ["with the word"]:
+    import base64
+    secret = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+    ask("http://evil.example/", Proxy_Authorization="Basic " + secret)
+"""
+    base = [binary(), "run", "--index", world.honest.url, "--root", world.root, "--state", world.folder / "state", "--"]
+    done = run([*base, sys.executable, "-c", script])
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["200", "421", "404", "404", "407", "407"], "")
+    done = run([*base, sys.executable, "-c", script, "with the word"])
+    assert done.returncode == 1 and done.stdout.split()[-1] == "409" and "evil.example: refused" in done.stderr
+    proxy = Proxied(world, world.honest)
+    try:
+        for host, status in [("localhost", 200), (f"127.0.0.1:{proxy.port}", 200), ("[::1]:1", 200), ("evil.example", 421), ("", 421)]:
+            assert proxy.get("/simple/demo/", Host=host)[0] == status, host
+    finally:
+        proxy.close()
+
+
+def test_a_refusal_is_told_however_much_is_absent(world):  # noqa: F811
+    script = """
+import http.client, os, urllib.parse
+
+index = urllib.parse.urlparse(os.environ["PIP_INDEX_URL"])
+line = http.client.HTTPConnection(index.hostname, index.port)
+for n in range(120):
+    line.request("GET", f"{index.path}nothing-{n}/")
+    line.getresponse().read()
+os.environ["no_proxy"] = ""
+import urllib.request
+try:
+    urllib.request.urlopen("http://evil.example/")
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+    base = [binary(), "run", "--index", world.honest.url, "--root", world.root, "--state", world.folder / "state", "--"]
+    done = run([*base, sys.executable, "-c", script])
+    assert done.stdout == "409\n" and done.returncode == 1, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "evil.example: refused" in done.stderr

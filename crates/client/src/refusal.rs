@@ -87,6 +87,7 @@ const SIGNED_SO: &str = "the index itself has signed it so, and every --index sh
 const GONE: &str =
     "ask the installer again, it may work from an older page; if the file is gone, choose another version";
 const UNNAMED: &str = "nothing need be done: the installer reads it in the file itself";
+const MORE: &str = "mend what is named first, then run it again";
 const GIVEN_ROOT: &str = "the file given as --root is none of this index's roots, or is damaged: take it again from the \
     index's operator";
 const NO_LOG: &str = "there is nothing to follow: ask the index's operator";
@@ -104,6 +105,12 @@ impl Refusal {
     pub(crate) fn unnamed(what: &str) -> Self {
         let cause = "the signed page names no metadata for it".to_owned();
         Self { kind: Kind::Absent, what: what.to_owned(), cause, remedy: UNNAMED }
+    }
+
+    /// Refusals beyond those that are told by name.
+    pub(crate) fn unnamed_ones(count: usize) -> Self {
+        let (what, cause) = (format!("{count} more requests"), "refused".to_owned());
+        Self { kind: Kind::Refused, what, cause, remedy: MORE }
     }
 
     /// An index without a log, where somebody wants to read it.

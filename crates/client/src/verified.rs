@@ -123,6 +123,34 @@ struct Sessions {
     failed: Option<(Instant, Refusal)>,
 }
 
+/// What was not served, by what was asked for.
+#[derive(Default)]
+struct Notices {
+    absent: BTreeMap<String, Refusal>,
+    refused: BTreeMap<String, Refusal>,
+    /// Refusals for which there was no room: that there was one must not be forgotten.
+    unnamed: usize,
+}
+
+impl Notices {
+    fn add(&mut self, what: &str, refusal: &Refusal) {
+        let (notices, is_refused) = match refusal.kind {
+            Kind::Absent => (&mut self.absent, false),
+            Kind::Refused | Kind::Unreachable => (&mut self.refused, true),
+        };
+        if notices.len() < NOTICES_MAX || notices.contains_key(what) {
+            notices.insert(what.to_owned(), refusal.clone());
+        } else if is_refused {
+            self.unnamed += 1;
+        }
+    }
+
+    fn all(&self) -> Vec<Refusal> {
+        let more = (self.unnamed > 0).then(|| Refusal::unnamed_ones(self.unnamed));
+        self.absent.values().chain(self.refused.values()).cloned().chain(more).collect()
+    }
+}
+
 /// An index.
 pub struct Index {
     base: Url,
@@ -135,7 +163,7 @@ pub struct Index {
     now: Now,
     sessions: tokio::sync::Mutex<Sessions>,
     pages: Mutex<BTreeMap<(String, Sha256), Arc<Page>>>,
-    notices: Mutex<BTreeMap<String, Refusal>>,
+    notices: Mutex<Notices>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -191,7 +219,7 @@ impl Index {
     pub fn notices(&self) -> (Vec<Refusal>, Vec<String>) {
         let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        (notices.values().cloned().collect(), warnings.clone())
+        (notices.all(), warnings.clone())
     }
 
     /// Something of this name came of a request.
@@ -199,12 +227,10 @@ impl Index {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         match refusal {
             None => {
-                notices.remove(what);
+                notices.absent.remove(what);
+                notices.refused.remove(what);
             }
-            Some(refusal) if notices.len() < NOTICES_MAX => {
-                notices.insert(what.to_owned(), refusal.clone());
-            }
-            Some(_) => {}
+            Some(refusal) => notices.add(what, refusal),
         }
     }
 

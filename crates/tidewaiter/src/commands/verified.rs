@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 
-use ::index::clock::Clock;
+use ::index::clock::{Clock, Entropy};
 use anyhow::{Context, Result, bail};
 use client::verified::base;
 use client::{Attestations, Fetcher, Index, Kind, OnRegression, Options, Patience, Policy, Proxy, Refusal};
 use packaging::hash::Sha256;
 use tokio::net::TcpListener;
-use tuf::hash::Hasher;
+use tuf::hash::{Hasher, hex};
 use tuf::{Limits, Time};
 
 use super::confine;
@@ -134,11 +134,13 @@ pub(super) async fn run(options: RunOptions) -> Result<ExitCode> {
     confine::stays(&command, allow_other_hosts)?;
     let index = open(&trust).await?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on this machine")?;
-    let host = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
-    // The root's fingerprint in the path: an installer's own cache never takes one index for another.
-    let url = format!("{host}/{}/simple/", &index.state().fingerprint[..16]);
+    let place = format!("127.0.0.1:{}", listener.local_addr()?.port());
+    // In the path and as a password: the root's fingerprint, so that an installer's own cache never takes one index for
+    // another, and what others on this machine cannot guess.
+    let word = format!("{}-{}", &index.state().fingerprint[..16], hex(&Entropy::system().bytes::<16>()));
+    let (url, host) = (format!("http://{place}/{word}/simple/"), format!("http://run:{word}@{place}"));
     confine::environment(&mut child, &url, (!allow_other_hosts).then_some(&host));
-    let serving = tokio::spawn(Proxy::new(Arc::clone(&index)).serve(listener));
+    let serving = tokio::spawn(Proxy::new(Arc::clone(&index)).only_for(&word).serve(listener));
     let status = wait(child).await;
     serving.abort();
     let status = status.with_context(|| format!("cannot run {program}"))?;
