@@ -13,7 +13,7 @@ use tuf::{Lookup, Refused, Step, TargetFile, Time, Top, TrustedSet};
 use url::Url;
 
 use crate::fetch::{FetchError, Fetcher};
-use crate::store::Store;
+use crate::store::{Held, NEW, Store};
 
 /// Why there is no answer that may be believed.
 #[derive(Debug, thiserror::Error)]
@@ -130,22 +130,26 @@ pub struct Session {
     source: Arc<Source>,
     store: Store,
     set: Mutex<TrustedSet>,
-    /// A timestamp that is trusted and not stored yet.
-    newer: Mutex<Option<Vec<u8>>>,
+    progress: Mutex<Progress>,
     /// Who fetches a role holds its lock.
+    flights: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// How many more roles may be fetched at once.
     roles: Semaphore,
-    flights: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Session {
     /// Updates root, timestamp, snapshot and targets, in this order (TUF specification §5.3 to §5.6). Each is stored as
     /// soon as it is trusted.
     pub async fn start(source: &Arc<Source>, store: &Store, now: Time, limits: Limits) -> Result<Self, ClientError> {
-        let session = Self::head(source, store, now, limits).await?;
-        session.keep()?;
-        session.complete().await?;
-        Ok(session)
+        for _ in 0..UPDATES_MAX {
+            let session = Self::head(source, store, now, limits).await?;
+            let is_kept = session.keep(&store.hold().await?)?;
+            if is_kept {
+                session.complete().await?;
+                return Ok(session);
+            }
+        }
+        Err(busy().into())
     }
 
     /// The first half of [`Self::start`]: root and timestamp. The timestamp is stored by [`Self::keep`]: who has more to
@@ -174,10 +178,6 @@ impl Session {
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn roots(&self) -> Result<(), ClientError> {
-        let Limits { root_bytes_max, root_rotations_max, .. } = *self.trusted().limits();
-        for _ in 0..root_rotations_max {
-            let next = self.trusted().root().version.saturating_add(1);
     /// The keys of the timestamp role: whoever has enough of them signs what clients believe, until the holders of the root
     /// take them away.
     pub fn signers(&self) -> Vec<String> {
@@ -185,19 +185,29 @@ impl Session {
         set.root().roles.get(&Top::Timestamp).map(|keys| keys.keyids.clone()).unwrap_or_default()
     }
 
+    async fn roots(&self) -> Result<(), ClientError> {
+        let Limits { root_bytes_max, root_rotations_max, .. } = *self.trusted().limits();
+        for _ in 0..root_rotations_max {
+            let next = self.trusted().root().version.saturating_add(1);
             let bytes = match self.source.role(Top::Root.name(), Some(next), root_bytes_max).await {
                 Err(ClientError::Fetch { why: FetchError::Missing | FetchError::Offline, .. }) => break,
                 other => other?,
             };
             let rotation = self.trusted().update_root(&bytes)?;
-            self.store.write(Top::Root.name(), &bytes)?;
+            let _held = self.store.hold().await?;
+            // Where another process has stored this root or a later one, it has done all of this.
+            let is_first = self.store.read(Top::Root.name(), root_bytes_max)?.as_ref() == Some(&self.progress().root);
+            if is_first {
+                self.store.write(Top::Root.name(), &bytes)?;
+            }
             match rotation {
-                Rotation::None => {}
-                Rotation::Online => {
+                Rotation::Online if is_first => {
                     self.store.delete(Top::Timestamp.name())?;
                     self.store.delete(Top::Snapshot.name())?;
                 }
+                Rotation::Online | Rotation::None => {}
             }
+            self.progress().root = bytes;
         }
         Ok(self.trusted().finish_root()?)
     }
@@ -209,22 +219,41 @@ impl Session {
             // What does not verify (any more) guards nothing.
             let _ = self.trusted().load_timestamp(stored);
         }
+        self.progress().before.clone_from(&stored);
         let bytes = match (self.source.role(name, None, bytes_max).await, stored) {
             (Err(ClientError::Fetch { why: FetchError::Offline, .. }), Some(stored)) => stored,
             (other, _) => other?,
         };
         let came = self.trusted().update_timestamp(&bytes)?;
         match came {
-            Timestamped::Newer => *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes),
+            Timestamped::Newer => self.progress().newer = Some(bytes),
             Timestamped::Same => {}
         }
         Ok(())
     }
 
-    /// Stores the timestamp: from now on nothing older is taken.
-    pub fn keep(&self) -> io::Result<()> {
-        let newer = self.newer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        newer.map_or(Ok(()), |bytes| self.store.write(Top::Timestamp.name(), &bytes))
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what is stored is still what this update began with and has come to.
+    pub fn is_current(&self, _held: &Held) -> io::Result<bool> {
+        let Limits { root_bytes_max, timestamp_bytes_max, .. } = *self.trusted().limits();
+        let progress = self.progress();
+        let root = self.store.read(Top::Root.name(), root_bytes_max)?;
+        Ok(root.as_ref() == Some(&progress.root)
+            && self.store.read(Top::Timestamp.name(), timestamp_bytes_max)? == progress.before)
+    }
+
+    /// Stores the timestamp: from now on nothing older is taken. Not, and false, if another process has stored something
+    /// since this update began: then it is to begin anew.
+    pub fn keep(&self, held: &Held) -> io::Result<bool> {
+        if !self.is_current(held)? {
+            return Ok(false);
+        }
+        let newer = self.progress().newer.take();
+        newer.map_or(Ok(()), |bytes| self.store.write(Top::Timestamp.name(), &bytes))?;
+        Ok(true)
     }
 
     async fn snapshot(&self) -> Result<(), ClientError> {
@@ -276,6 +305,7 @@ impl Session {
                 Step::Need { role, delegator } => {
                     let flight = self.flight(&role);
                     let _ours = flight.lock().await;
+                    let _place = self.roles.acquire().await.map_err(io::Error::other)?;
                     // Somebody else may have fetched it while this one waited.
                     let again = lookup.step(&mut self.trusted())?;
                     match again {
@@ -305,9 +335,8 @@ impl Session {
         let digest = if self.trusted().root().consistent_snapshot { file.hashes.prefix() } else { None };
         let name = target_file(path, digest.as_deref()).ok_or_else(|| ClientError::Path(path.to_owned()))?;
         let url = below(&self::folder(base.clone()), &name)?;
-                    let _place = self.roles.acquire().await.map_err(io::Error::other)?;
         let mut hasher = file.hashes.hasher();
-        let mut temporary = NamedTempFile::with_prefix_in(".new-", folder)?;
+        let mut temporary = NamedTempFile::with_prefix_in(NEW, folder)?;
         let sink = |piece: &[u8]| {
             hasher.update(piece);
             temporary.write_all(piece)

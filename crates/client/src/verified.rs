@@ -25,7 +25,7 @@ use crate::log::{self, Bound, Place, Tiles};
 use crate::page::Page;
 use crate::publishers::{Attestations, Pins, Uploaded};
 use crate::refusal::{Kind, Refusal};
-use crate::session::{ClientError, Session, Source, below, folder};
+use crate::session::{ClientError, Session, Source, UPDATES_MAX, below, busy, folder};
 use crate::state::State;
 use crate::store::Store;
 use crate::witnesses::{Sighting, Witnesses};
@@ -45,7 +45,7 @@ const SEEN_BYTES_MAX: usize = PAGE_BYTES_MAX as usize;
 /// How many pages stay in memory.
 const PAGES_MAX: usize = 256;
 
-/// How many refusals and warnings are remembered.
+/// How many refusals, absent names and warnings are remembered, of each.
 const NOTICES_MAX: usize = 100;
 
 /// Where the clock is.
@@ -312,6 +312,11 @@ impl Index {
             return Ok(());
         };
         let age = (self.now)().seconds().saturating_sub(issued.seconds());
+        if age < -AHEAD_MAX_S {
+            // It would never grow old.
+            let cause = format!("refused: the index's last word is of {issued}, {} ahead of this clock", spoken(-age));
+            return Err(Refusal::stale(cause, false));
+        }
         let Policy { warn_age_s, refuse_age_s, .. } = self.policy;
         if age > refuse_age_s {
             let cause = format!(
@@ -338,11 +343,6 @@ impl Index {
     /// What the log says of these projects, or of all, since it was last asked: each event once, verified. Returns how
     /// many there were.
     ///
-        if age < -AHEAD_MAX_S {
-            // It would never grow old.
-            let cause = format!("refused: the index's last word is of {issued}, {} ahead of this clock", spoken(-age));
-            return Err(Refusal::stale(cause, false));
-        }
     /// # Errors
     /// What is not to be believed, or did not come; events that were told before are not told again.
     pub async fn events(
@@ -421,13 +421,13 @@ impl Index {
     }
 
     /// Holds a page against what was seen of it before. What is refused is not remembered: it is refused again.
-    /// What goes without an entry in the log is refused whatever the policy says.
+    /// Other bytes under a known name, and what changes without an entry in the log, are refused whatever the policy says.
     async fn guard(
         &self,
         what: &str,
         project: &NormalizedName,
         page: &Page,
-        log: Option<&Bound>,
+        snapshot: &Snapshot,
     ) -> Result<(), Refusal> {
         if self.policy.on_regression == OnRegression::Off {
             return Ok(());
@@ -458,9 +458,13 @@ impl Index {
                 Some(lost) => self.warn(format!("{what}: {lost}")),
                 None => {}
             }
-            self.warn(format!("{what}: {lost}"));
         }
         let bytes = serde_json::to_vec(&now).map_err(|error| io(error.into()))?;
+        if bytes.len() > SEEN_BYTES_MAX {
+            let cause =
+                format!("refused: what is to be remembered of its files takes more than {SEEN_BYTES_MAX} bytes");
+            return Err(Refusal::signed_so(what, cause));
+        }
         store.write(project.as_str(), &bytes).map_err(io)
     }
 
@@ -482,35 +486,31 @@ impl Index {
         project: &NormalizedName,
         before: &Seen,
         now: &Seen,
-        snapshot: &Snapshot,
+        log: Option<&Bound>,
     ) -> Result<(), Refusal> {
-        let (Some(bound), Some(from)) = (log, before.log_size) else { return Ok(()) };
-        let gone = now.gone(before);
-        if gone.is_empty() {
-            return Ok(());
+        if let Some(filename) = now.replaced(before) {
+            let cause = format!("refused: {filename} has other bytes or other metadata than it had before");
+            return Err(Refusal::replaced(what, cause));
         }
-        match log::unaccounted(&self.tiles()?, bound, from, project, &gone).await? {
-            Some(open) if open.is_empty() => Ok(()),
-            Some(open) => {
-                let (count, first) = (open.len(), open.first().map(String::as_str).unwrap_or_default());
-                let cause = format!(
-                    "refused: {count} releases are yanked or gone (such as {first}), and the log says nothing of it"
-        if bytes.len() > SEEN_BYTES_MAX {
-            let cause =
-                format!("refused: what is to be remembered of its files takes more than {SEEN_BYTES_MAX} bytes");
-            return Err(Refusal::signed_so(what, cause));
-        }
-                );
-                Err(Refusal::unlogged(what, cause))
-            }
-            None if self.policy.on_regression == OnRegression::Refuse => {
-                let cause = "refused: releases are yanked or gone, and too much was logged since to find out why";
-                Err(Refusal::regression(what, cause.to_owned()))
-            }
+        let changes = now.changes(before);
+        let (Some(bound), Some(from), false) = (log, before.log_size, changes.is_empty()) else { return Ok(()) };
+        match log::unaccounted(&self.tiles()?, bound, from, project, changes).await? {
+            Some(open) => match open.first() {
+                None => Ok(()),
+                Some(first) => {
+                    let count = open.len();
+                    let cause = format!(
+                        "refused: {count} files are not as they were (such as {first}), and the log says nothing of it"
+                    );
+                    Err(Refusal::unlogged(what, cause))
+                }
+            },
             None => {
-                self.warn(format!(
-                    "{what}: releases are yanked or gone, and too much was logged since to find out why"
-                ));
+                let cause = "files are not as they were, and too much was logged since to find out why";
+                if self.policy.on_regression == OnRegression::Refuse {
+                    return Err(Refusal::regression(what, format!("refused: {cause}")));
+                }
+                self.warn(format!("{what}: {cause}"));
                 Ok(())
             }
         }
@@ -616,7 +616,7 @@ impl Index {
             }
         };
         let io = |error: std::io::Error| Refusal::io(&what, &error);
-        let _held = self.state.hold().await.map_err(io)?;
+        let _held = self.state.store.hold().await.map_err(io)?;
         let mut pins = Pins::read(self.state.folder()).map_err(io)?;
         let uploaded = Uploaded { project: &project, at: &file.uploaded, publisher: publisher.as_ref() };
         let judged = pins.judge(&self.attestations, uploaded).map_err(io)?;

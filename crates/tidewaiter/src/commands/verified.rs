@@ -1,8 +1,9 @@
 //! `run`, `proxy`, `verify`: an index of which only what is signed can be had.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::Arc;
@@ -39,6 +40,19 @@ pub(super) fn seconds(text: &str, option: &str) -> Result<i64> {
     Ok(i64::try_from(ms / 1_000).unwrap_or(i64::MAX))
 }
 
+/// The same text without what stands before an `@` in a URL: passwords are neither shown nor written down.
+fn without_passwords(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("//") {
+        let (before, after) = rest.split_at(at + 2);
+        out.push_str(before);
+        let end = after.find(|letter: char| "/?# \"'\\".contains(letter)).unwrap_or(after.len());
+        rest = &after[after[..end].rfind('@').map_or(0, |at| at + 1)..];
+    }
+    out + rest
+}
+
 pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
     let limits = Limits::default();
     let root = match &trust.root {
@@ -66,8 +80,10 @@ pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
     let state = state_folder(&trust.state)?;
     fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
     let clock = Clock::system();
+    let shown = without_passwords(&trust.index);
     let options = Options {
-        index: base(&trust.index).with_context(|| format!("--index {} is no URL", trust.index))?,
+        // We have no password to give, and must not tell it.
+        index: base(&shown).with_context(|| format!("--index {shown} is no URL"))?,
         root,
         state,
         policy,
@@ -81,7 +97,7 @@ pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
         eprintln!(
             "tidewaiter: the root of {} is trusted from now on, on first use: SHA-256 {}; compare it with what its \
              operator tells you, or give --root root.json",
-            trust.index,
+            shown,
             index.state().fingerprint
         );
     }
@@ -152,9 +168,11 @@ fn log_unsafe(trust: &Trust, command: &[String]) -> Result<()> {
     eprintln!("tidewaiter: warning: {UNSAFE}");
     let folder = state_folder(&trust.state)?;
     fs::create_dir_all(&folder)?;
-    let mut log = File::options().create(true).append(true).open(folder.join("unverified.log"))?;
+    // What people run is nobody else's affair.
+    let mut log = File::options().create(true).append(true).mode(0o600).open(folder.join("unverified.log"))?;
+    log.set_permissions(Permissions::from_mode(0o600))?;
     let now = Time::from_seconds(Clock::system().now_us().div_euclid(1_000_000));
-    writeln!(log, "{now} {} {command:?}", trust.index)?;
+    writeln!(log, "{now} {}", without_passwords(&format!("{} {command:?}", trust.index)))?;
     Ok(())
 }
 
@@ -205,5 +223,23 @@ fn digest(path: &Path) -> std::io::Result<(Sha256, u64)> {
         }
         length += count as u64;
         hasher.update(&buffer[..count]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_passwords;
+
+    #[test]
+    fn passwords_are_left_out() {
+        for (text, expected) in [
+            ("https://bob:s3cret@x.example/i/team/", "https://x.example/i/team/"),
+            ("http://a@b@x.example", "http://x.example"),
+            ("https://x.example/@scope?to=a@b", "https://x.example/@scope?to=a@b"),
+            ("[\"pip\", \"--proxy=http://me:1@p\", \"a@b\"]", "[\"pip\", \"--proxy=http://p\", \"a@b\"]"),
+            ("ssh://git@x//y@z", "ssh://x//z"),
+        ] {
+            assert_eq!(without_passwords(text), expected);
+        }
     }
 }
