@@ -4,6 +4,7 @@ import ctypes
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,6 +46,15 @@ def second_client(*arguments):
     if not path.is_file():
         raise RuntimeError(f"{path} is missing: cargo build --manifest-path tests/second-client/Cargo.toml")
     return run([path, *arguments])
+
+
+def third_client(*arguments):
+    """Another (tests/third-client), which knows succinct bins."""
+    modules = Path(binary()).parent / "third-client" / "node_modules"
+    if not modules.is_dir():
+        raise RuntimeError(f"{modules} is missing: cargo xtask test --only pytest makes it")
+    client = Path(__file__).parent / "third-client" / "client.js"
+    return run(["node", client, *arguments], env={**os.environ, "NODE_PATH": str(modules)})
 
 
 def free_port():
@@ -126,7 +136,64 @@ def multipart(parts):
     return bytes(out), f"multipart/form-data; boundary={boundary}"
 
 
-class Server:
+class Host:
+    """Whatever answers at a port of this machine."""
+
+    port = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, method, path, body=None, headers=None, timeout=60):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            response = connection.getresponse()
+            fields = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, response.reason, fields, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path, **headers):
+        return self.request("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+class Nginx(Host):
+    """nginx with a configuration of ours, of which what says where is put in place: port and folder."""
+
+    def __init__(self, configuration, folder, **places):
+        self.port = free_port()
+        for old, new in {"listen 8080": f"listen 127.0.0.1:{self.port}", **places}.items():
+            assert old in configuration, old
+            configuration = configuration.replace(old, str(new))
+        folder.mkdir()
+        scratch = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        user = "user root;" if os.getuid() == 0 else ""
+        (folder / "nginx.conf").write_text(
+            f"daemon off; {user} pid {folder}/pid; error_log {folder}/error.log; events {{ }}\n"
+            f"http {{ include /etc/nginx/mime.types; access_log off; {scratch}\n{configuration}\n}}\n"
+        )
+        program = shutil.which("nginx") or "/usr/sbin/nginx"
+        self.process = subprocess.Popen([program, "-c", folder / "nginx.conf", "-p", folder], preexec_fn=die_with_parent)
+        wait_until(self._answers, 10, "nginx")
+
+    def _answers(self):
+        assert self.process.poll() is None, "nginx ended"
+        try:
+            return self.get("/")
+        except OSError:
+            return None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class Server(Host):
     """`tidewaiter serve` on a data folder, and the commands on that folder."""
 
     def __init__(self, folder, **settings):
@@ -134,7 +201,6 @@ class Server:
         self.logs = folder
         self.settings = {f"TIDEWAITER_{key.upper()}": str(value) for key, value in settings.items()}
         self.process = None
-        self.port = None
         self.starts = 0
         self._token = None
         self.fixed = None
@@ -181,10 +247,6 @@ class Server:
             return self.get("/healthz").status == 200
         except OSError:
             return False
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def token(self):
@@ -235,19 +297,6 @@ class Server:
         return self.cli("token", "create", "--user", user, *arguments).stdout.strip()
 
     # Requests.
-
-    def request(self, method, path, body=None, headers=None, timeout=60):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        try:
-            connection.request(method, path, body=body, headers=headers or {})
-            response = connection.getresponse()
-            fields = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, response.reason, fields, response.read())
-        finally:
-            connection.close()
-
-    def get(self, path, **headers):
-        return self.request("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
     def page(self, project, index=None):
         """The JSON page, or None."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import JSON, on_loopback, wait_until
-from packages import wheel
+from clients import TOOLS, installed
+from harness import JSON, Nginx, binary, on_loopback, run, wait_until
+from packages import sdist, wheel
 from test_tuf import file_path, page_path, shard
 
 ROUTES = (Path(__file__).parent.parent / "crates" / "web" / "src" / "routes.rs").read_text()
@@ -56,7 +57,7 @@ def table(server):
 # Not of the static site: nothing that a CDN may keep without asking.
 OTHERS = {"/", "/projects/", "/project/{project}/", "/project/{project}/{version}/", "/rules/", "/legacy/", "/healthz"}
 OTHERS |= {"/readyz", "/metrics", "/static/{hash}/{name}", "/project/{project}", "/project/{project}/{version}", "/simple"}
-OTHERS |= {"/simple/{project}", "/legacy"}
+OTHERS |= {"/simple/{project}", "/legacy", "/i/{index}"}
 # Only there where a file has attestations: test_attestations.py.
 OTHERS |= {"/integrity/{project}/{version}/{filename}/provenance"}
 # Only there where witnesses were asked: test_witness.py.
@@ -84,11 +85,41 @@ def test_every_route_tells_caches_what_it_is(make_server):
     assert server.get("/files/00/" + "0" * 64 + "/demo-9.0.tar.gz").headers["cache-control"] == "no-store"
 
 
+OPERATING = (Path(__file__).parent.parent / "docs" / "operating.md").read_text()
+
+
+def test_a_plain_web_server_over_the_site(make_server, clients, tmp_path):
+    """The configuration that docs/operating.md prints, as it stands there but for port and folder."""
+    server = make_server(tuf_bins=4).start()
+    server.publish(OLD, sdist("demo"))
+    block = next(block for block in re.findall(r"```nginx\n(.*?)```", OPERATING, re.DOTALL) if "blobs/main/site" in block)
+    with Nginx(block, tmp_path / "nginx", **{"/var/lib/tidewaiter": server.data}) as plain:
+        for route, (url, told, _) in table(server).items():
+            answer, ours = plain.get(url), server.get(url)
+            # A file is no folder: the site has the older JSON API without a slash alone.
+            if not route.endswith("json/"):
+                assert (answer.status, answer.headers["cache-control"]) == (200, told), route
+                assert answer.body == server.get(url, Accept="text/html").body, route
+        pages = {accept: plain.get("/simple/demo/", Accept=accept) for accept in (JSON, "text/html")}
+        assert {accept: page.headers["content-type"] for accept, page in pages.items()} == {JSON: JSON, "text/html": "text/html"}
+        for tool in TOOLS:
+            done, target = clients.install(tool, plain, "demo")
+            assert done.returncode == 0 and installed(target) == {"demo": "1.0"}, done.stdout + done.stderr
+        root = tmp_path / "root.json"
+        root.write_bytes(plain.get("/tuf/1.root.json").body)
+        command = [binary(), "run", "--index", f"{plain.url}/simple/", "--root", root, "--state", tmp_path / "state", "--"]
+        command += [*clients.pips["current"], "install", "--no-cache-dir", "--target", tmp_path / "verified", "demo"]
+        done = run(command, env=clients.env())
+        assert done.returncode == 0 and installed(tmp_path / "verified") == {"demo": "1.0"}, done.stdout + done.stderr
+        mirrored = server.cli("tuf", "audit", "--mirror", f"{plain.url}/")
+        assert " 0 wrong" in mirrored.stdout, mirrored.stdout
+
+
 # Shown to people, out of what is published: they ask again each time, and a purge names them too.
 SHOWN = {"/": "list", "/projects/": "list", "/project/demo/": "project/demo", "/project/demo/1.0/": "project/demo"}
 # Where another name is the right one. Nothing could purge a redirect that somebody keeps.
 MOVED = ["/simple/Demo/", "/simple/demo", "/simple", "/project/Demo/", "/project/demo", "/project/Demo/1.0/", "/legacy"]
-MOVED += ["/pypi/Demo/json", "/pypi/Demo/1.0/json", "/pypi/Demo/json/"]
+MOVED += ["/pypi/Demo/json", "/pypi/Demo/1.0/json", "/pypi/Demo/json/", "/i/team"]
 ABSENT = ["/nothing", "/simple/none/", "/simple/no*name/", "/pypi/none/json", "/pypi/demo/9.0/json", "/project/none/"]
 ABSENT += ["/project/demo/9.0/", "/tuf/99.snapshot.json", "/tuf/x", "/tuf/paths/none.json", "/tuf/paths/x", "/static/x/y"]
 ABSENT += ["/tlog/tile/0/999", "/tlog/tile/x", "/tlog/witnessed", "/integrity/demo/1.0/demo-1.0.tar.gz/provenance"]

@@ -52,6 +52,7 @@ def test_pages_below_an_index(server):
     server.cli("index", "create", "team")
     token = server.new_token("admin", "--in", "team")
     server.publish(wheel("Demo"), index="team", token=token)
+    assert server.get("/i/team").headers["location"] == "/i/team/"
     assert server.get("/i/team/simple/Demo/").headers["location"] == "/i/team/simple/demo/"
     assert server.get("/i/team/simple/demo").headers["location"] == "/i/team/simple/demo/"
     assert server.get("/i/team/simple").headers["location"] == "/i/team/simple/"

@@ -13,7 +13,7 @@ import pytest
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import Updater, UpdaterConfig
 
-from harness import JSON, binary, run, second_client, wait_until
+from harness import JSON, binary, run, second_client, third_client, wait_until
 from packages import sdist, wheel
 from test_durability import FAILPOINTS, assert_sound, attempt, start_armed
 
@@ -122,10 +122,11 @@ def test_a_stock_client_fetches_page_and_file(make_server, client, shape):
     assert all(stock.info(path) for path in paths)
 
 
-def test_another_stock_client_follows_from_the_first_root(make_server, tmp_path):
-    """sigstore-tuf, which knows classic bins alone: over two rotations of the root and a rebin, once with its state and once
-    from the first root alone."""
-    server = make_server(tuf_shape="classic", tuf_bins=16).start()
+@pytest.mark.parametrize(("other", "shape"), [(second_client, "classic"), (third_client, "classic"), (third_client, "succinct")])
+def test_other_stock_clients_follow_from_the_first_root(make_server, tmp_path, other, shape):
+    """sigstore-tuf, which knows classic bins alone, and tuf-js: over two rotations of the root and a rebin, once with their
+    state and once from the first root alone."""
+    server = make_server(tuf_shape=shape, tuf_bins=16).start()
     server.publish(OLD, sdist("other"))
     root, out = tmp_path / "1.root.json", tmp_path / "out"
     root.write_bytes(server.get("/tuf/1.root.json").body)
@@ -133,7 +134,7 @@ def test_another_stock_client_follows_from_the_first_root(make_server, tmp_path)
     paths = [page_path("demo"), file_path("demo", OLD.filename), page_path("absent")]
 
     def sees(state, version):
-        done = second_client(tmp_path / state, root, server.url, out, *paths)
+        done = other(tmp_path / state, root, server.url, out, *paths)
         assert done.returncode == 0, done.stderr
         page = served(server, "demo")
         expected = [f"root {version}", f"{paths[0]} {len(page)}", f"{paths[1]} {len(OLD.data)}", f"{paths[2]} absent"]
@@ -148,7 +149,7 @@ def test_another_stock_client_follows_from_the_first_root(make_server, tmp_path)
         sees(f"fresh-{version}", version)
     # Another's word, and none at all.
     root.write_bytes(root.read_bytes().replace(b'"version":1', b'"version":9'))
-    done = second_client(tmp_path / "refused", root, server.url, out, *paths)
+    done = other(tmp_path / "refused", root, server.url, out, *paths)
     assert done.returncode == 1 and "Error" in done.stderr
 
 
@@ -372,9 +373,9 @@ def follows(server, stock):
     assert after["timestamp.json"] > before["timestamp.json"]
 
 
-@pytest.mark.parametrize("running", [True, False])
-def test_rotations_and_a_rebin_are_followed_by_a_client_of_the_first_root(make_server, client, running):
-    server = make_server(tuf_bins=16).start()
+@pytest.mark.parametrize(("running", "shape"), [(True, "succinct"), (False, "succinct"), (True, "classic")])
+def test_rotations_and_a_rebin_are_followed_by_a_client_of_the_first_root(make_server, client, running, shape):
+    server = make_server(tuf_bins=16, tuf_shape=shape).start()
     server.publish(OLD, sdist("other"))
     stock = client(server)
 
@@ -401,7 +402,7 @@ def test_rotations_and_a_rebin_are_followed_by_a_client_of_the_first_root(make_s
     assert fresh.download(file_path("demo", NEW.filename)) == NEW.data
     assert stock.info(page_path("absent")) is None
     status = server.cli("tuf", "status").stdout
-    assert "64 succinct bins" in status and "root      version 5" in status, status
+    assert f"64 {shape} bins" in status and "root      version 5" in status, status
     assert_sound(server)
 
 

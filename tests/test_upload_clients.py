@@ -239,7 +239,23 @@ def test_form_details(server):
         assert server.upload(wheel("r"), action=action).status == status
     no_file = server.post_form("/legacy/", wheel("r").form())
     assert no_file.status == 400 and "does not have a file" in no_file.reason
-    assert server.request("POST", "/legacy", b"").status == 308
+    redirected, gone = (server.post_form(path, [*wheel("r").form(), ("content", "r.whl", bytes(5 << 20))]) for path in ("/legacy", "/pypi?:action=file_upload"))
+    assert redirected.status == 308 and redirected.headers["location"] == "/legacy/"
+    assert gone.status == 410 and "/legacy/" in gone.reason
+    assert server.request("POST", "/pypi/", b"").status == 410
+
+
+def test_a_repetition_is_a_right_request_too(server):
+    server = server()
+    server.publish(wheel("r"))
+    again = server.upload(wheel("r"))
+    assert again.status == 200 and "Nothing was changed" in again.text
+    for changes, message in (({"filetype": "egg"}, "Use a known file type"), ({"sha256_digest": "zz"}, "hex-encoded, SHA256"),
+                             ({"protocol_version": "2"}, "Unknown protocol version"), ({"name": ["r", "r"]}, "more than once")):
+        answer = server.upload(wheel("r"), **changes)
+        assert answer.status == 400 and message in answer.text, (changes, answer.text)
+        assert message in str(server.check(wheel("r"), **changes)["rejections"])
+    assert len(server.filenames("r")) == 1
 
 
 def test_registry_rules(server):

@@ -62,6 +62,8 @@ fn index_routes() -> Vec<Line> {
         ("/tlog/tile/{*tile}", Anybody, get(tlog::tile)),
         ("/legacy/", Token, post(upload::legacy).get(pages::upload_help)),
         ("/legacy", Anybody, post(upload::add_slash).get(simple::add_slash)),
+        ("/pypi", Anybody, post(upload::gone)),
+        ("/pypi/", Anybody, post(upload::gone)),
         ("/api/v1/check", AnybodyOrToken, post(upload::check)),
         ("/api/v1/projects/{project}/yank", Token, post(api::yank)),
         ("/api/v1/projects/{project}/unyank", Token, post(api::unyank)),
@@ -92,6 +94,7 @@ fn root_routes() -> Vec<Line> {
         ("/metrics", Policy::Anybody, get(metrics::metrics)),
         ("/static/{hash}/{name}", Policy::Anybody, get(pages::asset)),
         ("/rules/", Policy::Anybody, get(pages::rules)),
+        ("/i/{index}", Policy::Anybody, get(simple::add_slash)),
     ]
 }
 

@@ -23,9 +23,8 @@ pub(crate) async fn legacy(State(app): State<App>, site: Site, request: Request<
     let body = Draining::new(body, &app);
     let query_action = action_of(parts.uri.query());
     let outcome = take(&app, &site, &parts.headers, query_action, body.clone()).await;
-    // A client that waits for `100 Continue` has sent nothing yet and need not.
-    if outcome.is_err() && !parts.headers.contains_key(header::EXPECT) {
-        body.drain(app.settings().drain_bytes_max).await;
+    if outcome.is_err() {
+        drain(&app, &parts.headers, body).await;
     }
     app.metrics().upload(outcome.is_ok());
     let mut response = match outcome {
@@ -37,17 +36,34 @@ pub(crate) async fn legacy(State(app): State<App>, site: Site, request: Request<
 }
 
 /// `POST /legacy`: the method and body must survive the redirection.
-pub(crate) async fn add_slash(request: Request<Body>) -> Response {
-    let to = format!("{}/", request.uri().path());
-    let text = format!(
-        "An upload was attempted to {} but the expected upload URL is {to} (with a trailing slash)\n",
-        request.uri().path()
-    );
+pub(crate) async fn add_slash(State(app): State<App>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    drain(&app, &parts.headers, Draining::new(body, &app)).await;
+    let (from, to) = (parts.uri.path(), format!("{}/", parts.uri.path()));
+    let text =
+        format!("An upload was attempted to {from} but the expected upload URL is {to} (with a trailing slash)\n");
     let mut response = (StatusCode::PERMANENT_REDIRECT, text).into_response();
     if let Ok(location) = HeaderValue::try_from(to) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+/// `POST /pypi`, where clients uploaded to before there was `/legacy/`.
+pub(crate) async fn gone(State(app): State<App>, site: Site, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    drain(&app, &parts.headers, Draining::new(body, &app)).await;
+    let to = format!("{}/legacy/", site.index.url_prefix());
+    Failure::new(StatusCode::GONE, format!("Uploads are no longer taken at {}; use {to}", parts.uri.path()))
+        .answer(&parts.headers)
+}
+
+/// Reads on to the end, bounded, so that a client that sends first and reads later is shown the answer.
+async fn drain(app: &App, headers: &HeaderMap, body: Draining) {
+    // A client that waits for `100 Continue` has sent nothing yet and need not.
+    if !headers.contains_key(header::EXPECT) {
+        body.drain(app.settings().drain_bytes_max).await;
+    }
 }
 
 /// Where the uploader learns what becomes of a file.

@@ -138,3 +138,18 @@ pub(crate) fn venv(requirements: &str, pip_arguments: &[&str]) -> Result<PathBuf
     std::fs::write(complete, "")?;
     Ok(python)
 }
+
+/// A folder that holds what a `package.json` says, made anew when that says something else.
+pub(crate) fn npm(package: &Path, folder: &Path) -> Result<()> {
+    let wanted = std::fs::read(package)?;
+    let complete = folder.join("complete");
+    if std::fs::read(&complete).is_ok_and(|made| made == wanted) {
+        return Ok(());
+    }
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("package.json"), &wanted)?;
+    let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"];
+    must(program("npm", &quiet).current_dir(folder))?;
+    Ok(std::fs::write(complete, wanted)?)
+}

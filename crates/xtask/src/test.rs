@@ -52,6 +52,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("chromium-driver", "chromedriver"),
     ("python3", "python3"),
+    ("nodejs", "node"),
+    ("npm", "npm"),
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
@@ -226,9 +228,10 @@ fn pytest() -> Result<Count> {
     // What signs attestations for the tests, and is no part of the program.
     let authority = ["build", "-p", "attest", "--features", "testing", "--example", "authority", "--locked"];
     run::must(&mut run::cargo(&authority))?;
-    // A stock TUF client in a workspace of its own: the daily build does without it.
+    // Stock TUF clients, each apart: the daily build does without them.
     let mut second = run::cargo(&["build", "--manifest-path", "tests/second-client/Cargo.toml", "--locked"]);
     run::must(second.env("CARGO_TARGET_DIR", run::target()))?;
+    run::npm(&run::root().join("tests/third-client/package.json"), &run::target().join("debug/third-client"))?;
     let mut command = run::program(python, &["-m", "pytest", "tests"]);
     command.env("TIDEWAITER_BIN", run::target().join("debug/tidewaiter")).env("PYTHONUNBUFFERED", "1");
     let mut found = None;

@@ -292,7 +292,8 @@ struct Judged {
     metadata_text: Option<String>,
     /// Absent where nobody is named.
     uploader: Option<Uploader>,
-    /// The very same bytes are here under this name: whatever else is wrong, nothing needs to be done.
+    /// The very same bytes are here under this name, and the request is right: whatever rules about content say by now,
+    /// nothing needs to be done.
     identical: bool,
     /// All of them, in the order of the rules.
     rejections: Vec<Rejection>,
@@ -363,6 +364,7 @@ async fn judge(
     let now = installation.clock.now_us();
     let ledger = rules::ledger_rules(&candidate, &facts, uploader.as_ref(), &installation.settings, now);
     let identical = candidate.is_already_here(&facts)
+        && rules::request_rules(&candidate).is_empty()
         && ledger.iter().all(|rejection| !matches!(rejection.rule, Rule::TokenScope | Rule::Permission));
     rejections.extend(ledger);
     rejections.retain(|rejection| rejection.rule.applies(index.profile()));

@@ -152,15 +152,22 @@ impl Candidate {
 
 /// Rules about the request, the metadata, the file name, and their agreement.
 pub fn form_rules(candidate: &Candidate, profile: Profile) -> Vec<Rejection> {
-    let mut found = candidate.form.problems.clone();
-    protocol_rules(candidate, &mut found);
+    let mut found = request_rules(candidate);
     found.extend(metadata::check(candidate.truth(), profile));
     if let Some(archive) = &candidate.metadata {
         found.extend(metadata::mismatches(&candidate.form.metadata, archive));
     }
     filename_rules(candidate, profile, &mut found);
-    digest_rules(candidate, &mut found);
     found.retain(|rejection| rejection.rule.applies(profile));
+    found
+}
+
+/// Rules about the request alone, whatever the archive holds: the only ones of a form that a repetition of what is here
+/// has to keep, too. Those about its content were met when it was taken, and may have become stricter since.
+pub fn request_rules(candidate: &Candidate) -> Vec<Rejection> {
+    let mut found = candidate.form.problems.clone();
+    protocol_rules(candidate, &mut found);
+    digest_rules(candidate, &mut found);
     found
 }
 
@@ -196,6 +203,7 @@ fn protocol_rules(candidate: &Candidate, found: &mut Vec<Rejection>) {
             }
         }
     }
+    // A part without a type is taken: libraries leave it out, and the public index reads that as text.
     if candidate.content_type.as_deref().is_some_and(|kind| kind.starts_with("image/")) {
         reject(Rule::FormContent, "Invalid distribution file.".into());
     }
