@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use packaging::hash::Sha256;
 use tempfile::NamedTempFile;
+use tuf::Time;
 use tuf::hash::Hasher;
 
 use crate::store::{NEW, clear_leftovers};
@@ -84,8 +85,8 @@ impl Cache {
 
     /// Deletes what downloads that were cut off left behind, and what was written longest ago until at most so many bytes
     /// are left.
-    pub fn prune(&self, bytes_max: u64) -> io::Result<()> {
-        clear_leftovers(&self.folder)?;
+    pub fn prune(&self, bytes_max: u64, now: Time) -> io::Result<()> {
+        clear_leftovers(&self.folder, now)?;
         let mut all = Vec::new();
         for folder in fs::read_dir(&self.folder)? {
             let folder = folder?;

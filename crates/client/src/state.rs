@@ -56,7 +56,7 @@ impl State {
         }
         let state = Self { store, fingerprint, is_first_use, folder };
         for store in [&state.store, &state.pages()?, &state.log()?] {
-            store.clear_leftovers()?;
+            store.clear_leftovers(now)?;
         }
         Ok(state)
     }

@@ -3,9 +3,10 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use tempfile::NamedTempFile;
+use tuf::Time;
 use tuf::layout::role_file;
 
 /// How long another process may hold the folder. It fetches nothing meanwhile, so this is a matter of its disk.
@@ -15,18 +16,29 @@ const LOCK_POLL_MS: u64 = 20;
 /// What files are called until they are whole.
 pub(crate) const NEW: &str = ".new-";
 /// How old such a file must be to be one that nobody writes to any more, in seconds.
-const LEFT_SECONDS_MIN: u64 = 3_600;
+const LEFT_SECONDS_MIN: i64 = 3_600;
+
+/// Deletes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// Deletes what processes that were killed left unfinished in a folder.
-pub(crate) fn clear_leftovers(folder: &Path) -> io::Result<()> {
+pub(crate) fn clear_leftovers(folder: &Path, now: Time) -> io::Result<()> {
     for file in fs::read_dir(folder)? {
         let file = file?;
         if !file.file_name().to_string_lossy().starts_with(NEW) {
             continue;
         }
-        let age = SystemTime::now().duration_since(file.metadata()?.modified()?);
-        if age.is_ok_and(|age| age > Duration::from_secs(LEFT_SECONDS_MIN)) {
-            fs::remove_file(file.path())?;
+        // Another process may clear the same files.
+        let Ok(about) = file.metadata() else { continue };
+        let written = about.modified()?.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let written = i64::try_from(written.as_secs()).unwrap_or(i64::MAX);
+        if now.seconds().saturating_sub(written) > LEFT_SECONDS_MIN {
+            remove(&file.path())?;
         }
     }
     Ok(())
@@ -50,8 +62,8 @@ impl Store {
     }
 
     /// Deletes what processes that were killed left unfinished here.
-    pub fn clear_leftovers(&self) -> io::Result<()> {
-        clear_leftovers(&self.folder)
+    pub fn clear_leftovers(&self, now: Time) -> io::Result<()> {
+        clear_leftovers(&self.folder, now)
     }
 
     /// Waits until no other process writes. Nothing is to be waited for while it is held.
@@ -95,9 +107,6 @@ impl Store {
 
     /// Forgets a role.
     pub fn delete(&self, role: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(role)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove(&self.path(role))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ::index::clock::{Clock, Entropy};
 use anyhow::{Context, Result, bail};
-use client::verified::base;
+use client::verified::{Now, base};
 use client::{Attestations, Fetcher, Index, Kind, OnRegression, Options, Patience, Policy, Proxy, Refusal};
 use packaging::hash::Sha256;
 use tokio::net::TcpListener;
@@ -80,6 +80,7 @@ pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
     let state = state_folder(&trust.state)?;
     fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
     let clock = Clock::system();
+    let now: Now = Arc::new(move || Time::from_seconds(clock.now_us().div_euclid(1_000_000)));
     let shown = without_passwords(&trust.index);
     let options = Options {
         // We have no password to give, and must not tell it.
@@ -90,7 +91,7 @@ pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
         attestations: trust.attestations.clone(),
         witnesses: trust.witnesses.clone(),
         fetcher: Fetcher::new(trust.certificates.as_deref(), patience)?,
-        now: Arc::new(move || Time::from_seconds(clock.now_us().div_euclid(1_000_000))),
+        now: Arc::clone(&now),
     };
     let index = Index::open(options).await?;
     if index.state().is_first_use {
@@ -101,7 +102,7 @@ pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
             index.state().fingerprint
         );
     }
-    if let Err(error) = index.cache().prune(trust.cache_mb.saturating_mul(1_000_000)) {
+    if let Err(error) = index.cache().prune(trust.cache_mb.saturating_mul(1_000_000), now()) {
         eprintln!("tidewaiter: cannot make room in the cache: {error}");
     }
     Ok(index)
