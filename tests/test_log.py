@@ -367,7 +367,9 @@ def test_a_yank_without_an_entry_is_refused_and_one_with_an_entry_follows_the_op
     world.index.logs("yank", world.new, "other").logs("yank", world.old).commit()
     world.refuses(tool, world.host(), "demo", says=says)
     host = world.host()
-    made_up = host.files["/tlog/tile/entries/000.p/5"].replace(world.old.filename.encode(), world.new.filename.encode())
+    made_up = host.files["/tlog/tile/entries/000.p/5"]
+    for old, new in [(world.old.filename, world.new.filename), (world.old.sha256, world.new.sha256)]:
+        made_up = made_up.replace(old.encode(), new.encode())
     host.files["/tlog/tile/entries/000.p/5"] = made_up
     world.refuses(tool, host, "demo", says=["the log does not hold this entry there"])
     # The entry.
@@ -505,9 +507,10 @@ def test_however_many_files_a_page_has_they_are_remembered(world):
     world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"})
     real = list(world.index.projects["demo"])
     for n in range(9_000):
-        world.index.projects["demo"].append({**real[0], "filename": f"demo-0.0+{'b' * 150}.{n}-py3-none-any.whl"})
+        world.index.projects["demo"].append({**real[0], "filename": f"demo-0.{n}+{'b' * 40}-py3-none-any.whl"})
     world.index.commit()
     world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"})
+    assert next(world.folder.rglob("pages/demo.json")).stat().st_size > 1 << 20
     del world.index.projects["demo"][2:]
     real[1]["yanked"] = True
     world.index.commit()
