@@ -116,7 +116,8 @@ def on_loopback(handler):
     """An HTTP server on a port of its own, until somebody shuts it down."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # How long a shutdown takes at most; by default half a second, of which hundreds of tests would make minutes.
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server
 
 

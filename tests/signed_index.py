@@ -195,10 +195,11 @@ class SignedIndex:
         self.log.append(("\n".join(lines) + "\n").encode())
         return self
 
-    def stamp(self, key=None, issued=None, lifetime_days=1):
-        """A new timestamp of the current snapshot."""
-        snapshot = self.files[f"/tuf/{self.versions['snapshot']}.snapshot.json"]
-        of = {"version": self.versions["snapshot"], "length": len(snapshot), "hashes": {"sha256": sha256(snapshot)}}
+    def stamp(self, key=None, issued=None, lifetime_days=1, version=None):
+        """A new timestamp of the current snapshot, or of an older version of it."""
+        version = version or self.versions["snapshot"]
+        snapshot = self.files[f"/tuf/{version}.snapshot.json"]
+        of = {"version": version, "length": len(snapshot), "hashes": {"sha256": sha256(snapshot)}}
         self.versions["timestamp"] += 1
         body = {**self.common("timestamp", lifetime_days), "meta": {"snapshot.json": of}}
         body["x-issued"] = when(self.now if issued is None else issued)
@@ -221,17 +222,17 @@ class Host:
 
             def do_GET(self):
                 host.asked.append(self.path)
-                data = host.alter(self.path, host.files.get(self.path))
+                status, data = host.answer(self.path, self.headers.get("Accept", ""))
                 if callable(data):
                     self.close_connection = True
                     try:
                         return data(self)
                     except (BrokenPipeError, ConnectionResetError):
                         return None
-                self.send_response(404 if data is None else 200)
-                self.send_header("Content-Length", str(len(data or b"")))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data or b"")
+                self.wfile.write(data)
                 return None
 
             def log_message(self, *_):
@@ -239,6 +240,11 @@ class Host:
 
         self.server = on_loopback(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def answer(self, path, accept):
+        """The status, and the body or what writes it."""
+        data = self.alter(path, self.files.get(path))
+        return (404, b"") if data is None else (200, data)
 
     def close(self):
         self.server.shutdown()

@@ -1,12 +1,12 @@
 """`tuf audit --mirror`: whatever a mirror shows under plain names is held against what is signed, and named."""
 
 import json
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from harness import JSON, on_loopback
+from harness import JSON
 from packages import sdist, wheel
+from signed_index import Host
 from test_attestations import attestations, place, root, started  # noqa: F401
 from test_keys import Thief, audit
 
@@ -14,35 +14,16 @@ OLD, NEW = wheel(version="1.0"), wheel(version="2.0")
 PLAIN = sdist("other")
 
 
-class Relay:
+class Relay(Host):
     """A mirror of a running server. `alter(path, accept, status, body)` returns what it answers instead."""
 
     def __init__(self, server):
-        self.alter, self.asked = lambda path, accept, status, body: (status, body), []
-        relay = self
+        super().__init__({})
+        self.behind, self.alter = server, lambda path, accept, status, body: (status, body)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                relay.asked.append(self.path)
-                accept = self.headers.get("Accept", "")
-                answer = server.get(self.path, **({"Accept": accept} if accept else {}))
-                status, body = relay.alter(self.path, accept, answer.status, answer.body)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = on_loopback(Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+    def answer(self, path, accept):
+        answer = self.behind.get(path, **({"Accept": accept} if accept else {}))
+        return self.alter(path, accept, answer.status, answer.body)
 
 
 @pytest.fixture

@@ -93,6 +93,19 @@ def test_what_the_index_signs_for_and_a_mirror_holds_back(world):  # noqa: F811
     refused(done, "no attestation", "leave it out of --attestations", never=["publishers.lock"])
 
 
+def test_longer_than_signed_is_other_bytes_and_past_our_own_limits_is_endless(world):  # noqa: F811
+    world.new = release(world.index, wheel("demo", "3.0"), "team/demo")
+    world.index.commit()
+    host = world.host()
+    host.alter = lambda path, data: data + b" " * 30 if path.endswith("index.json") else data
+    done = verify(world, host.url, None, "--attestations", "pin")
+    refused(done, "not the one that was signed for: it is longer than", "tell its operator", never=["endless"])
+    # The length of a provenance is not signed; a megabyte is more than we take.
+    host.alter = lambda path, data: b" " * (1 << 20) if path.endswith("/provenance") else data
+    done = verify(world, host.url, None, "--attestations", "pin")
+    refused(done, "provenance of demo-3.0", "is longer than", "endless data", never=["signed for"])
+
+
 def test_what_is_signed_and_cannot_be_used_is_nobody_elses_fault(world):  # noqa: F811
     page = json.loads(world.index.page("demo"))
     page["name"] = "another"

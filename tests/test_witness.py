@@ -242,7 +242,7 @@ def test_what_the_witnesses_have_seen_in_time_and_nothing_else(world):  # noqa: 
         kept["ahead"]["since"] -= 1_860
         place.write_text(json.dumps(kept))
     assert len(seen) == 1
-    says = ["the witnesses have seen 2 entries of the log, and more than half an hour ago 3 were shown here"]
+    says = "the witnesses have seen 2 entries of the log, and more than half an hour ago 3 were shown here"
     world.refuses("pip-current", witness.host(log), "demo", says=says, **more)
     # A log that grows on is no way out; the witness's word is.
     world.index.logs("publish", world.new, "other").commit()
@@ -257,7 +257,7 @@ def test_a_witnesss_word_counts_at_its_time(world):  # noqa: F811
     witness = ByHand(world)
     for seconds in (-1_900, 3_600, DAY):
         host = witness.host(world.index.log, seconds)
-        world.refuses("uv-current", host, "demo", says=["0 of 1 witnesses had seen"], options=witness.options)
+        world.refuses("uv-current", host, "demo", says="0 of 1 witnesses had seen", options=witness.options)
     for seconds in (-1_700, 300):
         host = witness.host(world.index.log, seconds)
         world.installs("uv-current", host, "demo", expected={"demo": "2.0"}, options=witness.options)

@@ -41,6 +41,9 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// The cause that docs/client.md names for whatever was altered.
+const OTHER_BYTES: &str = "refused: its length or digest is not the one that was signed for";
+
 const OTHER_PLACE: &str = "whoever answers at this --index sends what the index did not sign: use another --index, and \
     tell its operator";
 const OLD: &str = "whoever answers at this --index shows an old state: use another --index, or wait until it is up to \
@@ -124,10 +127,17 @@ impl Refusal {
         Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: SIGNED_SO }
     }
 
-    /// What the index signs for, asked of whoever answers for it.
-    pub(crate) fn of_target(what: &str, why: &FetchError) -> Self {
+    /// What the index signs for, asked of whoever answers for it; `is_measured`: its length is signed too.
+    pub(crate) fn of_target(what: &str, why: &FetchError, is_measured: bool) -> Self {
         let refusal = Self::fetch(what, why);
-        if matches!(why, FetchError::Missing) { Self { remedy: HELD_BACK, ..refusal } } else { refusal }
+        if matches!(why, FetchError::Missing) {
+            Self { remedy: HELD_BACK, ..refusal }
+        } else if is_measured && matches!(why, FetchError::TooLong(_)) {
+            // Endless or three bytes more: other bytes than those signed for. Only our own limits call it endless.
+            Self { cause: format!("{OTHER_BYTES}: {}", refusal.cause), ..Self::mismatch(what) }
+        } else {
+            refusal
+        }
     }
 
     /// The root that trust begins with.
@@ -143,8 +153,8 @@ impl Refusal {
     }
 
     /// Bytes that are not those signed for.
-    pub fn mismatch(what: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self { kind: Kind::Refused, what: what.into(), cause: cause.into(), remedy: OTHER_PLACE }
+    pub(crate) fn mismatch(what: &str) -> Self {
+        Self { kind: Kind::Refused, what: what.to_owned(), cause: OTHER_BYTES.to_owned(), remedy: OTHER_PLACE }
     }
 
     /// A state that is older than the policy takes.

@@ -547,9 +547,9 @@ impl Index {
             Ok(())
         };
         let fetched = fetcher.get_into(url, length.unwrap_or(bytes_max), sink).await;
-        let count = fetched.map_err(|why| Refusal::of_target(what, &why))?;
+        let count = fetched.map_err(|why| Refusal::of_target(what, &why, length.is_some()))?;
         if length.is_some_and(|length| length != count) || tuf::hash::sha256(&bytes) != *sha256.as_bytes() {
-            return Err(Refusal::mismatch(what, "refused: its length or digest is not the one that was signed for"));
+            return Err(Refusal::mismatch(what));
         }
         let mut gathered = self.cache.gather().map_err(io)?;
         gathered.write_all(&bytes).map_err(io)?;
@@ -645,9 +645,10 @@ impl Index {
         let what = &file.filename;
         let io = |error: std::io::Error| Refusal::io(what, &error);
         let fetcher = self.source.fetcher().map_err(|why| Refusal::fetch(what, &why))?;
-        let mut answer = fetcher.stream(&file.url, file.size).await.map_err(|why| Refusal::of_target(what, &why))?;
+        let refuse = |why: FetchError| Refusal::of_target(what, &why, true);
+        let mut answer = fetcher.stream(&file.url, file.size).await.map_err(refuse)?;
         let mut download = Download::new(file.size, self.cache.gather().map_err(io)?);
-        while let Some(piece) = answer.piece().await.map_err(|why| Refusal::fetch(what, &why))? {
+        while let Some(piece) = answer.piece().await.map_err(refuse)? {
             for piece in download.push(piece).map_err(io)? {
                 if pipe.send(Ok(piece)).await.is_err() {
                     return Ok(());
@@ -655,7 +656,7 @@ impl Index {
             }
         }
         let Some((gathered, tail)) = download.finish(&file.sha256) else {
-            return Err(Refusal::mismatch(what, "refused: its length or digest is not the one that was signed for"));
+            return Err(Refusal::mismatch(what));
         };
         self.cache.keep(gathered, &file.sha256).map_err(io)?;
         for piece in tail {
@@ -674,12 +675,8 @@ impl Index {
         let path = Target::Distribution { project: project.as_str(), filename }.path();
         let (Some(file), _) = self.target(filename, &path).await? else { return Err(absent()) };
         if file.length != length || file.hashes.sha256 != Some(*sha256.as_bytes()) {
-            return Err(Refusal {
-                kind: Kind::Refused,
-                what: filename.to_owned(),
-                cause: "refused: its length or digest is not the one that was signed for".to_owned(),
-                remedy: "do not install this file; fetch it again from the index",
-            });
+            let remedy = "do not install this file; fetch it again from the index";
+            return Err(Refusal { remedy, ..Refusal::mismatch(filename) });
         }
         Ok(())
     }

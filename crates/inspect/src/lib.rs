@@ -14,6 +14,7 @@ pub mod formats;
 pub mod kind;
 mod known;
 pub mod limits;
+mod needles;
 pub mod occasion;
 mod profile;
 pub mod python;

@@ -11,7 +11,6 @@ use index::Installation;
 use index::model::{IndexName, SiteRole};
 use index::ops::{accounts, workers};
 use inspect::Sandbox;
-use inspect::sandbox::BACKGROUND_NICE;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -91,12 +90,8 @@ pub(crate) async fn run(settings: Settings, role: Role) -> Result<ExitCode> {
 
 /// Threads for inspection and publication, which give way to those that answer requests.
 fn background() -> Result<tokio::runtime::Runtime> {
-    let give_way = || {
-        // Linux has a priority for each thread. Where it is refused, the work is done all the same.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BACKGROUND_NICE);
-    };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().thread_name("background").on_thread_start(give_way);
+    builder.enable_all().thread_name("background").on_thread_start(inspect::sandbox::give_way);
     builder.build().context("cannot start the threads of inspection and publication")
 }
 

@@ -8,6 +8,8 @@ use std::sync::{LazyLock, OnceLock};
 use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::needles::Needles;
+
 /// Bytes before a needle in which an expression may begin.
 const BEFORE_BYTES: usize = 200;
 /// Bytes behind a needle in which it must have ended.
@@ -256,19 +258,17 @@ pub fn speaks(bytes: &[u8]) -> bool {
 }
 
 struct Search {
-    needles: AhoCorasick,
-    /// For each needle, its rule.
-    rule_of: Vec<usize>,
+    needles: Needles,
+    /// For each needle, its rule and its length.
+    rule_of: Vec<(usize, usize)>,
 }
 
-static SEARCH: LazyLock<Option<Search>> = LazyLock::new(|| {
+static SEARCH: LazyLock<Search> = LazyLock::new(|| {
     let pairs = || RULES.iter().enumerate().flat_map(|(at, rule)| rule.needles.iter().map(move |needle| (at, *needle)));
-    let needles = AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .kind(Some(aho_corasick::AhoCorasickKind::DFA))
-        .build(pairs().map(|(_, needle)| needle))
-        .ok()?;
-    Some(Search { needles, rule_of: pairs().map(|(at, _)| at).collect() })
+    Search {
+        needles: Needles::new(pairs().map(|(_, needle)| needle)),
+        rule_of: pairs().map(|(at, needle)| (at, needle.len())).collect(),
+    }
 });
 
 static EXPRESSIONS: [OnceLock<Option<Regex>>; RULES.len()] = [const { OnceLock::new() }; RULES.len()];
@@ -289,28 +289,30 @@ pub(crate) fn compile(pattern: &str) -> Option<Regex> {
     RegexBuilder::new(pattern).unicode(false).case_insensitive(true).build().ok()
 }
 
-/// Makes the tables; the zygote does it once, so that no child has to.
-pub fn prepare() {
-    LazyLock::force(&SEARCH);
-    for rule in 0..RULES.len() {
+/// Makes one table at each step; the zygote does it once, so that no child has to.
+pub fn prepare() -> impl Iterator<Item = ()> {
+    let search = std::iter::once_with(|| {
+        LazyLock::force(&SEARCH);
+    });
+    let expressions = (0..RULES.len()).map(|rule| {
         expression(rule);
-    }
+    });
+    search.chain(expressions)
 }
 
 /// Searches bytes of any kind.
 pub fn search(bytes: &[u8]) -> Vec<Hit> {
     let mut hits: Vec<Hit> = Vec::new();
-    let Some(search) = SEARCH.as_ref() else { return hits };
     let mut tries = [0usize; RULES.len()];
-    for found in search.needles.find_overlapping_iter(bytes) {
-        let Some(number) = search.rule_of.get(found.pattern().as_usize()).copied() else { continue };
+    SEARCH.needles.each(bytes, |needle, start| {
+        let (number, length) = SEARCH.rule_of[needle];
         tries[number] += 1;
-        let from = found.start().saturating_sub(BEFORE_BYTES);
-        let to = if tries[number] < TRIES_MAX { (found.end() + BEHIND_BYTES).min(bytes.len()) } else { bytes.len() };
+        let from = start.saturating_sub(BEFORE_BYTES);
+        let to = if tries[number] < TRIES_MAX { (start + length + BEHIND_BYTES).min(bytes.len()) } else { bytes.len() };
         if tries[number] <= TRIES_MAX {
             try_rule(number, bytes, from..to, &mut hits);
         }
-    }
+    });
     hits
 }
 

@@ -145,14 +145,15 @@ impl Default for Limits {
     }
 }
 
-/// Makes the tables, and learns where the stack of this thread ends; the zygote does it once, so that no child has to.
-pub fn prepare() {
-    // Learned from a file that nobody confined can open; who does not know takes new stack for every statement.
+/// Learns where the stack of this thread ends, from a file that nobody confined can open; who does not know takes new
+/// stack for every statement.
+pub fn know_stack() {
     stacker::remaining_stack();
-    api::prepare();
-    lexical::prepare();
-    peel::prepare();
-    signs::prepare();
+}
+
+/// Makes a few tables at each step; the zygote does it once, so that no child has to.
+pub fn prepare() -> impl Iterator<Item = ()> {
+    [api::prepare, lexical::prepare, peel::prepare, signs::prepare].into_iter().map(|tables| tables())
 }
 
 /// Reads one module. Never fails: what cannot be read is a fact.

@@ -1,6 +1,8 @@
 //! Literals that speak for themselves: places where secrets lie, hosts to which loot goes, places from which
 //! things start.
 
+use crate::needles::Needles;
+
 /// One kind of literal: its sign, and the parts of which any one must stand in the text (lower case).
 struct Words {
     sign: &'static str,
@@ -225,7 +227,7 @@ pub(super) fn of(text: &str) -> Vec<&'static str> {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    automaton().scan(&text.as_bytes()[..end])
+    parts().scan(&text.as_bytes()[..end])
 }
 
 /// Whether a text is a path of a store of secrets.
@@ -233,60 +235,41 @@ pub(super) fn is_store(text: &str) -> bool {
     of(text).iter().any(|sign| sign.starts_with("store:"))
 }
 
-/// All parts, by their first two bytes: most positions of most texts match none.
-struct Automaton {
-    starts: Vec<Vec<(&'static str, &'static str)>>,
-    /// Whether anything starts so, a bit each: all of it stays in the nearest cache.
-    any: [u64; SLOTS / 64],
+/// All parts, and the sign of each.
+struct Parts {
+    needles: Needles,
+    signs: Vec<&'static str>,
 }
 
-const SLOTS: usize = 1 << 14;
-
-impl Automaton {
-    /// The parts that stand in bytes, in any case.
+impl Parts {
+    /// The signs that stand in bytes, in any case, each once.
     fn scan(&self, bytes: &[u8]) -> Vec<&'static str> {
         let mut found: Vec<&'static str> = Vec::new();
-        for (at, pair) in bytes.windows(2).enumerate() {
-            let slot = slot(pair[0].to_ascii_lowercase(), pair[1].to_ascii_lowercase());
-            if self.any[slot / 64] >> (slot % 64) & 1 == 0 {
-                continue;
+        self.needles.each(bytes, |part, _| {
+            if !found.contains(&self.signs[part]) {
+                found.push(self.signs[part]);
             }
-            for (part, sign) in &self.starts[slot] {
-                let here = bytes.get(at..at + part.len());
-                if here.is_some_and(|here| here.eq_ignore_ascii_case(part.as_bytes())) && !found.contains(sign) {
-                    found.push(sign);
-                }
-            }
-        }
+        });
         found
     }
 }
 
-fn slot(a: u8, b: u8) -> usize {
-    usize::from(a & 0x7f) << 7 | usize::from(b & 0x7f)
-}
-
-fn automaton() -> &'static Automaton {
-    static AUTOMATON: std::sync::OnceLock<Automaton> = std::sync::OnceLock::new();
-    AUTOMATON.get_or_init(|| {
-        let mut starts = vec![Vec::new(); SLOTS];
-        let mut any = [0; SLOTS / 64];
-        for words in [STORES, DROPS, PLACES, WORDS].into_iter().flatten() {
-            for part in words.any {
-                if let [a, b, ..] = part.as_bytes() {
-                    let slot = slot(*a, *b);
-                    starts[slot].push((*part, words.sign));
-                    any[slot / 64] |= 1 << (slot % 64);
-                }
-            }
-        }
-        Automaton { starts, any }
+fn parts() -> &'static Parts {
+    static PARTS: std::sync::OnceLock<Parts> = std::sync::OnceLock::new();
+    PARTS.get_or_init(|| {
+        let all = || {
+            [STORES, DROPS, PLACES, WORDS]
+                .into_iter()
+                .flatten()
+                .flat_map(|words| words.any.iter().map(|part| (*part, words.sign)))
+        };
+        Parts { needles: Needles::new(all().map(|(part, _)| part)), signs: all().map(|(_, sign)| sign).collect() }
     })
 }
 
 /// See [`super::prepare`].
 pub(super) fn prepare() {
-    automaton();
+    parts();
 }
 
 /// Whether a text is the address of a program, or of a script that is one.

@@ -66,6 +66,7 @@ const ZYGOTE_CALLS: &[libc::c_long] = &[
     libc::SYS_seccomp,
     libc::SYS_prlimit64,
     libc::SYS_setpriority,
+    libc::SYS_sched_setattr,
     libc::SYS_getppid,
     libc::SYS_set_robust_list,
     libc::SYS_rseq,

@@ -18,11 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use confine::probe;
 pub use host::Sandbox;
-pub use zygote::zygote_main;
-
-/// The nice value of work that nobody's request stands for: inspection and publication. Where the processors are busy,
-/// uploads and installs go first, and the publisher finds more to do at once; where they are not, it means nothing.
-pub const BACKGROUND_NICE: i32 = 10;
+pub use zygote::{give_way, zygote_main};
 
 /// The hidden first argument that makes the program a zygote.
 pub const ZYGOTE_ARGUMENT: &str = "sandbox-zygote";

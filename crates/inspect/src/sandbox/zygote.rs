@@ -21,6 +21,11 @@ use crate::{Request, Response, work};
 /// How often exited children are reaped and deadlines looked at while any child lives.
 const TICK: Duration = Duration::from_millis(20);
 
+/// The nice value of the background.
+const BACKGROUND_NICE: i32 = 10;
+/// The longest slice that the kernel grants.
+const BACKGROUND_SLICE_NS: u64 = 100_000_000;
+
 struct Child {
     pid: Pid,
     deadline: Instant,
@@ -39,9 +44,7 @@ pub(super) const MET_PROCESSOR: u8 = b'p';
 pub fn zygote_main() -> i32 {
     std::panic::set_hook(Box::new(|_| {}));
     let Ok(control) = std::io::stdin().as_fd().try_clone_to_owned() else { return 2 };
-    // Made once here, shared with every child by the fork.
-    crate::formats::text::prepare();
-    crate::python::prepare();
+    crate::python::know_stack();
     // Compiled before the walls go up: nothing here needs more than memory, but nothing may fail later.
     let Ok(filter) = child_filter() else { return 3 };
     if confine_zygote().is_err() {
@@ -49,13 +52,25 @@ pub fn zygote_main() -> i32 {
     }
     let mut children: Vec<Child> = Vec::new();
     let mut engine: Option<Engine> = None;
+    // Made once here while nobody asks, and shared with every later child by the fork. Whoever asks before makes for itself
+    // what it needs.
+    let mut preparations = crate::python::prepare().chain(crate::formats::text::prepare());
+    let mut is_prepared = false;
     // Once: a page of it that nobody writes to is not there, and a page that is written to costs after each fork again.
     let mut buffer = vec![0; REQUEST_BYTES_MAX];
     loop {
         reap(&mut children);
-        let timeout = if children.is_empty() { PollTimeout::NONE } else { PollTimeout::from(TICK.as_millis() as u16) };
+        let timeout = match (is_prepared, children.is_empty()) {
+            (false, _) => PollTimeout::ZERO,
+            (true, true) => PollTimeout::NONE,
+            (true, false) => PollTimeout::from(TICK.as_millis() as u16),
+        };
         let mut waiting = [PollFd::new(control.as_fd(), PollFlags::POLLIN)];
         match poll(&mut waiting, timeout) {
+            Ok(0) if !is_prepared => {
+                is_prepared = preparations.next().is_none();
+                continue;
+            }
             Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
             Ok(_) => {}
             Err(_) => break,
@@ -197,7 +212,7 @@ fn work_confined(
 ) -> i32 {
     // A person waits for the rules; what is checked was accepted already.
     if matches!(envelope.request, Request::Checks { .. }) {
-        let _ = rustix::process::setpriority_process(None, super::BACKGROUND_NICE);
+        give_way();
     }
     if confine_child(&envelope.sandbox, filter, zygote).is_err() {
         return 5;
@@ -205,6 +220,35 @@ fn work_confined(
     let mut answer = File::from(answer);
     let work = || work(archive, &envelope.request, engine, |response| give(&mut answer, response));
     crate::python::on_known_stack(work).err().unwrap_or(0)
+}
+
+/// Makes the calling thread one of the background: work that nobody's request stands for, inspection and publication.
+/// Where the processors are busy, uploads and installs go first, and the publisher finds more to do at once; where they
+/// are not, it means nothing. Best effort: what cannot be had costs speed alone.
+///
+/// A low priority is a small share of the processor, and says nothing of when: what wakes waits until the slice of
+/// whoever runs is over, a few milliseconds. That is as long as an upload takes, which wakes a dozen times. The longer
+/// slice asked for here makes whoever has a shorter one go first at once (Linux 6.12, `sched_setattr(2)`).
+#[expect(unsafe_code, reason = "no library has the call")]
+pub fn give_way() {
+    use nix::libc;
+    let attributes = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_OTHER as u32,
+        sched_flags: 0,
+        sched_nice: BACKGROUND_NICE,
+        sched_priority: 0,
+        sched_runtime: BACKGROUND_SLICE_NS,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the kernel reads `size` bytes of a structure that lives until the call returns, and writes none; the second
+    // call takes numbers alone. Linux has a priority for each thread, and 0 is the calling one.
+    unsafe {
+        if libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) != 0 {
+            libc::setpriority(libc::PRIO_PROCESS, 0, BACKGROUND_NICE);
+        }
+    }
 }
 
 /// Writes one answer, or gives the code with which the child ends.

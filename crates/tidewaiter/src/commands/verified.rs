@@ -108,16 +108,16 @@ pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
     Ok(index)
 }
 
-/// Says what was refused, each once, and what was absent if that may be why something failed. Returns whether anything
-/// was refused.
-fn tell(index: &Index, has_failed: bool) -> bool {
+/// Says what was refused, each once and not again if it was `told`, and what was absent if that may be why something
+/// failed. Returns whether anything was refused.
+fn tell(index: &Index, has_failed: bool, told: &BTreeSet<String>) -> bool {
     let (refusals, warnings) = index.notices();
     for warning in warnings {
         eprintln!("tidewaiter: warning: {warning}");
     }
     let is_told = |refusal: &&Refusal| has_failed || refusal.kind != Kind::Absent;
     let lines: BTreeSet<String> = refusals.iter().filter(is_told).map(Refusal::to_string).collect();
-    for line in lines {
+    for line in lines.difference(told) {
         eprintln!("tidewaiter: {line}");
     }
     refusals.iter().any(|refusal| refusal.kind != Kind::Absent)
@@ -133,7 +133,7 @@ pub(super) async fn proxy(options: ProxyOptions) -> Result<ExitCode> {
         ended = Proxy::new(Arc::clone(&index)).serve(listener) => match ended? {},
         stopped = tokio::signal::ctrl_c() => stopped?,
     }
-    tell(&index, false);
+    tell(&index, false, &BTreeSet::new());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn run(options: RunOptions) -> Result<ExitCode> {
     let status = wait(child).await;
     serving.abort();
     let status = status.with_context(|| format!("cannot run {program}"))?;
-    let was_refused = tell(&index, !status.success());
+    let was_refused = tell(&index, !status.success(), &BTreeSet::new());
     Ok(if status.success() && was_refused { ExitCode::FAILURE } else { code(status) })
 }
 
@@ -192,7 +192,7 @@ fn code(status: ExitStatus) -> ExitCode {
 pub(super) async fn verify(options: VerifyOptions) -> Result<ExitCode> {
     let VerifyOptions { trust, files } = options;
     let index = open(&trust).await?;
-    let mut is_good = true;
+    let mut told = BTreeSet::new();
     for path in &files {
         let name = path.file_name().and_then(|name| name.to_str()).context("a file without a name")?;
         let (sha256, length) = digest(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -206,13 +206,16 @@ pub(super) async fn verify(options: VerifyOptions) -> Result<ExitCode> {
         match verified {
             Ok(()) => super::print(&format!("{}: signed\n", path.display())).map(drop)?,
             Err(refusal) => {
-                is_good = false;
-                eprintln!("tidewaiter: {refusal}");
+                let line = refusal.to_string();
+                if !told.contains(&line) {
+                    eprintln!("tidewaiter: {line}");
+                    told.insert(line);
+                }
             }
         }
     }
-    tell(&index, false);
-    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    tell(&index, false, &told);
+    Ok(if told.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn digest(path: &Path) -> std::io::Result<(Sha256, u64)> {
