@@ -11,7 +11,6 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -377,8 +376,8 @@ fn is_by_number(request: &Request<Incoming>) -> bool {
 }
 
 fn is_number(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.parse::<IpAddr>().is_ok() || bare.eq_ignore_ascii_case("localhost")
+    let is_address = matches!(url::Host::parse(host), Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
+    is_address || host.eq_ignore_ascii_case("localhost")
 }
 
 fn moved(name: &ProjectName) -> Answer {

@@ -2,8 +2,9 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 use tuf::Time;
@@ -35,9 +36,7 @@ pub(crate) fn clear_leftovers(folder: &Path, now: Time) -> io::Result<()> {
         }
         // Another process may clear the same files.
         let Ok(about) = file.metadata() else { continue };
-        let written = about.modified()?.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
-        let written = i64::try_from(written.as_secs()).unwrap_or(i64::MAX);
-        if now.seconds().saturating_sub(written) > LEFT_SECONDS_MIN {
+        if now.seconds().saturating_sub(about.mtime()) > LEFT_SECONDS_MIN {
             remove(&file.path())?;
         }
     }
