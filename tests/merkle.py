@@ -107,6 +107,21 @@ def consistency(entries, old):
     return part(leaves, old, True) if 0 < old < len(leaves) else []
 
 
+def witness_key(name, private):
+    """A witness's verifier key (C2SP tlog-cosignature)."""
+    public = b"\x04" + private.public_key().public_bytes_raw()
+    keyid = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+    return f"{name}+{keyid.hex()}+{base64.b64encode(public).decode()}"
+
+
+def cosign(note, name, private, seconds):
+    """A log's note with a witness's signature of that time."""
+    text = note[: note.index("\n\n") + 1]
+    keyid = bytes.fromhex(witness_key(name, private).split("+")[1])
+    made = private.sign(f"cosignature/v1\ntime {seconds}\n{text}".encode())
+    return note + f"— {name} {base64.b64encode(keyid + struct.pack('>Q', seconds) + made).decode()}\n"
+
+
 def add_checkpoint(old, proof, note):
     """What a witness is asked (C2SP tlog-witness)."""
     lines = [f"old {old}", *(base64.b64encode(one).decode() for one in proof)]

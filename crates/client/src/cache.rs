@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use packaging::hash::Sha256;
 use tempfile::NamedTempFile;
+use tuf::Time;
 use tuf::hash::Hasher;
+
+use crate::store::{NEW, clear_leftovers};
 
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -67,7 +70,7 @@ impl Cache {
 
     /// Where bytes are gathered until their digest is known.
     pub fn gather(&self) -> io::Result<NamedTempFile> {
-        NamedTempFile::with_prefix_in(".new-", &self.folder)
+        NamedTempFile::with_prefix_in(NEW, &self.folder)
     }
 
     /// Gathered bytes get the name of their digest. The caller made sure that it is theirs.
@@ -80,8 +83,10 @@ impl Cache {
         Ok(())
     }
 
-    /// Deletes what was written longest ago until at most so many bytes are left.
-    pub fn prune(&self, bytes_max: u64) -> io::Result<()> {
+    /// Deletes what downloads that were cut off left behind, and what was written longest ago until at most so many bytes
+    /// are left.
+    pub fn prune(&self, bytes_max: u64, now: Time) -> io::Result<()> {
+        clear_leftovers(&self.folder, now)?;
         let mut all = Vec::new();
         for folder in fs::read_dir(&self.folder)? {
             let folder = folder?;

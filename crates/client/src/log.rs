@@ -6,24 +6,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use packaging::filename::DistFilename;
 use packaging::name::NormalizedName;
 use serde::{Deserialize, Serialize};
-use tlog::entry::Project;
+use tlog::entry::{LoggedFile, Project};
 use tlog::follow::{Event, FollowError, Follower, Remembered};
 use tlog::proof::{self, consistency_tiles, inclusion_tiles};
 use tlog::tile::{TILE_WIDTH, TileId};
 use tlog::{Act, Checkpoint, Entry, Hash, Origin, TreeHead, VerifierKey, hash};
 use tokio::task::JoinSet;
 use tuf::json::{Object, Value};
-use tuf::{Time, Top, TrustedSet};
+use tuf::{Time, TrustedSet};
 use url::Url;
 
 use crate::fetch::FetchError;
+use crate::guard::{Change, Standing};
 use crate::refusal::Refusal;
 use crate::session::{ClientError, Session, Source, below};
-use crate::store::Store;
-use crate::witnesses::Witnesses;
+use crate::store::{Held, Store};
+use crate::witnesses::{WORD_AGE_MAX_S, Witnesses};
 
 /// The length of a bundle, in bytes: 256 entries of ours.
 const BUNDLE_BYTES_MAX: usize = 256 * (tlog::entry::ENTRY_BYTES_MAX + 2);
@@ -97,9 +97,44 @@ struct Seen {
     /// The witnesses that were asked for and had seen it, by their keys.
     #[serde(default)]
     witnesses: Vec<String>,
+    /// What the witnesses are still expected to see.
+    #[serde(default)]
+    ahead: Option<Ahead>,
     /// The keys of the timestamp role at that time. Where the holders of the root have taken one of them away, they speak
     /// for whatever came after: a thief's tree may be left behind.
     signers: Vec<String>,
+}
+
+/// The smallest tree that was shown here before the witnesses had seen it, and when that was, in seconds since 1970.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Ahead {
+    size: u64,
+    since: u64,
+}
+
+/// What came of following the log. It is remembered by [`Followed::keep`].
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) bound: Option<Bound>,
+    /// What the user should know.
+    pub(crate) warning: Option<String>,
+    before: Option<Vec<u8>>,
+    now: Option<Vec<u8>>,
+}
+
+impl Followed {
+    /// Remembers it, unless another process has remembered something else since.
+    pub(crate) fn keep(&self, store: &Store, _held: &Held) -> std::io::Result<bool> {
+        if store.read(SEEN, KEPT_BYTES_MAX)? != self.before {
+            return Ok(false);
+        }
+        match &self.now {
+            now if *now == self.before => {}
+            Some(bytes) => store.write(SEEN, bytes)?,
+            None => store.delete(SEEN)?,
+        }
+        Ok(true)
+    }
 }
 
 /// Where tiles are.
@@ -201,71 +236,86 @@ pub(crate) struct Asked<'a> {
     pub(crate) is_offline: bool,
 }
 
-/// Holds the log that the session's timestamp names against the one remembered, and against what witnesses saw, and
-/// remembers it. Returns it, and what the user should know besides.
+/// Holds the log that the session's timestamp names against the one remembered, and against what witnesses saw.
 pub(crate) async fn follow(
     session: &Session,
     tiles: &Tiles,
     store: &Store,
     asked: &Asked<'_>,
-) -> Result<(Option<Bound>, Option<String>), Refusal> {
+) -> Result<Followed, Refusal> {
     let io = |error: std::io::Error| Refusal::io("log", &error);
-    let (bound, signers) = {
-        let set = session.trusted();
-        let signers = set.root().roles.get(&Top::Timestamp).map(|keys| keys.keyids.clone()).unwrap_or_default();
-        (Bound::of(&set)?, signers)
-    };
-    let seen = store.read(SEEN, KEPT_BYTES_MAX).map_err(io)?;
+    let bound = Bound::of(&session.trusted())?;
+    let signers = session.signers();
+    let before = store.read(SEEN, KEPT_BYTES_MAX).map_err(io)?;
     let mut warning = None;
     // A disk that lies costs what was remembered, and that is said.
-    let seen: Option<Seen> = seen.and_then(|bytes| {
-        let read = serde_json::from_slice(&bytes).ok();
+    let mut seen: Option<Seen> = before.as_ref().and_then(|bytes| {
+        let read = serde_json::from_slice(bytes).ok();
         if read.is_none() {
             warning = Some("log: what was remembered of it is damaged, so it is taken as it is now".to_owned());
         }
         read
     });
     // Before anything is remembered: a tree that nobody else saw must not become the one that all others are held against.
-    let witnesses = match &bound {
-        _ if asked.witnesses.is_off() => Vec::new(),
+    let (witnesses, reached) = match &bound {
+        _ if asked.witnesses.is_off() => (Vec::new(), None),
         None => {
             return Err(Refusal::unwitnessed("refused: this index has no log that a witness could see".to_owned()));
         }
         Some(_) if asked.is_offline => {
             let witnesses = seen.as_ref().map(|seen| seen.witnesses.clone()).unwrap_or_default();
             asked.witnesses.had_seen(&witnesses)?;
-            witnesses
+            (witnesses, None)
         }
-        Some(bound) => asked.witnesses.have_seen(tiles, bound, asked.now).await?,
+        Some(bound) => {
+            let (witnesses, reached) = asked.witnesses.have_seen(tiles, bound, asked.now).await?;
+            (witnesses, Some(reached))
+        }
     };
-    if let Some(seen) = &seen {
-        match goes_on(seen, bound.as_ref(), tiles).await {
-            Ok(true) if asked.witnesses.is_off() || seen.witnesses == witnesses => return Ok((bound, None)),
-            Ok(true) | Ok(false) => {}
-            Err(refusal) if refusal.is_refused() && seen.signers.iter().any(|key| !signers.contains(key)) => {
+    if let Some(before) = &seen {
+        match goes_on(before, bound.as_ref(), tiles).await {
+            Ok(()) => {}
+            Err(refusal) if refusal.is_refused() && before.signers.iter().any(|key| !signers.contains(key)) => {
                 warning = Some(format!(
                     "{refusal}; the holders of the root have replaced the online key since, so the log is taken as it is \
                      now"
                 ));
+                seen = None;
             }
             Err(refusal) => return Err(refusal),
         }
     }
-    match &bound {
+    let now = match &bound {
+        None => None,
         Some(bound) => {
+            let ahead = ahead(seen.and_then(|seen| seen.ahead), reached, bound, asked.now)?;
             let checkpoint = Remembered::first(bound.checkpoint.clone()).to_string();
-            let seen = Seen { key: bound.key.to_string(), checkpoint, witnesses, signers };
-            let bytes = serde_json::to_vec(&seen).map_err(|error| io(error.into()))?;
-            store.write(SEEN, &bytes).map_err(io)?;
+            let seen = Seen { key: bound.key.to_string(), checkpoint, witnesses, ahead, signers };
+            Some(serde_json::to_vec(&seen).map_err(|error| io(error.into()))?)
         }
-        None if seen.is_some() => store.delete(SEEN).map_err(io)?,
-        None => {}
-    }
-    Ok((bound, warning))
+    };
+    Ok(Followed { bound, warning, before, now })
 }
 
-/// Whether the log is the one remembered, unchanged; false where it grew.
-async fn goes_on(seen: &Seen, now: Option<&Bound>, tiles: &Tiles) -> Result<bool, Refusal> {
+/// What the witnesses are expected to see from now on, `reached` being the size of the tree that they saw. Their word on an
+/// older tree is no word on what came after it: that they must reach in time.
+fn ahead(before: Option<Ahead>, reached: Option<u64>, bound: &Bound, now: Time) -> Result<Option<Ahead>, Refusal> {
+    let (Some(reached), size) = (reached, bound.head().size) else { return Ok(before) };
+    let now = u64::try_from(now.seconds()).unwrap_or(0);
+    let ahead = before.filter(|ahead| ahead.size > reached).or((size > reached).then_some(Ahead { size, since: now }));
+    match ahead {
+        Some(Ahead { size, since }) if now.saturating_sub(since) > WORD_AGE_MAX_S => {
+            Err(Refusal::unwitnessed(format!(
+                "refused: the witnesses have seen {reached} entries of the log, and more than half an hour ago {size} were \
+                 shown here"
+            )))
+        }
+        ahead => Ok(ahead),
+    }
+}
+
+/// Refuses another log than the one remembered, grown or not.
+async fn goes_on(seen: &Seen, now: Option<&Bound>, tiles: &Tiles) -> Result<(), Refusal> {
     let Some(now) = now else {
         return Err(Refusal::log("refused: the timestamp no longer names the log that was seen before".to_owned()));
     };
@@ -276,20 +326,23 @@ async fn goes_on(seen: &Seen, now: Option<&Bound>, tiles: &Tiles) -> Result<bool
     let (old, new) = (before.head(), now.head());
     let proof = if old.size > 0 && old.size < new.size { tiles.consistency(old.size, new.size).await? } else { vec![] };
     before.advance(&now.checkpoint, &proof).map_err(|error| bad(&error))?;
-    Ok(old == new)
+    Ok(())
 }
 
-/// Which of these releases the log does not account for: no entry between two sizes says that a file of theirs was yanked
-/// or removed. `None` where there are more entries than are searched.
+/// Which of these changes the log does not account for by its entries from `from` on: the last one on a file must say how it
+/// stands, and one of them that it was published where it is for other Pythons. `None` where there are more entries than are
+/// searched.
 pub(crate) async fn unaccounted(
     tiles: &Tiles,
     bound: &Bound,
     from: u64,
     project: &NormalizedName,
-    lost: &[String],
-) -> Result<Option<Vec<String>>, Refusal> {
+    changes: Vec<Change>,
+) -> Result<Option<Vec<Change>>, Refusal> {
     let head = bound.head();
-    let (mut open, mut map): (BTreeSet<&str>, Map) = (lost.iter().map(String::as_str).collect(), Map::new());
+    let wanted = changes.iter().map(|change| (change.filename.clone(), change.clone()));
+    let (mut open, mut map): (BTreeMap<String, Change>, Map) = (wanted.collect(), Map::new());
+    let mut denied = BTreeSet::new();
     let width = u64::from(TILE_WIDTH);
     let mut searched = 0;
     let mut end = head.size;
@@ -304,30 +357,41 @@ pub(crate) async fn unaccounted(
         let read = id.read_entries(&bytes).or_else(|_| id.full().and_then(|full| full.read_entries(&bytes)));
         let entries = read.map_err(|error| bad(&error))?;
         let first = index * width;
-        for (at, bytes) in (first..).zip(entries).take_while(|(at, _)| *at < head.size).filter(|(at, _)| *at >= from) {
-            let Some(version) = gone(bytes, project).filter(|version| open.contains(version.as_str())) else {
+        let entries: Vec<_> = (first..).zip(entries).filter(|(at, _)| (from..head.size).contains(at)).collect();
+        for (at, bytes) in entries.into_iter().rev() {
+            let Some((file, standing, is_published)) = said_of(bytes, project) else { continue };
+            let Some(change) = open.get_mut(file.name.as_str()).filter(|one| one.sha256 == file.sha256.to_hex()) else {
                 continue;
             };
             // Found where nobody vouched for it yet.
             tiles.tiles(inclusion_tiles(at, head.size).map_err(|error| bad(&error))?, &mut map).await?;
             let path = proof::prove_inclusion(at, head.size, &map).map_err(|error| bad(&error))?;
             proof::verify_inclusion(&hash::leaf_hash(bytes), at, &head, &path).map_err(|error| bad(&error))?;
-            open.remove(version.as_str());
+            let is_denied = change.standing.take().is_some_and(|wanted| wanted != standing);
+            change.is_for_others &= !is_published;
+            if is_denied {
+                denied.insert(change.filename.clone());
+            }
+            if is_denied || !change.is_for_others {
+                open.remove(file.name.as_str());
+            }
         }
         end = first;
     }
-    Ok(Some(open.into_iter().map(str::to_owned).collect()))
+    let is_open = |change: &Change| open.contains_key(&change.filename) || denied.contains(&change.filename);
+    Ok(Some(changes.into_iter().filter(is_open).collect()))
 }
 
-/// The version of a file of this project that an entry says was yanked or removed.
-fn gone(bytes: &[u8], project: &NormalizedName) -> Option<String> {
-    let entry = Entry::parse(bytes).ok()?;
-    let file = match &entry.act {
-        Act::Yank(file) | Act::Remove(file) => file,
-        Act::Publish(_) | Act::Unyank(_) | Act::Status(_) | Act::Owner(..) | Act::Publisher(..) => return None,
-    };
-    let name: DistFilename = file.name.as_str().parse().ok()?;
-    (entry.project.as_str() == project.as_str()).then(|| name.version().to_string())
+/// How a file of this project stands after an entry, and whether that published it.
+fn said_of(bytes: &[u8], project: &NormalizedName) -> Option<(LoggedFile, Standing, bool)> {
+    let entry = Entry::parse(bytes).ok().filter(|entry| entry.project.as_str() == project.as_str())?;
+    match entry.act {
+        Act::Publish(file) => Some((file, Standing::Offered, true)),
+        Act::Unyank(file) => Some((file, Standing::Offered, false)),
+        Act::Yank(file) => Some((file, Standing::Yanked, false)),
+        Act::Remove(file) => Some((file, Standing::Gone, false)),
+        Act::Status(_) | Act::Owner(..) | Act::Publisher(..) => None,
+    }
 }
 
 /// A monitor's place in the log, between two runs.
@@ -412,7 +476,8 @@ impl Refusal {
         self.kind == crate::refusal::Kind::Unreachable
     }
 
-    fn is_refused(&self) -> bool {
+    /// Whether what came is not to be believed.
+    pub(crate) fn is_refused(&self) -> bool {
         self.kind == crate::refusal::Kind::Refused
     }
 }

@@ -23,6 +23,8 @@ pub struct PageFile {
     pub provenance: Option<Sha256>,
     /// When it was uploaded, as the page has it.
     pub uploaded: String,
+    /// For which Pythons it is, as the page has it.
+    pub requires_python: Option<String>,
     /// Whether it is yanked.
     pub is_yanked: bool,
 }
@@ -69,6 +71,7 @@ impl Page {
                 core_metadata: entry.core_metadata,
                 provenance: entry.provenance_sha256,
                 uploaded: value["upload-time"].as_str().unwrap_or_default().to_owned(),
+                requires_python: entry.requires_python.clone(),
                 is_yanked: entry.yanked != Yanked::No,
             };
             files.insert(entry.filename.clone(), file);

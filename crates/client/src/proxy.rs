@@ -3,6 +3,10 @@
 //! `/simple/<project>/`, `/files/<aa>/<sha256>/<filename>` and the latter with `.metadata`: the places of the index
 //! itself, so that the signed page's own URLs hold. All of it may stand below one folder of any name, by which
 //! installers' caches tell one index from another.
+//!
+//! Others may be on this machine, and a browser that shows pages of anybody. So it is asked by number or as `localhost`: a
+//! page elsewhere whose name is made to lead here (DNS rebinding) names itself. And a proxy for one command has a word that
+//! only the command knows: the name of the folder, and its password as a proxy ([`Proxy::only_for`]).
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -12,13 +16,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::ext::ReasonPhrase;
 use hyper::header::{
-    ACCEPT, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, LOCATION,
-    RANGE, VARY,
+    ACCEPT, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HOST, HeaderValue,
+    LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, VARY,
 };
+use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -50,6 +57,16 @@ pub struct Proxy {
     index: Arc<Index>,
     /// Where it listens, as installers write it.
     own: Arc<str>,
+    /// The folder below which alone it answers, and what it is told as the proxy of all hosts.
+    word: Option<Arc<Word>>,
+}
+
+/// What only the command under `run` knows.
+#[derive(Debug)]
+struct Word {
+    folder: String,
+    /// As the header has it.
+    authorization: String,
 }
 
 /// What is sent.
@@ -199,7 +216,25 @@ fn range(value: &str, length: u64) -> Option<Result<(u64, u64), ()>> {
 impl Proxy {
     /// A proxy for an index.
     pub fn new(index: Arc<Index>) -> Self {
-        Self { index, own: Arc::from("") }
+        Self { index, own: Arc::from(""), word: None }
+    }
+
+    /// The same, for those alone who know a word: all is below a folder of that name, and whoever has it as the proxy of all
+    /// hosts says the word as the password of the user `run`.
+    #[must_use]
+    pub fn only_for(self, word: &str) -> Self {
+        let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("run:{word}")));
+        Self { word: Some(Arc::new(Word { folder: word.to_owned(), authorization })), ..self }
+    }
+
+    /// Whether a request came from those for whom this is the proxy of all hosts. What others try here is not their affair.
+    fn is_theirs(&self, request: &Request<Incoming>) -> bool {
+        let said = request.headers().get(PROXY_AUTHORIZATION).map(HeaderValue::as_bytes);
+        self.word.as_ref().is_none_or(|word| said == Some(word.authorization.as_bytes()))
+    }
+
+    fn is_below_folder(&self, path: &str) -> bool {
+        self.word.as_ref().is_none_or(|word| path.split('/').nth(1) == Some(&word.folder))
     }
 
     /// Serves until the future is dropped.
@@ -237,6 +272,11 @@ impl Proxy {
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         if let Some(host) = elsewhere(&request, &self.own) {
+            if !self.is_theirs(&request) {
+                let mut answer = text(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "Tidewaiter: not your proxy");
+                answer.headers_mut().insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tidewaiter\""));
+                return answer;
+            }
             let cause = "refused: the installer wanted to leave the verified index".to_owned();
             let remedy = "nothing signs for what is there; take away what names it, such as a requirement, a lock file or an \
                 option, or let it through unverified by --allow-other-hosts";
@@ -244,13 +284,16 @@ impl Proxy {
             self.index.note(&refusal.what, Some(&refusal));
             return refused(&refusal);
         }
+        if !is_by_number(&request) {
+            return text(StatusCode::MISDIRECTED_REQUEST, "Tidewaiter: ask for this proxy by number or as localhost");
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "Tidewaiter: this proxy is read only");
         }
         let Some(path) = decoded(request.uri().path()) else {
             return text(StatusCode::BAD_REQUEST, "Tidewaiter: no path");
         };
-        let answered = match place(&path) {
+        let answered = match place(&path).filter(|_| self.is_below_folder(&path)) {
             Some(Place::Page(project)) => self.page(project, &request).await,
             Some(Place::PageWithoutSlash(project)) => match project.parse::<ProjectName>() {
                 Ok(name) => return moved(&name),
@@ -324,6 +367,17 @@ impl Proxy {
 fn elsewhere(request: &Request<Incoming>, own: &str) -> Option<String> {
     let asked = request.uri().authority()?;
     (asked.as_str() != own || *request.method() == Method::CONNECT).then(|| asked.as_str().to_owned())
+}
+
+/// Whether the host that a request names is an address or `localhost`, which no page elsewhere can be called.
+fn is_by_number(request: &Request<Incoming>) -> bool {
+    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    named.is_some_and(|named| is_number(named.host()))
+}
+
+fn is_number(host: &str) -> bool {
+    let is_address = matches!(url::Host::parse(host), Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
+    is_address || host.eq_ignore_ascii_case("localhost")
 }
 
 fn moved(name: &ProjectName) -> Answer {
@@ -405,6 +459,16 @@ mod tests {
             ("bytes=x", None),
         ] {
             assert_eq!(range(value, 10), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn names_that_a_page_elsewhere_may_have() {
+        for host in ["127.0.0.1", "LocalHost", "[::1]", "10.0.0.1"] {
+            assert!(is_number(host), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "", "[evil.example]"] {
+            assert!(!is_number(host), "{host}");
         }
     }
 

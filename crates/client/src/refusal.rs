@@ -64,8 +64,11 @@ const LOG: &str = "the index shows different people different pasts, or its onli
     a restored backup, only they can say so: then delete the folder `log` beside the trusted roles";
 const UNWITNESSED: &str = "either these witnesses are away or do not know this log, which its operator's own log says, or you \
     are shown a log that nobody else has seen: ask its operator before you go on";
-const UNLOGGED: &str = "releases do not go without an entry in the index's log: its online key may be in wrong hands. \
-    Install nothing, and tell its operator; --on-regression off looks at none of this";
+const UNLOGGED: &str = "files are not yanked, removed or put back without an entry in the index's log: its online key may be in \
+    wrong hands. Install nothing, and tell its operator; --on-regression off looks at none of this";
+const REPLACED: &str = "an index never puts another file under a name that was taken: its online key may be in wrong hands. \
+    Install nothing, and tell its operator; only if they say that it is meant, such as after a restored backup, delete the \
+    project's file in the folder `pages` beside the trusted roles";
 const ROOT: &str = "give the root.json that the operator of the index hands out: --root root.json";
 const OFFLINE: &str =
     "it was never fetched and verified here: run once without --offline, with the same --state folder";
@@ -87,6 +90,7 @@ const SIGNED_SO: &str = "the index itself has signed it so, and every --index sh
 const GONE: &str =
     "ask the installer again, it may work from an older page; if the file is gone, choose another version";
 const UNNAMED: &str = "nothing need be done: the installer reads it in the file itself";
+const MORE: &str = "mend what is named first, then run it again";
 const GIVEN_ROOT: &str = "the file given as --root is none of this index's roots, or is damaged: take it again from the \
     index's operator";
 const NO_LOG: &str = "there is nothing to follow: ask the index's operator";
@@ -104,6 +108,12 @@ impl Refusal {
     pub(crate) fn unnamed(what: &str) -> Self {
         let cause = "the signed page names no metadata for it".to_owned();
         Self { kind: Kind::Absent, what: what.to_owned(), cause, remedy: UNNAMED }
+    }
+
+    /// Refusals beyond those that are told by name.
+    pub(crate) fn unnamed_ones(count: usize) -> Self {
+        let (what, cause) = (format!("{count} more requests"), "refused".to_owned());
+        Self { kind: Kind::Refused, what, cause, remedy: MORE }
     }
 
     /// An index without a log, where somebody wants to read it.
@@ -180,7 +190,12 @@ impl Refusal {
         Self { kind: Kind::Refused, what: "log".to_owned(), cause, remedy: UNWITNESSED }
     }
 
-    /// Releases went, and the log does not say so.
+    /// Other bytes under a name that was taken.
+    pub fn replaced(what: &str, cause: String) -> Self {
+        Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: REPLACED }
+    }
+
+    /// Files went, and the log does not say so.
     pub fn unlogged(what: &str, cause: String) -> Self {
         Self { kind: Kind::Refused, what: what.to_owned(), cause, remedy: UNLOGGED }
     }

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
 use tuf::layout::{quote, role_file, target_file};
 use tuf::trusted::{Limits, Rotation, Timestamped};
 use tuf::{Lookup, Refused, Step, TargetFile, Time, Top, TrustedSet};
 use url::Url;
 
 use crate::fetch::{FetchError, Fetcher};
-use crate::store::Store;
+use crate::store::{Held, NEW, Store};
 
 /// Why there is no answer that may be believed.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,29 @@ impl Source {
     }
 }
 
+/// How many roles of a session are fetched at once: each may be as long as its limit before it is found to be unsigned.
+const ROLES_AT_ONCE_MAX: usize = 16;
+
+/// What an update found stored and has to store. It fetches without keeping others waiting; so another process may have
+/// gone on meanwhile, and then nothing is stored.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The trusted root.
+    root: Vec<u8>,
+    /// The timestamp that was stored.
+    before: Option<Vec<u8>>,
+    /// The one that is trusted now, if it is newer.
+    newer: Option<Vec<u8>>,
+}
+
+/// How often an update begins anew because another process has stored something meanwhile.
+pub(crate) const UPDATES_MAX: usize = 5;
+
+/// Others were always faster.
+pub(crate) fn busy() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "other processes keep changing the trusted roles")
+}
+
 /// An update that succeeded: what it trusts belongs together.
 ///
 /// Many may look up paths in it at once; each role is fetched by one of them.
@@ -119,20 +143,26 @@ pub struct Session {
     source: Arc<Source>,
     store: Store,
     set: Mutex<TrustedSet>,
-    /// A timestamp that is trusted and not stored yet.
-    newer: Mutex<Option<Vec<u8>>>,
+    progress: Mutex<Progress>,
     /// Who fetches a role holds its lock.
     flights: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// How many more roles may be fetched at once.
+    roles: Semaphore,
 }
 
 impl Session {
     /// Updates root, timestamp, snapshot and targets, in this order (TUF specification §5.3 to §5.6). Each is stored as
     /// soon as it is trusted.
     pub async fn start(source: &Arc<Source>, store: &Store, now: Time, limits: Limits) -> Result<Self, ClientError> {
-        let session = Self::head(source, store, now, limits).await?;
-        session.keep()?;
-        session.complete().await?;
-        Ok(session)
+        for _ in 0..UPDATES_MAX {
+            let session = Self::head(source, store, now, limits).await?;
+            let is_kept = session.keep(&store.hold().await?)?;
+            if is_kept {
+                session.complete().await?;
+                return Ok(session);
+            }
+        }
+        Err(busy().into())
     }
 
     /// The first half of [`Self::start`]: root and timestamp. The timestamp is stored by [`Self::keep`]: who has more to
@@ -142,7 +172,9 @@ impl Session {
         let root = store.read(Top::Root.name(), limits.root_bytes_max)?.ok_or(ClientError::NoRoot)?;
         let set = Mutex::new(TrustedSet::new(&root, now, limits)?);
         let (source, store) = (Arc::clone(source), store.clone());
-        let session = Self { source, store, set, newer: Mutex::default(), flights: Mutex::default() };
+        let progress = Mutex::new(Progress { root, ..Progress::default() });
+        let (flights, roles) = (Mutex::default(), Semaphore::new(ROLES_AT_ONCE_MAX));
+        let session = Self { source, store, set, progress, flights, roles };
         session.roots().await?;
         session.timestamp().await?;
         Ok(session)
@@ -159,6 +191,13 @@ impl Session {
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The keys of the timestamp role: whoever has enough of them signs what clients believe, until the holders of the root
+    /// take them away.
+    pub fn signers(&self) -> Vec<String> {
+        let set = self.trusted();
+        set.root().roles.get(&Top::Timestamp).map(|keys| keys.keyids.clone()).unwrap_or_default()
+    }
+
     async fn roots(&self) -> Result<(), ClientError> {
         let Limits { root_bytes_max, root_rotations_max, .. } = *self.trusted().limits();
         for _ in 0..root_rotations_max {
@@ -168,14 +207,20 @@ impl Session {
                 other => other?,
             };
             let rotation = self.trusted().update_root(&bytes)?;
-            self.store.write(Top::Root.name(), &bytes)?;
+            let _held = self.store.hold().await?;
+            // Where another process has stored this root or a later one, it has done all of this.
+            let is_first = self.store.read(Top::Root.name(), root_bytes_max)?.as_ref() == Some(&self.progress().root);
+            if is_first {
+                self.store.write(Top::Root.name(), &bytes)?;
+            }
             match rotation {
-                Rotation::None => {}
-                Rotation::Online => {
+                Rotation::Online if is_first => {
                     self.store.delete(Top::Timestamp.name())?;
                     self.store.delete(Top::Snapshot.name())?;
                 }
+                Rotation::Online | Rotation::None => {}
             }
+            self.progress().root = bytes;
         }
         Ok(self.trusted().finish_root()?)
     }
@@ -187,22 +232,41 @@ impl Session {
             // What does not verify (any more) guards nothing.
             let _ = self.trusted().load_timestamp(stored);
         }
+        self.progress().before.clone_from(&stored);
         let bytes = match (self.source.role(name, None, bytes_max).await, stored) {
             (Err(ClientError::Fetch { why: FetchError::Offline, .. }), Some(stored)) => stored,
             (other, _) => other?,
         };
         let came = self.trusted().update_timestamp(&bytes)?;
         match came {
-            Timestamped::Newer => *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes),
+            Timestamped::Newer => self.progress().newer = Some(bytes),
             Timestamped::Same => {}
         }
         Ok(())
     }
 
-    /// Stores the timestamp: from now on nothing older is taken.
-    pub fn keep(&self) -> io::Result<()> {
-        let newer = self.newer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        newer.map_or(Ok(()), |bytes| self.store.write(Top::Timestamp.name(), &bytes))
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what is stored is still what this update began with and has come to.
+    pub fn is_current(&self, _held: &Held) -> io::Result<bool> {
+        let Limits { root_bytes_max, timestamp_bytes_max, .. } = *self.trusted().limits();
+        let progress = self.progress();
+        let root = self.store.read(Top::Root.name(), root_bytes_max)?;
+        Ok(root.as_ref() == Some(&progress.root)
+            && self.store.read(Top::Timestamp.name(), timestamp_bytes_max)? == progress.before)
+    }
+
+    /// Stores the timestamp: from now on nothing older is taken. Not, and false, if another process has stored something
+    /// since this update began: then it is to begin anew.
+    pub fn keep(&self, held: &Held) -> io::Result<bool> {
+        if !self.is_current(held)? {
+            return Ok(false);
+        }
+        let newer = self.progress().newer.take();
+        newer.map_or(Ok(()), |bytes| self.store.write(Top::Timestamp.name(), &bytes))?;
+        Ok(true)
     }
 
     async fn snapshot(&self) -> Result<(), ClientError> {
@@ -254,6 +318,7 @@ impl Session {
                 Step::Need { role, delegator } => {
                     let flight = self.flight(&role);
                     let _ours = flight.lock().await;
+                    let _place = self.roles.acquire().await.map_err(io::Error::other)?;
                     // Somebody else may have fetched it while this one waited.
                     let again = lookup.step(&mut self.trusted())?;
                     match again {
@@ -284,7 +349,7 @@ impl Session {
         let name = target_file(path, digest.as_deref()).ok_or_else(|| ClientError::Path(path.to_owned()))?;
         let url = below(&self::folder(base.clone()), &name)?;
         let mut hasher = file.hashes.hasher();
-        let mut temporary = NamedTempFile::with_prefix_in(".new-", folder)?;
+        let mut temporary = NamedTempFile::with_prefix_in(NEW, folder)?;
         let sink = |piece: &[u8]| {
             hasher.update(piece);
             temporary.write_all(piece)

@@ -3,10 +3,8 @@
 //! The folder of trusted roles is named by the fingerprint of the root that it began with, not by a URL: whoever goes
 //! to another mirror still remembers how far the index was.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tuf::hash::{hex, sha256};
 use tuf::{Limits, Time, TrustedSet};
@@ -14,10 +12,6 @@ use url::Url;
 
 use crate::session::{ClientError, Source};
 use crate::store::Store;
-
-/// How long another process may hold the folder.
-const LOCK_WAIT_MS: u64 = 60_000;
-const LOCK_POLL_MS: u64 = 20;
 
 /// The trusted roles of one repository.
 #[derive(Debug)]
@@ -30,10 +24,6 @@ pub struct State {
     pub is_first_use: bool,
     folder: PathBuf,
 }
-
-/// Held while roles are updated: two processes in turn, so that neither puts an older state over a newer one.
-#[derive(Debug)]
-pub struct Held(#[expect(dead_code, reason = "held, not read")] File);
 
 impl State {
     /// Opens the state for a root that the user gave, or for the one that was seen first at this index.
@@ -64,20 +54,11 @@ impl State {
         if store.read("root", limits.root_bytes_max)?.is_none() {
             store.write("root", &root)?;
         }
-        Ok(Self { store, fingerprint, is_first_use, folder })
-    }
-
-    /// Waits until no other process updates.
-    pub async fn hold(&self) -> io::Result<Held> {
-        let file = File::options().create(true).append(true).open(self.folder.join(".lock"))?;
-        for _ in 0..LOCK_WAIT_MS / LOCK_POLL_MS {
-            match file.try_lock() {
-                Ok(()) => return Ok(Held(file)),
-                Err(TryLockError::Error(error)) => return Err(error),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(LOCK_POLL_MS)).await,
-            }
+        let state = Self { store, fingerprint, is_first_use, folder };
+        for store in [&state.store, &state.pages()?, &state.log()?] {
+            store.clear_leftovers(now)?;
         }
-        Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the trusted roles"))
+        Ok(state)
     }
 
     /// Where what is remembered stands.

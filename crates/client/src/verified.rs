@@ -24,9 +24,10 @@ use crate::guard::{OnRegression, Seen};
 use crate::log::{self, Bound, Place, Tiles};
 use crate::page::Page;
 use crate::publishers::{Attestations, Pins, Uploaded};
-use crate::refusal::Refusal;
-use crate::session::{ClientError, Session, Source, below, folder};
+use crate::refusal::{Kind, Refusal};
+use crate::session::{ClientError, Session, Source, UPDATES_MAX, below, busy, folder};
 use crate::state::State;
+use crate::store::Store;
 use crate::witnesses::{Sighting, Witnesses};
 
 /// The length of a page, in bytes, whatever was signed: 15,000 files take 10 MB.
@@ -35,13 +36,16 @@ pub const PAGE_BYTES_MAX: u64 = 64 << 20;
 /// The length of core metadata, in bytes.
 pub const METADATA_BYTES_MAX: u64 = 8 << 20;
 
-/// The length of what is remembered of a page, in bytes: 15,000 releases take less.
-const SEEN_BYTES_MAX: usize = 1 << 20;
+/// How far ahead of this machine's clock a word may be dated, in seconds: clocks differ.
+pub const AHEAD_MAX_S: i64 = 600;
+
+/// The length of what is remembered of a page, in bytes. A file takes less there than on the page; those that are gone stay.
+const SEEN_BYTES_MAX: usize = PAGE_BYTES_MAX as usize;
 
 /// How many pages stay in memory.
 const PAGES_MAX: usize = 256;
 
-/// How many refusals and warnings are remembered.
+/// How many refusals, absent names and warnings are remembered, of each.
 const NOTICES_MAX: usize = 100;
 
 /// Where the clock is.
@@ -119,6 +123,34 @@ struct Sessions {
     failed: Option<(Instant, Refusal)>,
 }
 
+/// What was not served, by what was asked for.
+#[derive(Default)]
+struct Notices {
+    absent: BTreeMap<String, Refusal>,
+    refused: BTreeMap<String, Refusal>,
+    /// Refusals for which there was no room: that there was one must not be forgotten.
+    unnamed: usize,
+}
+
+impl Notices {
+    fn add(&mut self, what: &str, refusal: &Refusal) {
+        let (notices, is_refused) = match refusal.kind {
+            Kind::Absent => (&mut self.absent, false),
+            Kind::Refused | Kind::Unreachable => (&mut self.refused, true),
+        };
+        if notices.len() < NOTICES_MAX || notices.contains_key(what) {
+            notices.insert(what.to_owned(), refusal.clone());
+        } else if is_refused {
+            self.unnamed += 1;
+        }
+    }
+
+    fn all(&self) -> Vec<Refusal> {
+        let more = (self.unnamed > 0).then(|| Refusal::unnamed_ones(self.unnamed));
+        self.absent.values().chain(self.refused.values()).cloned().chain(more).collect()
+    }
+}
+
 /// An index.
 pub struct Index {
     base: Url,
@@ -131,7 +163,7 @@ pub struct Index {
     now: Now,
     sessions: tokio::sync::Mutex<Sessions>,
     pages: Mutex<BTreeMap<(String, Sha256), Arc<Page>>>,
-    notices: Mutex<BTreeMap<String, Refusal>>,
+    notices: Mutex<Notices>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -187,7 +219,7 @@ impl Index {
     pub fn notices(&self) -> (Vec<Refusal>, Vec<String>) {
         let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        (notices.values().cloned().collect(), warnings.clone())
+        (notices.all(), warnings.clone())
     }
 
     /// Something of this name came of a request.
@@ -195,12 +227,10 @@ impl Index {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         match refusal {
             None => {
-                notices.remove(what);
+                notices.absent.remove(what);
+                notices.refused.remove(what);
             }
-            Some(refusal) if notices.len() < NOTICES_MAX => {
-                notices.insert(what.to_owned(), refusal.clone());
-            }
-            Some(_) => {}
+            Some(refusal) => notices.add(what, refusal),
         }
     }
 
@@ -238,25 +268,37 @@ impl Index {
     }
 
     async fn update(&self, current: Option<Current>) -> Result<Snapshot, Refusal> {
-        let what = "update";
-        let _held = self.state.hold().await.map_err(|error| Refusal::io(what, &error))?;
-        let refuse = |error: ClientError| Refusal::new(what, &error).offline(self.policy.is_offline);
-        let head = Session::head(&self.source, &self.state.store, (self.now)(), Limits::default());
-        let head = head.await.map_err(refuse)?;
-        self.age(&head)?;
-        if let Some(Current { snapshot, .. }) = current
-            && is_same(&snapshot.session, &head, (self.now)())
-        {
-            return Ok(snapshot);
+        let io = |error: std::io::Error| Refusal::io("update", &error);
+        let refuse = |error: ClientError| Refusal::new("update", &error).offline(self.policy.is_offline);
+        let store = self.state.log().map_err(io)?;
+        for _ in 0..UPDATES_MAX {
+            let head = Session::head(&self.source, &self.state.store, (self.now)(), Limits::default());
+            let head = head.await.map_err(refuse)?;
+            self.age(&head)?;
+            // The witnesses are asked each time: they may have been shown something else meanwhile.
+            if let Some(Current { snapshot, .. }) = &current
+                && self.witnesses.is_off()
+                && is_same(&snapshot.session, &head, (self.now)())
+            {
+                return Ok(snapshot.clone());
+            }
+            let (witnesses, now, is_offline) = (&self.witnesses, (self.now)(), self.policy.is_offline);
+            let asked = log::Asked { witnesses, now, is_offline };
+            let followed = log::follow(&head, &self.tiles()?, &store, &asked).await?;
+            // Only now: whoever was shown another past goes on where it was. And nothing was fetched while others waited.
+            let is_kept = {
+                let held = self.state.store.hold().await.map_err(io)?;
+                head.is_current(&held).map_err(io)?
+                    && followed.keep(&store, &held).map_err(io)?
+                    && head.keep(&held).map_err(io)?
+            };
+            if is_kept {
+                followed.warning.into_iter().for_each(|warning| self.warn(warning));
+                head.complete().await.map_err(refuse)?;
+                return Ok(Snapshot { session: Arc::new(head), log: followed.bound });
+            }
         }
-        let store = self.state.log().map_err(|error| Refusal::io("log", &error))?;
-        let asked = log::Asked { witnesses: &self.witnesses, now: (self.now)(), is_offline: self.policy.is_offline };
-        let (log, warning) = log::follow(&head, &self.tiles()?, &store, &asked).await?;
-        warning.into_iter().for_each(|warning| self.warn(warning));
-        // Only now: whoever was shown another past goes on where it was.
-        head.keep().map_err(|error| Refusal::io(what, &error))?;
-        head.complete().await.map_err(refuse)?;
-        Ok(Snapshot { session: Arc::new(head), log })
+        Err(io(busy()))
     }
 
     /// How long ago the timestamp was issued: what a mirror that hides news cannot make younger.
@@ -270,6 +312,11 @@ impl Index {
             return Ok(());
         };
         let age = (self.now)().seconds().saturating_sub(issued.seconds());
+        if age < -AHEAD_MAX_S {
+            // It would never grow old.
+            let cause = format!("refused: the index's last word is of {issued}, {} ahead of this clock", spoken(-age));
+            return Err(Refusal::stale(cause, false));
+        }
         let Policy { warn_age_s, refuse_age_s, .. } = self.policy;
         if age > refuse_age_s {
             let cause = format!(
@@ -319,11 +366,11 @@ impl Index {
         Ok((bound.head().size, self.witnesses.sightings(&self.tiles()?, &bound).await?))
     }
 
-    /// What is signed for a path, and the log that the same timestamp names.
-    async fn target(&self, what: &str, path: &str) -> Result<(Option<tuf::TargetFile>, Option<Bound>), Refusal> {
-        let Snapshot { session, log } = self.session().await?;
-        let missing = match session.target(path).await {
-            Ok(found) => return Ok((found, log)),
+    /// What is signed for a path, and the state in which it is.
+    async fn target(&self, what: &str, path: &str) -> Result<(Option<tuf::TargetFile>, Snapshot), Refusal> {
+        let snapshot = self.session().await?;
+        let missing = match snapshot.session.target(path).await {
+            Ok(found) => return Ok((found, snapshot)),
             Err(error @ ClientError::Fetch { why: FetchError::Missing, .. }) => error,
             Err(error) => return Err(Refusal::new(what, &error)),
         };
@@ -332,11 +379,11 @@ impl Index {
             self.forget().await;
             self.session().await?
         };
-        if Arc::ptr_eq(&session, &again.session) {
+        if Arc::ptr_eq(&snapshot.session, &again.session) {
             return Err(Refusal::new(what, &missing));
         }
         let found = again.session.target(path).await.map_err(|error| Refusal::new(what, &error))?;
-        Ok((found, again.log))
+        Ok((found, again))
     }
 
     /// The page of a project. [`Kind::Absent`] if it is proven that there is none.
@@ -349,7 +396,7 @@ impl Index {
 
     async fn page_of(&self, what: &str, project: &NormalizedName) -> Result<Arc<Page>, Refusal> {
         let path = Target::Page { project: project.as_str() }.path();
-        let (file, log) = self.target(what, &path).await?;
+        let (file, snapshot) = self.target(what, &path).await?;
         let Some(file) = file else {
             return Err(Refusal::absent(what, "there is no such project"));
         };
@@ -364,7 +411,7 @@ impl Index {
         let bytes = self.bytes(what, &url, &sha256, Some(file.length), PAGE_BYTES_MAX).await?;
         let page = Page::read(&bytes, project, &self.base);
         let page = Arc::new(page.map_err(|error| Refusal::signed_so(what, format!("refused: {error}")))?);
-        self.guard(what, project, &page, log.as_ref()).await?;
+        self.guard(what, project, &page, &snapshot).await?;
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if pages.len() >= PAGES_MAX {
             pages.clear();
@@ -374,39 +421,66 @@ impl Index {
     }
 
     /// Holds a page against what was seen of it before. What is refused is not remembered: it is refused again.
-    /// What goes without an entry in the log is refused whatever the policy says.
+    /// Other bytes under a known name, and what changes without an entry in the log, are refused whatever the policy says.
     async fn guard(
         &self,
         what: &str,
         project: &NormalizedName,
         page: &Page,
-        log: Option<&Bound>,
+        snapshot: &Snapshot,
     ) -> Result<(), Refusal> {
         if self.policy.on_regression == OnRegression::Off {
             return Ok(());
         }
         let io = |error: std::io::Error| Refusal::io(what, &error);
-        let (store, now) = (self.state.pages().map_err(io)?, Seen::new(&page.files, log.map(|log| log.head().size)));
-        let before = store.read(project.as_str(), SEEN_BYTES_MAX).map_err(io)?;
-        let before: Option<Seen> = before.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        if before.as_ref() == Some(&now) {
-            return Ok(());
-        }
-        if let Some(before) = &before {
-            self.logged(what, project, before, &now, log).await?;
-        }
-        if let Some(lost) = before.and_then(|before| now.lost(&before)) {
-            if self.policy.on_regression == OnRegression::Refuse {
-                return Err(Refusal::regression(what, format!("refused: {lost}")));
+        let store = self.state.pages().map_err(io)?;
+        let log = snapshot.log.as_ref();
+        let mut now = Seen::new(&page.files, log.map(|log| log.head().size), snapshot.session.signers());
+        if let Some(before) = self.seen(what, &store, project)? {
+            let grown = now.clone().after(&before);
+            if grown == before {
+                return Ok(());
             }
-            self.warn(format!("{what}: {lost}"));
+            let lost = grown.lost(&before);
+            match self.goes_on(what, project, &before, &grown, log).await {
+                Ok(()) => now = grown,
+                // What was seen may be a thief's, so nothing of it is kept.
+                Err(refusal) if refusal.is_refused() && now.has_other_signers(&before) => self.warn(format!(
+                    "{refusal}; the holders of the root have replaced the online key since, so the page is taken as it is \
+                     now"
+                )),
+                Err(refusal) => return Err(refusal),
+            }
+            match lost {
+                Some(lost) if self.policy.on_regression == OnRegression::Refuse => {
+                    return Err(Refusal::regression(what, format!("refused: {lost}")));
+                }
+                Some(lost) => self.warn(format!("{what}: {lost}")),
+                None => {}
+            }
         }
         let bytes = serde_json::to_vec(&now).map_err(|error| io(error.into()))?;
+        if bytes.len() > SEEN_BYTES_MAX {
+            let cause =
+                format!("refused: what is to be remembered of its files takes more than {SEEN_BYTES_MAX} bytes");
+            return Err(Refusal::signed_so(what, cause));
+        }
         store.write(project.as_str(), &bytes).map_err(io)
     }
 
-    /// Refuses the loss of a release that the log does not account for.
-    async fn logged(
+    /// What is remembered of a page. A disk that lies costs that, and it is said.
+    fn seen(&self, what: &str, store: &Store, project: &NormalizedName) -> Result<Option<Seen>, Refusal> {
+        let bytes = store.read(project.as_str(), SEEN_BYTES_MAX).map_err(|error| Refusal::io(what, &error))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let seen = serde_json::from_slice(&bytes).ok();
+        if seen.is_none() {
+            self.warn(format!("{what}: what was remembered of it is damaged, so it is taken as it is now"));
+        }
+        Ok(seen)
+    }
+
+    /// Whether a page is the one that was seen, changed only as an honest index changes it.
+    async fn goes_on(
         &self,
         what: &str,
         project: &NormalizedName,
@@ -414,28 +488,29 @@ impl Index {
         now: &Seen,
         log: Option<&Bound>,
     ) -> Result<(), Refusal> {
-        let (Some(bound), Some(from)) = (log, before.log_size) else { return Ok(()) };
-        let gone = now.gone(before);
-        if gone.is_empty() {
-            return Ok(());
+        if let Some(filename) = now.replaced(before) {
+            let cause = format!("refused: {filename} has other bytes or other metadata than it had before");
+            return Err(Refusal::replaced(what, cause));
         }
-        match log::unaccounted(&self.tiles()?, bound, from, project, &gone).await? {
-            Some(open) if open.is_empty() => Ok(()),
-            Some(open) => {
-                let (count, first) = (open.len(), open.first().map(String::as_str).unwrap_or_default());
-                let cause = format!(
-                    "refused: {count} releases are yanked or gone (such as {first}), and the log says nothing of it"
-                );
-                Err(Refusal::unlogged(what, cause))
-            }
-            None if self.policy.on_regression == OnRegression::Refuse => {
-                let cause = "refused: releases are yanked or gone, and too much was logged since to find out why";
-                Err(Refusal::regression(what, cause.to_owned()))
-            }
+        let changes = now.changes(before);
+        let (Some(bound), Some(from), false) = (log, before.log_size, changes.is_empty()) else { return Ok(()) };
+        match log::unaccounted(&self.tiles()?, bound, from, project, changes).await? {
+            Some(open) => match open.first() {
+                None => Ok(()),
+                Some(first) => {
+                    let count = open.len();
+                    let cause = format!(
+                        "refused: {count} files are not as they were (such as {first}), and the log says nothing of it"
+                    );
+                    Err(Refusal::unlogged(what, cause))
+                }
+            },
             None => {
-                self.warn(format!(
-                    "{what}: releases are yanked or gone, and too much was logged since to find out why"
-                ));
+                let cause = "files are not as they were, and too much was logged since to find out why";
+                if self.policy.on_regression == OnRegression::Refuse {
+                    return Err(Refusal::regression(what, format!("refused: {cause}")));
+                }
+                self.warn(format!("{what}: {cause}"));
                 Ok(())
             }
         }
@@ -541,7 +616,7 @@ impl Index {
             }
         };
         let io = |error: std::io::Error| Refusal::io(&what, &error);
-        let _held = self.state.hold().await.map_err(io)?;
+        let _held = self.state.store.hold().await.map_err(io)?;
         let mut pins = Pins::read(self.state.folder()).map_err(io)?;
         let uploaded = Uploaded { project: &project, at: &file.uploaded, publisher: publisher.as_ref() };
         let judged = pins.judge(&self.attestations, uploaded).map_err(io)?;

@@ -10,6 +10,7 @@ use tuf::Time;
 
 use crate::log::{Bound, Tiles, bad};
 use crate::refusal::Refusal;
+use crate::verified::AHEAD_MAX_S;
 
 /// Witnesses that can be named; a checkpoint holds no more signatures.
 const WITNESSES_MAX: usize = 32;
@@ -118,21 +119,26 @@ impl Witnesses {
         Ok(said.map(|(witness, seconds)| Sighting { witness, size: seen.size, seconds }).collect())
     }
 
-    /// Makes sure that enough of them have seen the log a short while ago. Returns the keys of those that have.
-    pub(crate) async fn have_seen(&self, tiles: &Tiles, bound: &Bound, now: Time) -> Result<Vec<String>, Refusal> {
-        let since = u64::try_from(now.seconds()).unwrap_or(0).saturating_sub(WORD_AGE_MAX_S);
-        let recent: BTreeSet<KeyName> = self
-            .sightings(tiles, bound)
-            .await?
-            .into_iter()
-            .filter(|sighting| sighting.seconds >= since)
-            .map(|sighting| sighting.witness)
-            .collect();
+    /// Makes sure that enough of them have seen the log a short while ago. Returns the keys of those that have, and the size
+    /// of the tree that they saw.
+    pub(crate) async fn have_seen(
+        &self,
+        tiles: &Tiles,
+        bound: &Bound,
+        now: Time,
+    ) -> Result<(Vec<String>, u64), Refusal> {
+        let now = u64::try_from(now.seconds()).unwrap_or(0);
+        // A word that is dated ahead would count for longer than it may.
+        let counts = now.saturating_sub(WORD_AGE_MAX_S)..=now.saturating_add(AHEAD_MAX_S.unsigned_abs());
+        let mut sightings = self.sightings(tiles, bound).await?;
+        sightings.retain(|sighting| counts.contains(&sighting.seconds));
+        let recent: BTreeSet<&KeyName> = sightings.iter().map(|sighting| &sighting.witness).collect();
         let keys: Vec<String> =
             self.keys.iter().filter(|key| recent.contains(key.name())).map(VerifierKey::to_string).collect();
         if keys.len() < self.required {
             return Err(self.too_few(keys.len(), "within the last half hour"));
         }
-        Ok(keys)
+        // They stand under one note, so they saw one tree.
+        Ok((keys, sightings.first().map_or(0, |sighting| sighting.size)))
     }
 }

@@ -1,19 +1,20 @@
 //! `run`, `proxy`, `verify`: an index of which only what is signed can be had.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 
-use ::index::clock::Clock;
+use ::index::clock::{Clock, Entropy};
 use anyhow::{Context, Result, bail};
-use client::verified::base;
+use client::verified::{Now, base};
 use client::{Attestations, Fetcher, Index, Kind, OnRegression, Options, Patience, Policy, Proxy, Refusal};
 use packaging::hash::Sha256;
 use tokio::net::TcpListener;
-use tuf::hash::Hasher;
+use tuf::hash::{Hasher, hex};
 use tuf::{Limits, Time};
 
 use super::confine;
@@ -37,6 +38,19 @@ pub(super) fn seconds(text: &str, option: &str) -> Result<i64> {
     let ms =
         config::parse_time_ms(text).with_context(|| format!("{option} {text}: write a time such as 24h or 30m"))?;
     Ok(i64::try_from(ms / 1_000).unwrap_or(i64::MAX))
+}
+
+/// The same text without what stands before an `@` in a URL: passwords are neither shown nor written down.
+fn without_passwords(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("//") {
+        let (before, after) = rest.split_at(at + 2);
+        out.push_str(before);
+        let end = after.find(|letter: char| "/?# \"'\\".contains(letter)).unwrap_or(after.len());
+        rest = &after[after[..end].rfind('@').map_or(0, |at| at + 1)..];
+    }
+    out + rest
 }
 
 pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
@@ -66,26 +80,29 @@ pub(super) async fn open(trust: &Trust) -> Result<Arc<Index>> {
     let state = state_folder(&trust.state)?;
     fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
     let clock = Clock::system();
+    let now: Now = Arc::new(move || Time::from_seconds(clock.now_us().div_euclid(1_000_000)));
+    let shown = without_passwords(&trust.index);
     let options = Options {
-        index: base(&trust.index).with_context(|| format!("--index {} is no URL", trust.index))?,
+        // We have no password to give, and must not tell it.
+        index: base(&shown).with_context(|| format!("--index {shown} is no URL"))?,
         root,
         state,
         policy,
         attestations: trust.attestations.clone(),
         witnesses: trust.witnesses.clone(),
         fetcher: Fetcher::new(trust.certificates.as_deref(), patience)?,
-        now: Arc::new(move || Time::from_seconds(clock.now_us().div_euclid(1_000_000))),
+        now: Arc::clone(&now),
     };
     let index = Index::open(options).await?;
     if index.state().is_first_use {
         eprintln!(
             "tidewaiter: the root of {} is trusted from now on, on first use: SHA-256 {}; compare it with what its \
              operator tells you, or give --root root.json",
-            trust.index,
+            shown,
             index.state().fingerprint
         );
     }
-    if let Err(error) = index.cache().prune(trust.cache_mb.saturating_mul(1_000_000)) {
+    if let Err(error) = index.cache().prune(trust.cache_mb.saturating_mul(1_000_000), now()) {
         eprintln!("tidewaiter: cannot make room in the cache: {error}");
     }
     Ok(index)
@@ -134,11 +151,13 @@ pub(super) async fn run(options: RunOptions) -> Result<ExitCode> {
     confine::stays(&command, allow_other_hosts)?;
     let index = open(&trust).await?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on this machine")?;
-    let host = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
-    // The root's fingerprint in the path: an installer's own cache never takes one index for another.
-    let url = format!("{host}/{}/simple/", &index.state().fingerprint[..16]);
+    let place = format!("127.0.0.1:{}", listener.local_addr()?.port());
+    // In the path and as a password: the root's fingerprint, so that an installer's own cache never takes one index for
+    // another, and what others on this machine cannot guess.
+    let word = format!("{}-{}", &index.state().fingerprint[..16], hex(&Entropy::system().bytes::<16>()));
+    let (url, host) = (format!("http://{place}/{word}/simple/"), format!("http://run:{word}@{place}"));
     confine::environment(&mut child, &url, (!allow_other_hosts).then_some(&host));
-    let serving = tokio::spawn(Proxy::new(Arc::clone(&index)).serve(listener));
+    let serving = tokio::spawn(Proxy::new(Arc::clone(&index)).only_for(&word).serve(listener));
     let status = wait(child).await;
     serving.abort();
     let status = status.with_context(|| format!("cannot run {program}"))?;
@@ -150,9 +169,11 @@ fn log_unsafe(trust: &Trust, command: &[String]) -> Result<()> {
     eprintln!("tidewaiter: warning: {UNSAFE}");
     let folder = state_folder(&trust.state)?;
     fs::create_dir_all(&folder)?;
-    let mut log = File::options().create(true).append(true).open(folder.join("unverified.log"))?;
+    // What people run is nobody else's affair.
+    let mut log = File::options().create(true).append(true).mode(0o600).open(folder.join("unverified.log"))?;
+    log.set_permissions(Permissions::from_mode(0o600))?;
     let now = Time::from_seconds(Clock::system().now_us().div_euclid(1_000_000));
-    writeln!(log, "{now} {} {command:?}", trust.index)?;
+    writeln!(log, "{now} {}", without_passwords(&format!("{} {command:?}", trust.index)))?;
     Ok(())
 }
 
@@ -206,5 +227,23 @@ fn digest(path: &Path) -> std::io::Result<(Sha256, u64)> {
         }
         length += count as u64;
         hasher.update(&buffer[..count]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_passwords;
+
+    #[test]
+    fn passwords_are_left_out() {
+        for (text, expected) in [
+            ("https://bob:s3cret@x.example/i/team/", "https://x.example/i/team/"),
+            ("http://a@b@x.example", "http://x.example"),
+            ("https://x.example/@scope?to=a@b", "https://x.example/@scope?to=a@b"),
+            ("[\"pip\", \"--proxy=http://me:1@p\", \"a@b\"]", "[\"pip\", \"--proxy=http://p\", \"a@b\"]"),
+            ("ssh://git@x//y@z", "ssh://x//z"),
+        ] {
+            assert_eq!(without_passwords(text), expected);
+        }
     }
 }

@@ -54,8 +54,17 @@ const PATIENCE_US: i64 = 3_600_000_000;
 impl Pending {
     /// A change that changes nothing yet.
     pub(crate) fn new(profile: Profile, actor: &str) -> Self {
-        let (root, targets, bins, refused) = (None, None, None, None);
-        Self { profile, root, targets, bins, retired: BTreeSet::new(), actor: actor.to_owned(), since_us: 0, refused }
+        Self {
+            profile,
+            root: None,
+            targets: None,
+            bins: None,
+            retired: BTreeSet::new(),
+            log: None,
+            actor: actor.to_owned(),
+            since_us: 0,
+            refused: None,
+        }
     }
 
     /// The repository under these roles.
