@@ -10,7 +10,7 @@ import pytest
 from clients import TOOLS, installed
 from harness import JSON, binary, clean_env, run
 from packages import wheel
-from test_client import Proxied, world  # noqa: F401 (fixtures)
+from test_client import Proxied, unseen, world  # noqa: F401 (fixtures)
 
 EVIL = wheel("demo", "9.0")
 
@@ -92,6 +92,31 @@ def test_an_environment_that_names_another_index_does_not_count(world, evil, too
 
 
 @pytest.mark.parametrize("tool", TOOLS)
+def test_a_file_that_names_another_index_is_not_installed_from(world, evil, tool):  # noqa: F811
+    """Nothing of it: a pip that cannot reach one index installs what the others have."""
+    folder = world.clients.fresh("files")
+    path, more = folder / "requirements.txt", folder / "deep" / "more.txt"
+    more.parent.mkdir()
+    for line in (f"--extra-index-url {evil.url}simple/", f"-i{evil.url}simple/", f"--find-links={evil.url}links/"):
+        path.write_text(f"other\n{line}\n")
+        for words in (["-r", path], [f"--requirement={path}"], [f"-r{path}"], ["-c", path, "other"]):
+            done, target = started(world, tool, *words)
+            assert done.returncode == 1 and f"{path} says {line}" in done.stderr, done.stderr
+            assert len(done.stderr.strip().splitlines()) == 1 and not installed(target)
+        path.write_text("other\n-r deep/more.txt\n")
+        more.write_text(f"# ours\n{line}\n")
+        done, target = started(world, tool, "-r", path)
+        assert done.returncode == 1 and f"{more} says {line}" in done.stderr and not installed(target), done.stderr
+        if tool.startswith("pip"):
+            done, target = started(world, tool, "other", env={**world.clients.env(), "PIP_CONSTRAINT": str(more)})
+            assert done.returncode == 1 and f"{more} says {line}" in done.stderr and not installed(target), done.stderr
+    assert evil.asked == []
+    path.write_text(f"other # see {evil.url}\n-f {folder}\n")
+    done, target = started(world, tool, "-r", path)
+    assert done.returncode == 0 and installed(target) == {"other": "1.0"}, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("tool", TOOLS)
 def test_what_an_installer_starts_cannot_leave_either(world, evil, tool):  # noqa: F811
     """`uv run pip install`: uv would give pip the variables of a file."""
     target = world.clients.fresh("target")
@@ -109,7 +134,7 @@ def test_what_an_installer_starts_cannot_leave_either(world, evil, tool):  # noq
 def test_a_pip_that_looks_at_no_environment_stays_too(world, evil):  # noqa: F811
     """As if it had an option that we do not know: the second word on the proxy holds."""
     path = world.folder / "requirements.txt"
-    path.write_text(f"--extra-index-url {evil.url}simple/\ndemo\n")
+    path.write_text(unseen(f"--extra-index-url {evil.url}simple/\ndemo\n"))
     target = world.clients.fresh("target")
     install = [*world.clients.pips["current"], "install", "--no-cache-dir", "--target", target, "-r", path]
     script = "import os, sys; os.environ['PIP_NO_PROXY_ENV'] = '1'; os.execvp(sys.argv[1], sys.argv[1:])"
@@ -129,7 +154,7 @@ def test_a_server_on_this_machine_is_another_place_too(world, evil, tool):  # no
     another += [f"--find-links {evil.url}links/\ndemo==9.0"]
     env = {**world.clients.env(), "NO_PROXY": "127.0.0.1,localhost,127.0.0.0/8", "no_proxy": "*"}
     for line in [*direct, *another]:
-        path.write_text(line + "\n")
+        path.write_text(unseen(line + "\n"))
         done, target = started(world, tool, "-r", path, env=env)
         text = done.stdout + done.stderr
         if line.startswith("--index-url") and done.returncode == 0:

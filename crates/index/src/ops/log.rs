@@ -213,6 +213,10 @@ impl Book {
         let Some(row) = in_force(tx, index_id).await? else { return Ok(None) };
         let from = from.unwrap_or(row.size).min(row.size);
         let blobs = &installation.blobs;
+        if row.witnessed.is_none() {
+            // Of a log that was renamed since: also where a crash came between that commit and this.
+            blobs.delete(&layout::log_witnessed(index))?;
+        }
         let near = resume(blobs, index, &row, from).ok();
         let (mut log, mut files) = (None, Files::new());
         if let Some(start) = near {

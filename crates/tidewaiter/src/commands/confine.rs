@@ -1,10 +1,12 @@
 //! What a command under `run` may not choose: another place to install from, or another way there.
 //!
-//! Three lines of defence. What the command says itself is refused in words ([`stays`]). Of what the environment says, pip
-//! and uv get the settings that are known to be harmless, and of configuration files nothing ([`environment`]). And
-//! whatever else names one, such as a line of a requirements file, meets our proxy, which the child has for every host and
-//! port of every name, this machine's own included: it answers for its own address and refuses all others by name. So the
-//! child needs no exception for it.
+//! Three lines of defence. What the command says itself, or a requirements file that it names, is refused in words
+//! ([`stays`]). Of what the environment says, pip and uv get the settings that are known to be harmless, and of
+//! configuration files nothing ([`environment`]). And whatever else names one, such as a URL in a requirement, meets our
+//! proxy, which the child has for every host and port of every name, this machine's own included: it answers for its own
+//! address and refuses all others by name. So the child needs no exception for it.
+
+mod requirements;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -142,7 +144,7 @@ pub(super) fn stays(command: &[String], allow_other_hosts: bool) -> Result<()> {
             );
         }
     }
-    Ok(())
+    if installer < command.len() { requirements::stay(command) } else { Ok(()) }
 }
 
 /// `--index-url`, `--index-url=…`, and what pip takes for it: `--index-u`.

@@ -147,10 +147,6 @@ impl Publisher {
         publishing::insert_commit(&mut tx, self.index_id, serial, now, &text);
         tx.commit().await?;
         failpoint::reach("adopt.committed");
-        if adopted.renames_log() {
-            // What witnesses said of it is of a log of another name.
-            self.installation.blobs.delete(&layout::log_witnessed(&self.index))?;
-        }
         self.lease_until_us = lease.until_us;
         self.remember(serial, &[], record.paths.clone());
         let mut tx = self.installation.store.read().await?;
