@@ -459,6 +459,14 @@ def test_profile_pep458_wants_independent_keys_and_clients_follow(make_server, c
     listed = server.get(f"/tuf/{stamp['meta']['snapshot.json']['version']}.snapshot.json").json()["signed"]["meta"]
     bins = [server.get(f"/tuf/{meta['version']}.{name}").json() for name, meta in listed.items() if "bin-" in name]
     assert len(bins) == 16 and max(one["signed"]["expires"] for one in bins) <= stamp["expires"]
+    # After a theft the people of each role are named, the same ones too.
+    recover = ["tuf", "recover", "--good-snapshot", stamp["meta"]["snapshot.json"]["version"]]
+    assert "--targets-holder" in server.cli(*recover, ok=False).stderr
+    thief = online_keyids(server)
+    event = server.cli(*recover, *apart).stdout
+    server.cli("tuf", "submit", *signed_by(tmp_path, event, *needed))
+    follows(server, stock)
+    assert not set(thief) & set(online_keyids(server)) and "profile pep458" in server.cli("tuf", "status").stdout
     assert_sound(server)
 
 
