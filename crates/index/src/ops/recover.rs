@@ -90,7 +90,7 @@ impl std::fmt::Display for Difference {
 /// What a comparison with the good snapshot found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// What is to be compared with what is on paper: [`paper`].
+    /// What is to be compared with what is on paper: `paper`.
     pub paper: String,
     /// Files that are the same.
     pub same: usize,

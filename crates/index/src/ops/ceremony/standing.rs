@@ -93,7 +93,7 @@ pub struct Status {
     pub lost_notes: Vec<LostKey>,
     /// Why it is not known which keys are in the data folder: none is said to be lost then, and none to be a standby.
     pub unreadable: Option<String>,
-    /// The snapshot in force and what to write on paper of it: [`recover::paper`].
+    /// The snapshot in force and what to write on paper of it: `recover::paper`.
     pub paper: (u64, String),
     /// Key files of the data folder that no role trusts, by name, with their key ids: left by changes that were never signed,
     /// or by somebody else.
