@@ -418,12 +418,24 @@ def test_a_standby_takes_over_by_one_command_and_nobodys_signature(make_server, 
     assert "still trusted" in str(server.get("/readyz").json()["warnings"])
     # People revoke it, and authorise the next standby by the same event.
     following = holder(tmp_path, "following", "--passphrase-file", known)
+    root = server.get("/tuf/3.root.json").json()["signed"]
+
+    def refused_as_standby(keyid):
+        key, path = root["keys"][keyid], tmp_path / "taken.pub"
+        path.write_text(json.dumps({"keytype": key["keytype"], "scheme": key["scheme"], "public": key["keyval"]["public"]}))
+        done = server.cli("tuf", "standby", path, ok=False)
+        assert done.returncode == 1, done.stdout
+        return done.stderr
+
+    assert "lies in the data folder" in refused_as_standby(other)
     event = server.cli("tuf", "standby", following.public).stdout
     assert f"loses the key {before}" in event
     server.cli("tuf", "submit", *signed_by(tmp_path, event, *people[:2]))
     follows(server, stock)
     trusted = keys_of(server, "timestamp", 4)
     assert before not in trusted and other in trusted and len(trusted) == 2
+    # What was taken away comes back by no event, wherever its file is.
+    assert "was trusted before, and taken away" in refused_as_standby(before)
     assert "put aside" not in server.cli("tuf", "status").stdout
     assert_sound(server)
 
@@ -586,7 +598,7 @@ def test_recovery_after_the_online_key_was_stolen(make_server, client, tmp_path,
         server.cli("tuf", "submit", *signed_by(tmp_path, said, people[2], people[0]))
     else:
         assert "new since, uploaded" in said and NEW.filename in said
-        assert "files are as it lists them" in said and "leave out 1048576" in said
+        assert "files are as they list them" in said and "leave out 1048576" in said
     # Under the new root versions may be lower than the thief's: clients drop what the revoked key signed.
     stock.refresh()
     assert stock.download(page_path("demo")) == served(server, "demo")

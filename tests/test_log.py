@@ -405,7 +405,7 @@ def test_a_mass_that_goes_without_entries_is_refused_by_default(world, way):
 
 def for_other_pythons(world):
     world.index.projects["demo"][-1]["requires-python"] = ">=99"
-    return "for other Pythons"
+    return "described otherwise"
 
 
 def decoy(world, version="2.0"):
@@ -439,7 +439,7 @@ def test_a_release_that_is_hidden_without_a_yank_of_all_of_it(world, tool, hide)
     if word == "yanked":
         world.index.logs("yank", world.new)
     world.index.commit()
-    lost = f"of 2.0, its newest release before, 1 files are yanked, gone or for other Pythons (such as {world.new.filename})"
+    lost = f"of 2.0, its newest release before, 1 files are yanked, gone or described otherwise (such as {world.new.filename})"
     world.refuses(tool, world.host(), "demo", says=lost, options=["--on-regression", "refuse"])
     done = world.installs(tool, world.host(), "demo", expected={"demo": "1.0"})
     assert lost in done.stderr

@@ -431,7 +431,7 @@ def test_people_take_the_offline_roles_over(make_server, client, tmp_path):
     server_free("tuf", "key", stranger, "--plain")
     assert server_free("tuf", "sign", copies[0], "--key", stranger, ok=False).returncode == 1
     # One of two is not enough, and changes nothing.
-    assert json.loads(server.cli("tuf", "submit", copies[0]).stdout)["tidewaiter-signing-event"] == 1
+    assert json.loads(server.cli("tuf", "submit", copies[0]).stdout)["tidewaiter-signing-event"] == 2
     stock.refresh()
     assert stock.versions()["root.json"] == 1
     server.cli("tuf", "submit", *copies, "--profile", "team")

@@ -258,7 +258,7 @@ def test_what_a_witness_answers_paints_nothing(make_server):
     wait_until(lambda: "it answers 400" in server.cli("doctor", ok=False).stdout, what="the witness's words")
     said = server.cli("doctor", ok=False).stdout
     assert "\x1b" not in said and "main: everything is sound" not in said.splitlines()
-    assert "it answers 400: \\u{1b}[2J\\u{1b}[Hall is well\\u{a}main: everything is sound" in said
+    assert "it answers 400: \\u001b[2J\\u001b[Hall is well\\u000amain: everything is sound" in said
     host.shutdown()
 
 

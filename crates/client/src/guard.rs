@@ -40,11 +40,21 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct SeenFile {
     sha256: String,
-    /// The digest of its core metadata, from which installers read what it needs and which Pythons it is for.
+    /// The digest of its core metadata, from which installers read what it needs and which Pythons it is for. The last one
+    /// that was seen: who leaves it out sends installers to the file itself.
     metadata: Option<String>,
     /// `requires-python`: for all others the file is not there.
     requires: Option<String>,
+    /// When it was uploaded, to the second: for who installs as of an earlier day, what came later is not there.
+    uploaded: String,
     standing: Standing,
+}
+
+impl SeenFile {
+    /// Whether installers that choose by more than the name choose it as before.
+    fn is_described_as(&self, before: &Self) -> bool {
+        self.metadata == before.metadata && self.requires == before.requires && self.uploaded == before.uploaded
+    }
 }
 
 /// A page as it was when it was last seen.
@@ -67,7 +77,8 @@ pub struct Change {
     pub sha256: String,
     /// How it stands now, where it stood otherwise: what the last entry must say.
     pub standing: Option<Standing>,
-    /// Whether it is for other Pythons than before: nothing but another publication says so.
+    /// Whether its page describes it otherwise than before, such as for other Pythons: nothing but another publication
+    /// says so.
     pub is_for_others: bool,
 }
 
@@ -77,7 +88,7 @@ impl std::fmt::Display for Change {
             Some(Standing::Offered) => "offered again",
             Some(Standing::Yanked) => "yanked",
             Some(Standing::Gone) => "gone",
-            None => "for other Pythons",
+            None => "described otherwise",
         };
         write!(f, "{}: {word}", self.filename)
     }
@@ -90,6 +101,7 @@ impl Seen {
             sha256: file.sha256.to_string(),
             metadata: file.core_metadata.map(|sha256| sha256.to_string()),
             requires: file.requires_python.clone(),
+            uploaded: file.uploaded.chars().take("2026-11-27T00:00:00".len()).collect(),
             standing: if file.is_yanked { Standing::Yanked } else { Standing::Offered },
         };
         let files = files.iter().map(|(name, one)| (name.clone(), file(one))).collect();
@@ -100,8 +112,12 @@ impl Seen {
     #[must_use]
     pub fn after(mut self, before: &Self) -> Self {
         for (name, file) in &before.files {
-            if !self.files.contains_key(name) {
-                self.files.insert(name.clone(), SeenFile { standing: Standing::Gone, ..file.clone() });
+            match self.files.get_mut(name) {
+                None => {
+                    self.files.insert(name.clone(), SeenFile { standing: Standing::Gone, ..file.clone() });
+                }
+                Some(now) if now.metadata.is_none() => now.metadata.clone_from(&file.metadata),
+                Some(_) => {}
             }
         }
         self
@@ -129,7 +145,7 @@ impl Seen {
         let change = |(filename, old): (&String, &SeenFile)| {
             let now = self.files.get(filename)?;
             let standing = (now.standing != old.standing).then_some(now.standing);
-            let is_for_others = now.standing != Standing::Gone && now.requires != old.requires;
+            let is_for_others = now.standing != Standing::Gone && !now.is_described_as(old);
             let change = Change { filename: filename.clone(), sha256: now.sha256.clone(), standing, is_for_others };
             (standing.is_some() || is_for_others).then_some(change)
         };
@@ -140,7 +156,7 @@ impl Seen {
     /// releases and half of all at once.
     pub fn lost(&self, before: &Self) -> Option<String> {
         let is_lost = |name: &str, old: &SeenFile| match self.files.get(name) {
-            Some(now) => now.standing != Standing::Offered || now.requires != old.requires,
+            Some(now) => now.standing != Standing::Offered || !now.is_described_as(old),
             None => true,
         };
         let mut releases: BTreeMap<Version, Vec<(&str, &SeenFile)>> = BTreeMap::new();
@@ -167,7 +183,7 @@ impl Seen {
             None => format!("its newest release was {newest} and now it offers none"),
             Some(now) if *now < newest => format!("its newest release was {newest} and is now {now}"),
             Some(_) => format!(
-                "of {newest}, its newest release before, {} files are yanked, gone or for other Pythons (such as {first})",
+                "of {newest}, its newest release before, {} files are yanked, gone or described otherwise (such as {first})",
                 lost.len()
             ),
         })
@@ -250,7 +266,7 @@ mod tests {
         let before = seen(&["1.0", "1.10"]);
         let (old, new) = (wheel("1.0", ANY), wheel("1.10", ANY));
         let decoy = |version: &str| wheel(version, "cp27-none-win32");
-        let says = "of 1.10, its newest release before, 1 files are yanked, gone or for other Pythons (such as \
+        let says = "of 1.10, its newest release before, 1 files are yanked, gone or described otherwise (such as \
                     demo-1.10-py3-none-any.whl)";
         let (kept, yanked) = (file(false, 0, None), file(true, 0, None));
         for (which, now) in [
@@ -294,7 +310,7 @@ mod tests {
                 "demo-1.0.tar.gz: gone",
                 "demo-1.1.tar.gz: yanked",
                 "demo-1.2.tar.gz: offered again",
-                "demo-1.3.tar.gz: for other Pythons"
+                "demo-1.3.tar.gz: described otherwise"
             ]
         );
         assert_eq!(now.changes(&now), []);
@@ -316,6 +332,23 @@ mod tests {
             (PageFile { core_metadata: None, ..file(false, 0, None) }, false),
         ] {
             assert_eq!(page(&[(name, now)]).replaced(&before).is_some(), is_replaced);
+        }
+        // Leaving the metadata out for a while is no way to others.
+        let without = PageFile { core_metadata: None, ..file(false, 0, None) };
+        let other = PageFile { core_metadata: other_metadata, ..file(false, 0, None) };
+        let between = page(&[(name, without.clone())]).after(&before);
+        assert_eq!(between.changes(&before), []);
+        assert!(page(&[(name, other.clone())]).after(&between).replaced(&between).is_some());
+        // Nor are some where there were none, nor another date: both hide a file from installers.
+        let (bare, dated) = (page(&[(name, without)]), PageFile { uploaded: "2030".into(), ..file(false, 0, None) });
+        for (before, now) in [(&bare, other), (&before, dated)] {
+            let now = page(&[(name, now)]).after(before);
+            assert_eq!(now.replaced(before), None);
+            assert_eq!(
+                now.changes(before).iter().map(Change::to_string).collect::<Vec<_>>(),
+                ["demo-1.0.tar.gz: described otherwise"]
+            );
+            assert!(now.lost(before).is_some());
         }
     }
 

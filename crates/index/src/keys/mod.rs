@@ -229,14 +229,16 @@ impl KeyFolder {
         self.sync(&self.of(index))
     }
 
-    /// Puts the files of these keys aside, as `.retired`: nothing signs with them any more.
+    /// Puts the files of these keys aside, as `.retired`: nothing signs with them any more. What was put aside before stays.
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub fn retire(&self, index: &IndexName, keyids: &BTreeSet<String>) -> Result<()> {
         for path in self.files(index)? {
             if keyids.contains(&KeyFile::read(&path)?.public(&path)?.keyid()) {
-                fs::rename(&path, path.with_extension("retired"))?;
+                let names = (2..).map(|count| path.with_extension(format!("{count}.retired")));
+                let free = std::iter::once(path.with_extension("retired")).chain(names).find(|to| !to.exists());
+                fs::rename(&path, free.unwrap_or_else(|| path.with_extension("retired")))?;
             }
         }
         Ok(fs::File::open(self.of(index))?.sync_all()?)

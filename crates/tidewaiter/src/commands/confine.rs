@@ -125,13 +125,12 @@ pub(super) fn environment(child: &mut Command, url: &str, guard: Option<&String>
 /// # Errors
 /// With the word that does.
 pub(super) fn stays(command: &[String], allow_other_hosts: bool) -> Result<()> {
-    let is_installer = |word: &String| {
-        let name = Path::new(word).file_name().map(|name| name.to_string_lossy());
-        name.is_some_and(|name| name.starts_with("pip") || name == "uv" || name == "uvx")
-    };
+    let is_installer = |word: &String| is_pip(word) || matches!(&*file_name(word), "uv" | "uvx");
     let installer = command.iter().position(is_installer).unwrap_or(command.len());
+    let pip = command.iter().enumerate().position(|(at, word)| is_pip(word) && !is_of_uv(command, at));
     for (at, word) in command.iter().enumerate() {
-        if names_a_place(word) || (at > installer && is_short_place(word)) {
+        let is_abbreviated = pip.is_some_and(|pip| at > pip);
+        if names_a_place(word, is_abbreviated) || (at > installer && is_short_place(word)) {
             bail!(
                 "the command says {word}: under `run` there is one place to install from, the --index, and one way to it; \
                  leave it away"
@@ -144,21 +143,39 @@ pub(super) fn stays(command: &[String], allow_other_hosts: bool) -> Result<()> {
             );
         }
     }
-    if installer < command.len() { requirements::stay(command) } else { Ok(()) }
+    if installer < command.len() { requirements::stay(command, allow_other_hosts) } else { Ok(()) }
+}
+
+fn file_name(word: &str) -> String {
+    Path::new(word).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn is_pip(word: &str) -> bool {
+    file_name(word).starts_with("pip") || word == "-mpip"
+}
+
+/// Whether a word is uv's command `pip`, which is no pip.
+fn is_of_uv(command: &[String], at: usize) -> bool {
+    let before = command[..at].iter().rev().find(|word| !word.starts_with('-'));
+    command[at] == "pip" && before.is_some_and(|word| file_name(word) == "uv")
 }
 
 /// `--index-url`, `--index-url=…`, and what pip takes for it: `--index-u`.
-fn names_a_place(word: &str) -> bool {
+fn names_a_place(word: &str, is_abbreviated: bool) -> bool {
     let name = word.split('=').next().unwrap_or(word);
-    name == ENV_FILE
-        || name.len() > 2 && name.starts_with("--") && OPTIONS.iter().any(|option| option.starts_with(name))
+    let is_one = |option: &&str| if is_abbreviated { option.starts_with(name) } else { *option == name };
+    name == ENV_FILE || name.len() > 2 && name.starts_with("--") && OPTIONS.iter().any(is_one)
+}
+
+/// Whether a short option has a value, of which the rest of a word then is.
+fn has_value(letter: char) -> bool {
+    "if".contains(letter) || WITH_VALUE.contains(letter)
 }
 
 /// `-i`, `-f`, also behind flags (`-qi`) and with their value (`-ihttp://…`).
 fn is_short_place(word: &str) -> bool {
     let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.starts_with('-')) else { return false };
-    let first = letters.chars().find(|letter| "if".contains(*letter) || WITH_VALUE.contains(*letter));
-    first.is_some_and(|letter| "if".contains(letter))
+    letters.chars().find(|letter| has_value(*letter)).is_some_and(|letter| "if".contains(letter))
 }
 
 /// Anywhere in a word and in any case, as pip reads it: `-eHG+http://…`.
@@ -182,7 +199,8 @@ mod tests {
             "python -m pip install -r x.txt -c c.txt -tfolder",
             "python -i -m pip install -U demo",
             "uv pip install demo",
-            "uv sync -v --frozen",
+            "uv sync -v --frozen --extra dev",
+            "uv pip compile --extra dev --all-extras x.in",
             "hatch --env test run pip install demo",
             "pip install --no-input --ignore-installed --progress-bar off --in-project demo",
             "pip download -dfolder -Cif=x demo",
@@ -197,6 +215,8 @@ mod tests {
             "pip install -Uqf x demo",
             "/usr/bin/pip3.11 install --index-u=x demo",
             "pip install --extra x demo",
+            "uv run pip install --extra x demo",
+            "python -mpip install --extra x demo",
             "pip --prox http://x install demo",
             "pip --isolated install demo",
             "pip install --no-proxy-env demo",

@@ -70,7 +70,10 @@ pub async fn replace(installation: &Installation, index: &IndexName, actor: &str
     // The file before the row: broken off in between, the old key is said to be lost, and never taken up again.
     let (of, keyid) = (index.clone(), keyid(&key));
     installation.signing_keys.blocking(move |folder| folder.retire(&of, &[keyid].into())).await?;
-    let (signer, now_us) = (made(installation, index).await?, installation.clock.now_us());
+    // One that nobody had: a file that lies there already may be anybody's.
+    let (of, entropy) = (index.clone(), installation.entropy.clone());
+    let signer = installation.signing_keys.blocking(move |folder| folder.make_new(&of, KEY, &entropy)).await?;
+    let (signer, now_us) = (named(index, signer)?, installation.clock.now_us());
     let new = signer.key.to_string();
     let mut tx = installation.store.write().await?;
     rows::set_witness_key(&mut tx, row.id, old.as_deref(), &new);

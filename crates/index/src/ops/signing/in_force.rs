@@ -198,6 +198,14 @@ impl InForce {
         online.chain(whole).collect()
     }
 
+    /// Whether any root of the ledger has a key of this id, in any role.
+    pub(in super::super) fn had(&self, keyid: &str) -> bool {
+        self.roots().any(|root| {
+            let root: serde_json::Value = serde_json::from_slice(root).unwrap_or_default();
+            root["signed"]["keys"].get(keyid).is_some()
+        })
+    }
+
     /// The roots of the ledger, newest first.
     pub(in super::super) fn roots(&self) -> impl Iterator<Item = &[u8]> {
         self.roots.iter().rev().map(|(_, body)| body.as_slice())

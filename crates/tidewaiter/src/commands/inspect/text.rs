@@ -70,6 +70,6 @@ mod tests {
 
     #[test]
     fn a_terminal_is_given_nothing_to_act_on() {
-        assert_eq!(safe("a\x1b[2J\u{202e}b\tc"), "a\\u{1b}[2J\\u{202e}b\tc");
+        assert_eq!(safe("a\x1b[2J\u{202e}b\tc"), "a\\u001b[2J\\u202eb\tc");
     }
 }
