@@ -24,12 +24,22 @@ def trace(make_server, tmp_path):
     server = make_server()
     log = tmp_path / "trace"
     server.start(wrap=["strace", "-f", "-y", "-s", "300", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", str(log)])
+    is_quiet(log)
     package = wheel()
     assert server.upload(package).status == 200
     children = f"/proc/{server.process.pid}/task/{server.process.pid}/children"
     os.kill(int(open(children).read().split()[0]), signal.SIGTERM)
     wait_until(lambda: not server.running(), what="the traced server's end")
     return package, calls(log.read_text())
+
+
+def is_quiet(log):
+    """Waits until what a start commits has been committed, such as which checks there are: it is no commit of an upload."""
+    count, since = -1, time.monotonic()
+    while time.monotonic() - since < 1.5:
+        if (now := log.read_text().count("index.db-wal")) != count:
+            count, since = now, time.monotonic()
+        time.sleep(0.05)
 
 
 def calls(text):
