@@ -2,8 +2,9 @@
 //!
 //! - `bulk durable DIR BITS EACH SECONDS`: commits whose files are synced before the next one, one change each and 64.
 //! - `bulk import DIR BITS TARGETS`: sorted targets to signed roles in files, on every core, synced at the end.
-//! - `bulk repository DIR BITS EACH LIST`: a repository for clients. LIST: `path length sha256` a line. Every bin that one of
-//!   them is in holds EACH targets; the others are empty, as no client of these paths asks for them.
+//! - `bulk repository DIR BITS EACH LIST NOW`: a repository for clients, dated NOW (seconds since 1970). LIST: `path length
+//!   sha256` a line. Every bin that one of them is in holds EACH targets; the others are empty, as no client of these paths asks
+//!   for them.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -50,9 +51,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(bits: u32) -> Result<Self, Failure> {
-        // Far ahead, so that clients of any day take it.
-        let now = Time::from_seconds(4_000_000_000);
+    fn new(bits: u32, now: Time) -> Result<Self, Failure> {
         let (offline, online) = (Ed25519Signer::from_seed(&[1; 32])?, Ed25519Signer::from_seed(&[2; 32])?);
         let holders = |signer: &Ed25519Signer| Holders { keys: vec![signer.public_key().clone()], threshold: 1 };
         let founding = Founding {
@@ -198,7 +197,9 @@ fn main() -> Result<(), Failure> {
     let [mode, folder, bits, more @ ..] = &arguments[..] else { return Err("MODE DIR BITS ...".into()) };
     let folder = Path::new(folder);
     fs::create_dir_all(folder)?;
-    let mut stage = Stage::new(bits.parse()?)?;
+    // Nobody asks those that no client reads when they are of.
+    let now = if let ("repository", [_, _, now]) = (mode.as_str(), more) { now.parse()? } else { 1_800_000_000 };
+    let mut stage = Stage::new(bits.parse()?, Time::from_seconds(now))?;
     match (mode.as_str(), more) {
         ("durable", [each, seconds]) => {
             stage.found_empty()?;
@@ -214,7 +215,7 @@ fn main() -> Result<(), Failure> {
             let seconds = started.elapsed().as_secs_f64();
             println!("{{\"targets\":{targets},\"bytes\":{bytes},\"seconds\":{seconds:.1}}}");
         }
-        ("repository", [each, list]) => {
+        ("repository", [each, list, _]) => {
             repository(&mut stage, folder, each.parse()?, &fs::read_to_string(list)?)?;
             println!("{{\"bins\":{}}}", stage.repository.bins().count());
         }

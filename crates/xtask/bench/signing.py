@@ -165,7 +165,7 @@ def signed_site(scratch, bits, count):
         targets.append((f"simple/{shard}/{name}/index.json", len(page), digest))
     folder, listed = scratch / f"repository-{bits}", scratch / "targets"
     listed.write_text("".join(f"{path} {length} {digest}\n" for path, length, digest in targets))
-    asked([BULK, "repository", folder, bits, 1000, listed])
+    asked([BULK, "repository", folder, bits, 1000, listed, int(time.time())])
     for path in folder.iterdir():
         files[f"/tuf/{path.name}"] = path.read_bytes()
     shutil.rmtree(folder)
