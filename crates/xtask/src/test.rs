@@ -54,6 +54,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("nodejs", "node"),
     ("npm", "npm"),
+    ("openssl", "openssl"),
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
