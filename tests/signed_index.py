@@ -209,6 +209,19 @@ class SignedIndex:
         return self
 
 
+def unpacks_to_more(packed):
+    """An answer that is small on the wire: gzip of what a reader may not want to hold."""
+
+    def send(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(packed)))
+        handler.end_headers()
+        handler.wfile.write(packed)
+
+    return send
+
+
 class Host:
     """Serves a map of paths to bytes. `alter(path, bytes or None)` returns what is sent instead: bytes, None for 404,
     or a function that writes to the handler."""

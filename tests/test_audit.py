@@ -10,7 +10,7 @@ import pytest
 
 from harness import JSON, binary
 from packages import sdist, wheel
-from signed_index import Host
+from signed_index import Host, unpacks_to_more
 from test_attestations import attestations, place, root, started  # noqa: F401
 from test_keys import Thief, audit
 
@@ -242,14 +242,7 @@ def test_a_mirror_that_answers_without_end_costs_little(make_server, relay, tmp_
     pieces = [packer.compress(start), *(packer.compress(item * 100_000) for _ in range(150)), packer.compress(end)]
     bomb = b"".join(pieces) + packer.flush()
     mirror = relay(server)
-
-    def send(handler):
-        handler.send_response(200)
-        handler.send_header("Content-Encoding", "gzip")
-        handler.send_header("Content-Length", str(len(bomb)))
-        handler.end_headers()
-        handler.wfile.write(bomb)
-
+    send = unpacks_to_more(bomb)
     mirror.alter = lambda asked, accept, status, body: (status, send if asked == path else body)
     begun = time.monotonic()
     command = [binary(), "tuf", "audit", "--mirror", mirror.url, "--data", server.data]

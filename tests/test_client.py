@@ -18,7 +18,7 @@ from clients import TOOLS, installed
 from harness import JSON, binary, clean_env, die_with_parent, run, wait_until
 from packages import wheel
 from signed_index import DAY, Host, Key, SignedIndex, bin_of, canonical, file_path, hashed, page_path, provenance_of
-from signed_index import sha256, when
+from signed_index import sha256, unpacks_to_more, when
 
 
 def metadata_of(package):
@@ -296,15 +296,7 @@ def endless(pattern, says):
 def many_objects(world, host):
     """Few bytes on the wire, many in memory, and unsigned."""
     bomb = b'{"signed":{},"signatures":[' + b'{"a":0},' * 1_000_000 + b"{}]}"
-    packed = gzip.compress(bomb, 9)
-
-    def send(handler):
-        handler.send_response(200)
-        handler.send_header("Content-Encoding", "gzip")
-        handler.send_header("Content-Length", str(len(packed)))
-        handler.end_headers()
-        handler.wfile.write(packed)
-
+    send = unpacks_to_more(gzip.compress(bomb, 9))
     host.alter = lambda path, data: send if ".bin-" in path else data
     return "too many values (whoever answers at this --index"
 

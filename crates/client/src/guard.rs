@@ -79,7 +79,7 @@ pub struct Change {
     pub standing: Option<Standing>,
     /// Whether its page describes it otherwise than before, such as for other Pythons: nothing but another publication
     /// says so.
-    pub is_for_others: bool,
+    pub is_redescribed: bool,
 }
 
 impl std::fmt::Display for Change {
@@ -145,9 +145,9 @@ impl Seen {
         let change = |(filename, old): (&String, &SeenFile)| {
             let now = self.files.get(filename)?;
             let standing = (now.standing != old.standing).then_some(now.standing);
-            let is_for_others = now.standing != Standing::Gone && !now.is_described_as(old);
-            let change = Change { filename: filename.clone(), sha256: now.sha256.clone(), standing, is_for_others };
-            (standing.is_some() || is_for_others).then_some(change)
+            let is_redescribed = now.standing != Standing::Gone && !now.is_described_as(old);
+            let change = Change { filename: filename.clone(), sha256: now.sha256.clone(), standing, is_redescribed };
+            (standing.is_some() || is_redescribed).then_some(change)
         };
         before.files.iter().filter_map(change).collect()
     }

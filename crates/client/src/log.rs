@@ -330,7 +330,7 @@ async fn goes_on(seen: &Seen, now: Option<&Bound>, tiles: &Tiles) -> Result<(), 
 }
 
 /// Which of these changes the log does not account for by its entries from `from` on: the last one on a file must say how it
-/// stands, and one of them that it was published where it is for other Pythons. `None` where there are more entries than are
+/// stands, and one of them that it was published where its page describes it otherwise. `None` where there are more entries than are
 /// searched.
 pub(crate) async fn unaccounted(
     tiles: &Tiles,
@@ -368,11 +368,11 @@ pub(crate) async fn unaccounted(
             let path = proof::prove_inclusion(at, head.size, &map).map_err(|error| bad(&error))?;
             proof::verify_inclusion(&hash::leaf_hash(bytes), at, &head, &path).map_err(|error| bad(&error))?;
             let is_denied = change.standing.take().is_some_and(|wanted| wanted != standing);
-            change.is_for_others &= !is_published;
+            change.is_redescribed &= !is_published;
             if is_denied {
                 denied.insert(change.filename.clone());
             }
-            if is_denied || !change.is_for_others {
+            if is_denied || !change.is_redescribed {
                 open.remove(file.name.as_str());
             }
         }

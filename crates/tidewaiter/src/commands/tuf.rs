@@ -354,20 +354,9 @@ async fn status(installation: &Installation, only: Option<&str>) -> index::Resul
     let now_us = installation.clock.now_us();
     let (mut out, mut bad) = (String::new(), false);
     for status in ceremony::status(installation, only.as_ref()).await? {
-        let ceremony::Status { index, profile, bins: (shape, count), targets, roles, .. } = status;
-        let ceremony::Status {
-            pending_us,
-            put_aside,
-            standbys,
-            retired,
-            lost,
-            unheld,
-            lost_notes,
-            unreadable,
-            unused,
-            paper,
-            ..
-        } = status;
+        let ceremony::Status { index, profile, bins: (shape, count), targets, roles, pending_us, put_aside, .. } =
+            status;
+        let ceremony::Status { standbys, retired, lost, unheld, lost_notes, unreadable, unused, paper, .. } = status;
         let shape = match shape {
             Shape::Classic => "classic",
             Shape::Succinct => "succinct",

@@ -36,16 +36,16 @@ pub(super) fn stay(command: &[String], allow_other_hosts: bool) -> Result<()> {
         }
         for line in text(&path).map(|text| lines(&text)).unwrap_or_default() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let other = place(&words).or_else(|| {
-                words
-                    .iter()
-                    .find(|word| !allow_other_hosts && super::names_a_repository(word))
-                    .map(|word| (*word).to_owned())
-            });
-            if let Some(other) = other {
+            let file = path.display();
+            if let Some(place) = place(&words) {
                 bail!(
-                    "{} says {other}: under `run` there is one place to install from, the --index; take that line away",
-                    path.display()
+                    "{file} says {place}: under `run` there is one place to install from, the --index; take that line away"
+                );
+            }
+            if let Some(word) = words.iter().find(|word| !allow_other_hosts && super::names_a_repository(word)) {
+                bail!(
+                    "{file} says {word}: nobody signs for what is in a repository; take that line away, or let it through \
+                     unverified by --allow-other-hosts"
                 );
             }
             // Files that a file names lie beside it.
