@@ -268,3 +268,20 @@ def test_what_cannot_be_read_to_its_end_is_not_passed(tmp_path):
         for other in (half, noise, nothing):
             done = inspect(option, other, whole_one)
             assert done.returncode == 2 and other.name in done.stderr and not done.stdout, (option, other, done)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    pipe = tmp_path / "pkg-1.0.tar.gz"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/zero"):
+        for command in (["inspect"], ["check", "--archive-only"]):
+            done = run([binary(), *command, path], timeout=20)
+            assert done.returncode == 2 and "neither a file nor a folder" in done.stderr, (command, path, done)
+
+
+def test_a_name_makes_no_result_of_its_own(tmp_path):
+    path = tmp_path / "a\nb.whl: accepted\n.whl"
+    path.write_bytes(b"no archive")
+    done = run([binary(), "check", "--archive-only", path])
+    assert done.returncode == 1
+    assert not any(line.startswith("b.whl") for line in done.stdout.splitlines()), done.stdout

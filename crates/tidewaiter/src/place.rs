@@ -37,6 +37,16 @@ const COMMAND_WAIT: Duration = Duration::from_secs(10);
 const SERVER_WAIT: Duration = Duration::from_millis(600);
 const SERVING: &[u8] = b"serve\n";
 
+/// Opens what a command was given to read. A pipe that nobody writes to, or a device, would keep it waiting for ever.
+pub(crate) fn open_file(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        bail!("it is neither a file nor a folder");
+    }
+    Ok(file)
+}
+
 /// The lock on a data folder; released when dropped, also by a crash.
 #[derive(Debug)]
 pub(crate) struct Lock(File);

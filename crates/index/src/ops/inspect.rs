@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::inspect::{Cause, Failure, Finding, Inspection, Occasion, Profile};
+use packaging::NormalizedName;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use crate::model::{FileInput, FileState, Verdict};
 use crate::policy::verdict::{Conclusion, conclude};
 use crate::store::files::FileRow;
 use crate::store::jobs::{JobKind, JobRow, OverdueRow};
-use crate::store::verdicts::NewVerdict;
+use crate::store::verdicts::{Met, NewVerdict};
 use crate::store::{Tx, audit, files, indexes, jobs, notices, projects, verdicts};
 use crate::{Backlog, Error, Installation, News, Result};
 
@@ -198,7 +199,8 @@ async fn judge(installation: &Arc<Installation>, job: &JobRow) -> Result<Outcome
         Ok(inspection) => Outcome::Looked { inspection, floor: None, occasion, cost_ms },
         // The sandbox is down: that says nothing about the file, so it waits, at most for the budget.
         Err(Failure::Unavailable(why)) => Outcome::Again(why, Counts::No),
-        Err(failure) if job.attempts >= ATTEMPTS_MAX => {
+        // Processor time is the same on a busy machine: another attempt would spend it once more, before other files' turns.
+        Err(failure) if job.attempts >= ATTEMPTS_MAX || matches!(failure, Failure::Spent(_)) => {
             let text = format!("It could not be inspected: {failure}.");
             let floor = Some(Conclusion::because("inspection-failed", Verdict::Hold, text));
             let inspection = Inspection { findings: vec![::inspect::of_failure(&failure)], ..Inspection::default() };
@@ -212,8 +214,12 @@ async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Resul
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
     let states = States::load(installation, &mut tx).await?;
+    let looked = judged.iter().filter(|judged| matches!(judged.outcome, Outcome::Looked { .. }));
+    let mut met = verdicts::met(&mut tx, &looked.filter_map(|judged| judged.job.file_id).collect::<Vec<_>>()).await?;
     let (mut publish, mut unseen) = (false, Vec::new());
     for Judged { job, outcome } in judged {
+        // Where a set has two looks at one file, the first stands: the second would not see what it left.
+        let before = job.file_id.and_then(|id| met.remove(&id));
         match outcome {
             Outcome::Moot => jobs::done(&mut tx, job.id),
             Outcome::Again(why, counts) => {
@@ -235,7 +241,8 @@ async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Resul
                 };
                 let checks = catalogue::versions(installation, Some(&occasion));
                 let evidence = Evidence { conclusion, active, shadow, profile, degraded, checks, cost_ms };
-                if settle(installation, &mut tx, &job, evidence, now).await? {
+                let Some(before) = before else { continue };
+                if settle(installation, &mut tx, (job.index_id, &before), &evidence, now)? {
                     publish = true;
                 } else {
                     unseen.extend(job.file_id);
@@ -283,19 +290,18 @@ impl Evidence {
 }
 
 /// Keeps a verdict with its findings and the profile.
-pub(super) async fn keep(
+pub(super) fn keep(
     installation: &Installation,
     tx: &mut Tx,
-    (index_id, file): (i64, &FileRow),
+    (index_id, project, file): (i64, &NormalizedName, &FileRow),
     evidence: &Evidence,
     (cause, is_open): (&str, bool),
     now: i64,
 ) -> Result<()> {
     let json = |error: serde_json::Error| Error::Internal(error.to_string());
-    let project = projects::by_id(tx, file.project_id).await?.name();
     let new = NewVerdict {
         index_id,
-        project: project.as_str(),
+        project,
         file,
         verdict: evidence.conclusion.verdict,
         cause,
@@ -307,36 +313,41 @@ pub(super) async fn keep(
         is_open,
         now_us: now,
     };
-    let id = verdicts::insert(tx, new).await?;
+    verdicts::insert(tx, new);
     for (shadow, findings) in [(false, &evidence.active), (true, &evidence.shadow)] {
         for finding in findings {
-            verdicts::insert_finding(tx, index_id, id, finding, shadow)?;
+            verdicts::insert_finding(tx, index_id, file.id, finding, shadow)?;
         }
     }
     if evidence.profile.version != 0 {
         let body = serde_json::to_string(&evidence.profile).map_err(json)?;
         verdicts::set_profile(tx, index_id, file.id, &body, now);
     }
-    let detail = json!({ "verdict": evidence.conclusion.verdict.as_str(), "cause": cause, "id": id });
+    let detail = json!({ "verdict": evidence.conclusion.verdict.as_str(), "cause": cause });
     audit::note(tx, Some(index_id), now, "inspection", "file.judge", &file.filename, detail);
     Ok(())
 }
 
 /// The consequences of an inspection; whether there is something to publish.
-async fn settle(installation: &Installation, tx: &mut Tx, job: &JobRow, evidence: Evidence, now: i64) -> Result<bool> {
-    let file_id = job.file_id.ok_or_else(|| Error::Internal("an inspection job names a file".into()))?;
-    // Read inside the write: a person may have decided meanwhile, and a person's decision wins.
-    let file = files::by_id(tx, file_id).await?;
+///
+/// `before` was read inside the write: a person may have decided meanwhile, and a person's decision wins.
+fn settle(
+    installation: &Installation,
+    tx: &mut Tx,
+    (index_id, before): (i64, &Met),
+    evidence: &Evidence,
+    now: i64,
+) -> Result<bool> {
+    let file = &before.file;
     let verdict = evidence.conclusion.verdict;
-    let before = verdicts::of_file(tx, file_id).await?;
-    let provisional = before.as_ref().is_none_or(|row| matches!(row.cause.as_str(), BUDGET | BACKLOG));
+    let about = (index_id, &before.project(), file);
+    let provisional = before.cause.as_deref().is_none_or(|cause| matches!(cause, BUDGET | BACKLOG));
     if !provisional {
         // Inspected twice: its lease ended, or another node had it too. The first verdict stands.
         return Ok(false);
     }
-    let decided = !verdicts::decisions(tx, file_id).await?.is_empty();
     let input = match file.state() {
-        _ if decided => None,
+        _ if before.is_decided => None,
         FileState::Staged => Some(FileInput::Judged(verdict)),
         FileState::Visible | FileState::Held => Some(FileInput::JudgedLate(verdict)),
         FileState::Refused | FileState::Removed => None,
@@ -344,23 +355,22 @@ async fn settle(installation: &Installation, tx: &mut Tx, job: &JobRow, evidence
     let Some(next) = input.and_then(|input| step(file.state(), input).ok()) else {
         // Kept all the same: what a person decided without evidence is asked again once there is some.
         let is_open = verdict != Verdict::Clear && file.state() == FileState::Visible;
-        keep(installation, tx, (job.index_id, &file), &evidence, (LATE, is_open), now).await?;
+        keep(installation, tx, about, evidence, (LATE, is_open), now)?;
         return Ok(false);
     };
-    verdicts::close(tx, file_id);
-    keep(installation, tx, (job.index_id, &file), &evidence, (UPLOAD, verdict != Verdict::Clear), now).await?;
-    advance(tx, job.index_id, &file, next, &evidence.conclusion, now).await
+    verdicts::close(tx, file.id);
+    keep(installation, tx, about, evidence, (UPLOAD, verdict != Verdict::Clear), now)?;
+    Ok(advance(tx, about, next, &evidence.conclusion, now))
 }
 
 /// Wants the next state, and tells the owners where it is not what they wait for.
-async fn advance(
+fn advance(
     tx: &mut Tx,
-    index_id: i64,
-    file: &FileRow,
+    (index_id, project, file): (i64, &NormalizedName, &FileRow),
     next: FileState,
     conclusion: &Conclusion,
     now: i64,
-) -> Result<bool> {
+) -> bool {
     let state = file.state();
     // Only the budget held it: nobody has to do anything.
     let late = conclusion.reasons.first().is_some_and(|reason| reason.rule == LATE_RULE);
@@ -380,7 +390,7 @@ async fn advance(
         _ => None,
     };
     if let Some((kind, body)) = told {
-        let subject = files::subject(&projects::by_id(tx, file.project_id).await?.name(), &file.filename);
+        let subject = files::subject(project, &file.filename);
         notices::tell(tx, index_id, file.project_id, kind, &subject, &body, now);
     }
     let changed = (state == FileState::Visible) != (next == FileState::Visible);
@@ -390,7 +400,7 @@ async fn advance(
         projects::touch(tx, file.project_id, by);
         jobs::enqueue(tx, JobKind::Publish, index_id, file.project_id, None, now);
     }
-    Ok(changed)
+    changed
 }
 
 /// What could not be inspected within the budget: held, and said so; the inspection still comes and may release it. Of
@@ -412,10 +422,11 @@ pub(super) async fn overdue(installation: &Installation) -> Result<usize> {
     let mut tx = installation.store.write().await?;
     let rows = jobs::overdue(&mut tx, before, OVERDUE_MAX).await?;
     let count = rows.len();
+    let mut met = verdicts::met(&mut tx, &rows.iter().filter_map(|row| row.job.file_id).collect::<Vec<_>>()).await?;
     let mut publish = false;
     for OverdueRow { job, untouched } in rows {
-        let Some(file_id) = job.file_id else { continue };
-        let file = files::by_id(&mut tx, file_id).await?;
+        let Some(before) = job.file_id.and_then(|id| met.remove(&id)) else { continue };
+        let about = (job.index_id, &before.project(), &before.file);
         let seconds = budget_ms / 1_000;
         let (cause, verdict, text) = if untouched && installation.settings.backlog == Backlog::Publish {
             let text = format!("It waited {seconds} s for its inspection and is published meanwhile, as set.");
@@ -424,9 +435,9 @@ pub(super) async fn overdue(installation: &Installation) -> Result<usize> {
             (BUDGET, Verdict::Hold, format!("It could not be inspected within {seconds} s."))
         };
         let evidence = Evidence::none(Conclusion::because(LATE_RULE, verdict, text));
-        let Ok(next) = step(file.state(), FileInput::Judged(verdict)) else { continue };
-        keep(installation, &mut tx, (job.index_id, &file), &evidence, (cause, true), now).await?;
-        publish |= advance(&mut tx, job.index_id, &file, next, &evidence.conclusion, now).await?;
+        let Ok(next) = step(before.file.state(), FileInput::Judged(verdict)) else { continue };
+        keep(installation, &mut tx, about, &evidence, (cause, true), now)?;
+        publish |= advance(&mut tx, about, next, &evidence.conclusion, now);
     }
     tx.commit().await?;
     if publish {

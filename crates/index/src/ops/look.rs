@@ -10,11 +10,12 @@ use packaging::simple::time_text;
 
 use super::catalogue;
 use crate::blobs::layout;
-use crate::model::{CheckState, FileKind, FileState, IndexName};
+use crate::model::{CheckState, FileKind, FileState, IndexName, Verdict};
+use crate::policy::verdict::conclude;
 use crate::store::files::FileRow;
 use crate::store::verdicts::ProfileRow;
 use crate::store::{Tx, attestations, files, projects, verdicts};
-use crate::{Error, Installation, Result, external, render};
+use crate::{Error, Gate, Installation, Result, external, render};
 
 /// Most bytes of one neighbour's profile in a request, as JSON; the request has to hold two of them and the rest.
 const PROFILE_BYTES_MAX: usize = 90 << 10;
@@ -142,7 +143,9 @@ pub(super) async fn look(
     let cost_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     // Whoever is slow outside keeps nobody from the sandbox.
     drop(place);
-    if let Ok(inspection) = &mut answer {
+    if let Ok(inspection) = &mut answer
+        && !(cause == Cause::Upload && is_to_be_taken_away(installation, inspection).await?)
+    {
         let outside = outside(installation, index, file, &known, &inspection.profile, path).await;
         for (id, cost_us, found) in outside {
             inspection.costs.insert(id, cost_us);
@@ -150,6 +153,23 @@ pub(super) async fn look(
         }
     }
     Ok(Look { answer, occasion, cost_ms })
+}
+
+/// Whether a file that may be shown by now has to go for what was found already: then nobody outside is waited for. What they
+/// would add is asked for by the next inspection.
+async fn is_to_be_taken_away(installation: &Installation, inspection: &mut Inspection) -> Result<bool> {
+    if installation.settings.gate != Gate::After || installation.settings.external.is_empty() {
+        return Ok(false);
+    }
+    let states = States::load(installation, &mut installation.store.read().await?).await?;
+    let (active, _) = states.split(inspection.findings.clone());
+    let goes = conclude(&installation.settings.policy, &active).verdict >= Verdict::Hold;
+    if goes {
+        inspection
+            .degraded
+            .push("Checks outside were not asked: what was found without them takes the file away.".into());
+    }
+    Ok(goes)
 }
 
 /// What the ledger knows of a file that its bytes do not say.

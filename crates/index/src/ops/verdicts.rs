@@ -674,6 +674,7 @@ async fn again(
     let (profile, degraded) = (inspection.profile, inspection.degraded);
     let checks = catalogue::versions(installation, Some(&occasion));
     let evidence = Evidence { conclusion, active, shadow, profile, degraded, checks, cost_ms };
-    keep(installation, tx, (index_id, file), &evidence, ("again", worse), now).await?;
+    let project = projects::by_id(tx, file.project_id).await?.name();
+    keep(installation, tx, (index_id, &project, file), &evidence, ("again", worse), now)?;
     Ok(true)
 }

@@ -1,8 +1,10 @@
 //! Verdicts, their findings, decisions, profiles, and the states of checks. All of it outlives the files.
 
-use packaging::Sha256;
+use std::collections::BTreeMap;
 
-use super::db::{Tx, args, statements};
+use packaging::{NormalizedName, Sha256};
+
+use super::db::{Tx, Value, args, statements};
 use super::files::FileRow;
 use crate::Result;
 use crate::model::{CheckState, Decision, FileState, Verdict};
@@ -10,13 +12,20 @@ use crate::model::{CheckState, Decision, FileState, Verdict};
 statements! {
     INSERT = "INSERT INTO verdicts (index_id, file_id, filename, sha256, project, version, verdict, cause, policy, reasons, \
               degraded, checks, findings, cost_ms, is_open, created_us) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', $13, $14, $15) RETURNING id";
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', $13, $14, $15)";
     BY_ID = "SELECT v.id, v.file_id, v.filename, v.sha256, v.project, v.version, v.verdict, v.cause, v.policy, v.reasons, \
              v.degraded, v.checks, v.findings, v.cost_ms, v.is_open, v.created_us, COALESCE(f.state, 'removed') AS state \
              FROM verdicts v LEFT JOIN files f ON f.id = v.file_id WHERE v.index_id = $1 AND v.id = $2";
     OF_FILE = "SELECT v.id, v.file_id, v.filename, v.sha256, v.project, v.version, v.verdict, v.cause, v.policy, v.reasons, \
                v.degraded, v.checks, v.findings, v.cost_ms, v.is_open, v.created_us, COALESCE(f.state, 'removed') AS state \
                FROM verdicts v LEFT JOIN files f ON f.id = v.file_id WHERE v.file_id = $1 ORDER BY v.id DESC LIMIT 1";
+    MET = "SELECT f.id, f.project_id, f.release_id, f.filename, f.kind, f.python_tag, f.comment, f.size_bytes, f.sha256, f.blake2, \
+           f.md5, f.requires_python, f.metadata_sha256, f.provenance_sha256, f.uploaded_us, f.uploaded_by, f.state, COALESCE(f.yanked, r.yanked) AS yanked, \
+           f.published, f.published_yanked, r.version, p.name AS project, \
+           (SELECT v.cause FROM verdicts v WHERE v.file_id = f.id ORDER BY v.id DESC LIMIT 1) AS cause, \
+           EXISTS (SELECT 1 FROM decisions d WHERE d.file_id = f.id) AS is_decided \
+           FROM files f JOIN releases r ON r.id = f.release_id JOIN projects p ON p.id = f.project_id \
+           WHERE f.id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     NAMED = "SELECT v.id, v.file_id, v.filename, v.sha256, v.project, v.version, v.verdict, v.cause, v.policy, v.reasons, \
              v.degraded, v.checks, v.findings, v.cost_ms, v.is_open, v.created_us, COALESCE(f.state, 'removed') AS state \
              FROM verdicts v LEFT JOIN files f ON f.id = v.file_id WHERE v.index_id = $1 AND v.filename = $2 \
@@ -33,7 +42,7 @@ statements! {
     OPEN_COUNT = "SELECT COUNT(*) FROM verdicts WHERE is_open = TRUE";
     CLOSE = "UPDATE verdicts SET is_open = FALSE WHERE file_id = $1 AND is_open = TRUE";
     INSERT_FINDING = "INSERT INTO findings (index_id, verdict_id, check_id, check_version, shadow, severity, confidence, body) \
-                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+                      VALUES ($1, (SELECT MAX(id) FROM verdicts WHERE file_id = $2), $3, $4, $5, $6, $7, $8)";
     FINDINGS = "SELECT shadow, body FROM findings WHERE verdict_id = $1 ORDER BY id";
     INSERT_DECISION = "INSERT INTO decisions (index_id, file_id, filename, sha256, verdict_id, reverses, actor, decision, \
                        reason, from_state, to_state, created_us) \
@@ -51,6 +60,9 @@ statements! {
     FIRED = "SELECT f.check_id, COUNT(DISTINCT v.file_id), COUNT(*) FROM findings f JOIN verdicts v ON v.id = f.verdict_id \
              GROUP BY f.check_id ORDER BY f.check_id";
 }
+
+/// How many files [`MET`] asks for.
+const MET_AT_ONCE: usize = 16;
 
 /// One verdict, with the state that its file is in now.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -112,13 +124,33 @@ impl VerdictRow {
     }
 }
 
+/// A file, and what a new verdict about it meets.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Met {
+    /// The file.
+    #[sqlx(flatten)]
+    pub file: FileRow,
+    project: String,
+    /// Why there was the latest verdict ([`VerdictRow::cause`]); absent without one.
+    pub cause: Option<String>,
+    /// Whether a person has decided.
+    pub is_decided: bool,
+}
+
+impl Met {
+    /// Normal name of the file's project.
+    pub fn project(&self) -> NormalizedName {
+        self.project.parse().expect("the ledger holds only normal names")
+    }
+}
+
 /// A verdict to be kept.
 #[derive(Debug, Clone)]
 pub struct NewVerdict<'a> {
     /// Its index.
     pub index_id: i64,
-    /// Normal name of the file's project.
-    pub project: &'a str,
+    /// The file's project.
+    pub project: &'a NormalizedName,
     /// The file.
     pub file: &'a FileRow,
     /// The conclusion.
@@ -141,8 +173,8 @@ pub struct NewVerdict<'a> {
     pub now_us: i64,
 }
 
-/// Keeps a verdict; returns its id.
-pub async fn insert(tx: &mut Tx, new: NewVerdict<'_>) -> Result<i64> {
+/// Keeps a verdict.
+pub fn insert(tx: &mut Tx, new: NewVerdict<'_>) {
     let NewVerdict {
         index_id,
         project,
@@ -157,36 +189,33 @@ pub async fn insert(tx: &mut Tx, new: NewVerdict<'_>) -> Result<i64> {
         is_open,
         now_us,
     } = new;
-    let (id,): (i64,) = tx
-        .one(
-            INSERT,
-            args![
-                index_id,
-                file.id,
-                &file.filename,
-                &file.sha256(),
-                project,
-                &file.version,
-                verdict.as_str(),
-                cause,
-                policy,
-                reasons,
-                degraded,
-                checks,
-                cost_ms,
-                is_open,
-                now_us
-            ],
-        )
-        .await?;
-    Ok(id)
+    tx.later(
+        INSERT,
+        args![
+            index_id,
+            file.id,
+            &file.filename,
+            &file.sha256(),
+            project,
+            &file.version,
+            verdict.as_str(),
+            cause,
+            policy,
+            reasons,
+            degraded,
+            checks,
+            cost_ms,
+            is_open,
+            now_us
+        ],
+    );
 }
 
-/// Keeps one finding of a verdict.
+/// Keeps one finding of the latest verdict about a file.
 pub fn insert_finding(
     tx: &mut Tx,
     index_id: i64,
-    verdict_id: i64,
+    file_id: i64,
     finding: &inspect::Finding,
     shadow: bool,
 ) -> Result<()> {
@@ -197,7 +226,7 @@ pub fn insert_finding(
     let body = serde_json::to_string(finding).map_err(json)?;
     tx.later(
         INSERT_FINDING,
-        args![index_id, verdict_id, &finding.check, i64::from(finding.version), shadow, severity, confidence, body],
+        args![index_id, file_id, &finding.check, i64::from(finding.version), shadow, severity, confidence, body],
     );
     Ok(())
 }
@@ -226,6 +255,19 @@ pub async fn by_id(tx: &mut Tx, index_id: i64, id: i64) -> Result<Option<Verdict
 /// The latest verdict about a file.
 pub async fn of_file(tx: &mut Tx, file_id: i64) -> Result<Option<VerdictRow>> {
     tx.maybe(OF_FILE, args![file_id]).await
+}
+
+/// What new verdicts about these files meet, by file. In few goes: it is asked for under the write lock, for which uploads
+/// wait.
+pub async fn met(tx: &mut Tx, file_ids: &[i64]) -> Result<BTreeMap<i64, Met>> {
+    let mut found = BTreeMap::new();
+    for some in file_ids.chunks(MET_AT_ONCE) {
+        // One text whatever their number: the last stands for those that are not there.
+        let padded = (0..MET_AT_ONCE).map(|n| Value::from(some[n.min(some.len() - 1)]));
+        let rows: Vec<Met> = tx.all(MET, &padded.collect::<Vec<_>>()).await?;
+        found.extend(rows.into_iter().map(|met| (met.file.id, met)));
+    }
+    Ok(found)
 }
 
 /// The latest verdict about the file of this name.

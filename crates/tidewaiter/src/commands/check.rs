@@ -18,8 +18,8 @@ use packaging::{DistFilename, Rejection, Rule};
 use serde_json::json;
 
 use crate::cli::{Format, Place};
-use crate::place;
 use crate::settings::Settings;
+use crate::{place, say};
 
 pub(super) async fn run(files: &[PathBuf], archive_only: bool, profile: &str, format: Format) -> Result<ExitCode> {
     let scratch = Scratch::new()?;
@@ -33,11 +33,11 @@ pub(super) async fn run(files: &[PathBuf], archive_only: bool, profile: &str, fo
     indexes::create(&installation, &checked, profile.parse().map_err(anyhow::Error::msg)?, "check").await?;
     let mut code = 0;
     for path in files {
-        let outcome = match File::open(path).and_then(|file| file.metadata().map(|m| (file, m.is_file()))) {
-            Ok((file, true)) if archive_only => archive(&installation, &sandbox, file),
-            Ok((file, true)) => distribution(&installation, &checked, path, file).await,
-            Ok((_, false)) => Err(anyhow::anyhow!("it is no file")),
-            Err(error) => Err(error.into()),
+        let outcome = match place::open_file(path) {
+            Ok(folder) if folder.metadata()?.is_dir() => Err(anyhow::anyhow!("it is no file")),
+            Ok(file) if archive_only => archive(&installation, &sandbox, file),
+            Ok(file) => distribution(&installation, &checked, path, file).await,
+            Err(error) => Err(error),
         };
         code = code.max(report(path, outcome, format)?);
     }
@@ -93,10 +93,11 @@ async fn distribution(
 }
 
 fn report(path: &Path, outcome: Result<Vec<Rejection>>, format: Format) -> Result<u8> {
-    let shown = path.display();
+    // A line is a result: a name must not make another of its own.
+    let shown = say::one_line(&path.to_string_lossy());
     let (text, code) = match (&outcome, format) {
         (Err(error), _) => {
-            eprintln!("tidewaiter: {shown}: {error:#}");
+            say::warn(format_args!("tidewaiter: {shown}: {error:#}"));
             return Ok(2);
         }
         (Ok(rejections), Format::Json) => {

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::cli::{FailOn, Inspect, InspectFormat};
-use crate::place;
+use crate::{place, say};
 
 /// What a child may use here: nobody else waits for this machine. By the clock it may take what it takes where other work
 /// has the processors.
@@ -164,7 +164,9 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, others: &Others) -> Result<
                     all.push(if kept { judged } else { Judged { inspection: Inspection::default(), ..judged } });
                 }
                 Err(error) => {
-                    bar.suspend(|| eprintln!("tidewaiter: {}: {error:#}", path.display()));
+                    bar.suspend(|| {
+                        say::warn(format_args!("tidewaiter: {}: {error:#}", say::one_line(&path.to_string_lossy())))
+                    });
                     code = 2;
                 }
             }
@@ -175,7 +177,7 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, others: &Others) -> Result<
 }
 
 fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, others: &Others) -> Result<Judged> {
-    let opened = File::open(path)?;
+    let opened = place::open_file(path)?;
     let folder = opened.metadata()?.is_dir();
     let mut file = if folder { folder::packed(path)? } else { opened };
     let sha256 = if folder { None } else { Some(sha256(&mut file)?) };
