@@ -41,7 +41,7 @@ mod iterate;
 mod layer;
 mod lexical;
 mod link;
-mod peel;
+pub(crate) mod peel;
 mod program;
 mod pure;
 mod signs;

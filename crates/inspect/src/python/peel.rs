@@ -126,7 +126,7 @@ pub(super) fn rot13(text: &str) -> String {
 }
 
 /// `\xNN`, `\uNNNN`, `\UNNNNNNNN`, octal and the single letters; what is not an escape stays.
-pub(super) fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
