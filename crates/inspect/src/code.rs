@@ -195,7 +195,7 @@ fn facts(kind: LayerKind, bytes: &[u8]) -> Facts {
         LayerKind::Pickle => Facts::Pickle(pickle::read(bytes)),
         LayerKind::Pe | LayerKind::Elf | LayerKind::MachO => Facts::Native(native::read(bytes)),
         LayerKind::Python | LayerKind::Shell | LayerKind::PowerShell | LayerKind::JavaScript => Facts::None,
-        LayerKind::Zip | LayerKind::Media | LayerKind::Text | LayerKind::Bytes => Facts::None,
+        LayerKind::Archive | LayerKind::Media | LayerKind::Text | LayerKind::Bytes => Facts::None,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Argument, ChainKind, Effect, EffectKind, Labels, Layer, LayerKind, Seen};
 
-check!(ExecDecoded, "exec-decoded", 5, run);
+check!(ExecDecoded, "exec-decoded", 6, run);
 
 /// Endings of files that nobody takes for programs.
 const DISGUISES: &[&str] = &[
@@ -77,7 +77,7 @@ fn interprets(seen: &Seen<'_>) -> bool {
 /// A program that stood under an encoding, and is written out: what is installed is not what will run.
 fn written(distribution: &Distribution, out: &mut Findings) {
     let program = |kind| {
-        !matches!(kind, LayerKind::Text | LayerKind::Bytes | LayerKind::Media | LayerKind::Zip | LayerKind::Pickle)
+        !matches!(kind, LayerKind::Text | LayerKind::Bytes | LayerKind::Media | LayerKind::Archive | LayerKind::Pickle)
     };
     for seen in code::effects(distribution, EffectKind::Write) {
         let here = |layer: &&Layer| layer.place == seen.effect.place && program(layer.kind);

@@ -140,6 +140,11 @@ fn opcode(code: u8) -> Option<(Argument, Takes, Gives)> {
     })
 }
 
+/// Whether a pickle can begin with this opcode, behind its protocol: one that takes nothing.
+pub(crate) fn can_be_first(code: u8) -> bool {
+    matches!(opcode(code), Some((_, Takes::Values(0), _)))
+}
+
 /// A value on the stack, as far as names need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Slot {

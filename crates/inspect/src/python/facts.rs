@@ -389,8 +389,8 @@ pub enum LayerKind {
     Elf,
     /// A macOS program.
     MachO,
-    /// A zip archive.
-    Zip,
+    /// An archive: a zip, a tar, 7z, RAR, or what is packed alone.
+    Archive,
     /// An image, a font, a certificate: data with an honest name.
     Media,
     /// Other text.
