@@ -23,6 +23,8 @@ pub mod settings;
 pub mod yara;
 
 #[cfg(test)]
+mod built_in;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod catalogue;
