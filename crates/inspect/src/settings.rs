@@ -101,7 +101,8 @@ fn shape(distribution: &Distribution) -> Shape {
 
 /// The one folder that everything stands in.
 fn root(members: &[Member]) -> Option<String> {
-    let mut own = members.iter().filter(|member| member.depth == 0 && member.reading == Reading::Listed);
+    let is_own = |member: &&Member| member.depth == 0 && member.reading == Reading::Listed && !member.around;
+    let mut own = members.iter().filter(is_own);
     let first = own.next()?.path.split_once('/')?.0.to_owned();
     own.all(|member| member.path.split('/').next() == Some(&first)).then_some(first)
 }
