@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use index::model::Verdict;
 use index::policy::verdict::Conclusion;
+use inspect::checks::is_shadow;
 use inspect::{Finding, Severity};
 
 use super::Judged;
@@ -62,7 +63,8 @@ fn heading(finding: &Finding, paint: &impl Fn(&str, &str) -> String) -> String {
             if at.layer.is_empty() { String::new() } else { format!(" (decoded: {})", safe(&at.layer.join(", "))) };
         format!(" {}{line}{column}{layer}", safe(&at.member))
     });
-    format!("{} {}{}", paint(colour, word), paint(BOLD, &finding.check), place)
+    let shadow = if is_shadow(&finding.check) { " (shadow)" } else { "" };
+    format!("{} {}{shadow}{}", paint(colour, word), paint(BOLD, &finding.check), place)
 }
 
 fn lines(finding: &Finding) -> impl Iterator<Item = &str> {
