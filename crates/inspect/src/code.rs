@@ -55,7 +55,7 @@ pub(crate) fn complete(distribution: &mut Distribution, for_rules: bool) {
             if layer.kind != LayerKind::Python && inner.len() < LAYERS_MAX {
                 let facts = facts(layer.kind, &bytes);
                 let (path, line) = (member.path.clone(), layer.place.line);
-                let found = located(&bytes, 0, 0);
+                let found = located(&bytes);
                 inner.push(Inner { path, line, layer: layer.path, kind: layer.kind, runs: layer.runs, facts, found });
             }
         }
@@ -92,7 +92,8 @@ fn weigh_places(distribution: &mut Distribution) {
         let lower = function.to_ascii_lowercase();
         let of = distribution.member(path);
         // A function that runs the tests is there for whoever tests.
-        !lower.contains("test") && of.is_some_and(|member| member.depth == 0 && !member.is_aside() && !loose(member))
+        !lower.contains("test")
+            && of.is_some_and(|member| member.depth == 0 && !member.stands_aside_by_name() && !loose(member))
     };
     let run: BTreeSet<String> = distribution.program.run_from(begins).into_iter().map(str::to_owned).collect();
     let builds = told_by_build(distribution);
@@ -115,7 +116,7 @@ fn weigh_places(distribution: &mut Distribution) {
     };
     let left: BTreeSet<String> =
         distribution.members.iter().filter(&mut stays).map(|member| member.path.clone()).collect();
-    let aside = |path: &&String| distribution.member(path).is_some_and(Member::is_aside);
+    let aside = |path: &&String| distribution.member(path).is_some_and(Member::stands_aside_by_name);
     let aside: BTreeSet<String> = run.iter().filter(aside).cloned().collect();
     (distribution.run_aside, distribution.left_behind) = (aside, left);
 }
@@ -235,7 +236,7 @@ fn roots(distribution: &Distribution) -> Vec<Root> {
         }
     }
     for member in &distribution.members {
-        if member.kind == Kind::Python && (member.is_aside() || distribution.is_loose(member)) {
+        if member.kind == Kind::Python && (member.stands_aside_by_name() || distribution.is_loose(member)) {
             roots.push(Root { path: member.path.clone(), function: None, reach: Reach::Script });
         }
     }

@@ -52,9 +52,9 @@ pub enum Facts {
 pub struct Found {
     /// The rule.
     pub rule: &'static text::Rule,
-    /// Line, from 1.
+    /// Line, from 1; 0 where it is not known.
     pub line: u32,
-    /// Column, from 1.
+    /// Column, from 1; 0 where it is not known.
     pub column: u32,
     /// The text around it.
     pub excerpt: String,
@@ -105,8 +105,9 @@ impl Member {
         self.path.rsplit(['/', '!']).next().unwrap_or(&self.path)
     }
 
-    /// Whether it is there to test, show or explain, and does not run with the package.
-    pub fn is_aside(&self) -> bool {
+    /// Whether its place says that it is there to test, show or explain. What runs it may say otherwise:
+    /// [`Distribution::is_aside`].
+    pub fn stands_aside_by_name(&self) -> bool {
         const FOLDERS: &[&str] = &[
             "test",
             "tests",
@@ -187,7 +188,7 @@ impl Distribution {
 
     /// Whether a member is there to test, show or explain, and nothing else of the distribution runs it.
     pub fn is_aside(&self, member: &Member) -> bool {
-        member.is_aside() && !self.run_aside.contains(&member.path)
+        member.stands_aside_by_name() && !self.run_aside.contains(&member.path)
     }
 
     /// Whether a source of an sdist stands beside its packages, where nobody imports it once they are installed.
@@ -346,8 +347,8 @@ impl Reader<'_> {
         // The walk's streams end where they break; they do not fail.
         let _ = stream.take(most).read_to_end(&mut bytes);
         let path = if outer.is_empty() { head.path.clone() } else { format!("{outer}!{}", head.path) };
-        let mut found = located(&bytes, 0, 0);
-        let total = bytes.len() as u64 + self.rest(stream, bytes.len(), &mut found);
+        let mut found = located(&bytes);
+        let total = bytes.len() as u64 + self.rest(stream, &mut found);
         self.unpacked += total;
         self.visited += 1;
         let kind = kind::of(&path, &bytes);
@@ -397,17 +398,16 @@ impl Reader<'_> {
     }
 
     /// Searches what is beyond the part that is looked at as what it is.
-    fn rest(&mut self, stream: &mut dyn Read, from: usize, found: &mut Vec<Found>) -> u64 {
+    fn rest(&mut self, stream: &mut dyn Read, found: &mut Vec<Found>) -> u64 {
         const PIECE_BYTES: u64 = 1 << 20;
         const OVERLAP_BYTES: usize = 4 << 10;
         let (mut piece, mut total) = (Vec::new(), 0);
         loop {
-            let kept = piece.len();
             let read = stream.take(PIECE_BYTES).read_to_end(&mut piece).unwrap_or(0);
             if read == 0 {
                 return total;
             }
-            for hit in located(&piece, 0, from + total as usize - kept) {
+            for hit in text::search(&piece).iter().map(|hit| somewhere(&piece, hit)) {
                 if found.len() < 50 && !found.iter().any(|known| known.excerpt == hit.excerpt) {
                     found.push(hit);
                 }
@@ -469,13 +469,16 @@ impl Reader<'_> {
     }
 }
 
-pub(crate) fn located(bytes: &[u8], line_from: u32, offset: usize) -> Vec<Found> {
-    let hits = text::search(bytes);
-    hits.into_iter()
-        .map(|hit| {
-            let (line, column) = if offset > 0 { (0, 0) } else { text::place(bytes, hit.at) };
-            let excerpt = text::excerpt(bytes, hit.at, hit.end);
-            Found { rule: hit.rule, line: line + line_from, column, excerpt }
-        })
-        .collect()
+/// The hits of the search, each with its line and column.
+pub(crate) fn located(bytes: &[u8]) -> Vec<Found> {
+    let place = |hit: text::Hit| {
+        let (line, column) = text::place(bytes, hit.at);
+        Found { line, column, ..somewhere(bytes, &hit) }
+    };
+    text::search(bytes).into_iter().map(place).collect()
+}
+
+/// A hit of which the line is not known: what stands before these bytes is gone.
+fn somewhere(bytes: &[u8], hit: &text::Hit) -> Found {
+    Found { rule: hit.rule, line: 0, column: 0, excerpt: text::excerpt(bytes, hit.at, hit.end) }
 }

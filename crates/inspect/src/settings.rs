@@ -284,7 +284,7 @@ fn tops(distribution: &mut Distribution) {
             None => place.strip_suffix(".py").filter(|name| *name != "setup"),
             Some(_) => None,
         };
-        let beside = distribution.shape == Shape::Sdist && member.is_aside();
+        let beside = distribution.shape == Shape::Sdist && member.stands_aside_by_name();
         if let Some(top) = top.filter(|top| !beside && !top.contains('.') && !top.is_empty()) {
             found.insert(top.to_owned());
         }
