@@ -245,8 +245,8 @@ fn written(line: &[u8]) -> Slot {
     let line = line.trim_ascii_end();
     let bare = [&b"'"[..], b"\""].into_iter().find_map(|quote| line.strip_prefix(quote)?.strip_suffix(quote));
     match text(bare.unwrap_or(line)) {
-        Slot::Text(text) if text.contains('\\') => Slot::Text(unescape(&text).into()),
-        slot => slot,
+        Slot::Text(text) => Slot::Text(unescape(&text).into()),
+        slot @ (Slot::Mark | Slot::Other) => slot,
     }
 }
 
