@@ -357,6 +357,10 @@ FOLDS = {
     "regular expressions": "x = '(a+)+' * 100000\nimport re\nre.sub(x, x, x)\n",
     "chr": "x = ''.join(map(chr, [" + "99," * 500_000 + "]))\nexec(x)\n",
     "xor": "x = bytes(a ^ b for a, b in zip(b'a' * 10**8, b'b' * 10**8))\nexec(x)\n",
+    "zipped": "x = zip(range(200000), " + "[1], " * 20 + ")\n",
+    "split": "x = (',' * 16_000_000).split(',')\ny = ('a ' * 8_000_000).split()\n",
+    "lines": "x = ('\\n' * 16_000_000).splitlines()\n",
+    "pairs": "d = {" + "".join(f"{k}: {k}, " for k in range(4_000)) + "}\n" + "x = [d.items(), d.values(), d.keys()]\n" * 10_000,
     "slices": "x = 'a' * 10**6\n" + "x = x[::-1]\n" * 50_000 + "exec(x)\n",
 }
 

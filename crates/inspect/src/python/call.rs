@@ -324,7 +324,13 @@ impl<'a> Walker<'a, '_> {
                     if layer.is_some() { add_layer(on.peeled.as_ref(), layer) } else { passed_on(on, &values) };
                 Value::new(known, taint, peeled)
             }
-            None => Value::tainted(Known::Unknown, taint),
+            None => {
+                // Under a codec that is not known here it may be anything.
+                if matches!(method, "decode" | "encode") && on.as_data().is_some() {
+                    taint.labels = taint.labels.with(Labels::DECODED);
+                }
+                Value::tainted(Known::Unknown, taint)
+            }
         }
     }
 
@@ -412,7 +418,9 @@ impl<'a> Walker<'a, '_> {
             self.pass_on(name, &args, &mut gives, range);
         }
         let characters = name == "map" && args.first().and_then(|arg| arg.value.name()).as_deref() == Some("chr");
-        if pure::decodes(name) || characters {
+        // `str(b"…", codec)`, of a codec that is not known here.
+        let by_codec = name == "str" && args.get(1).is_some() && args[0].value.is_constant();
+        if pure::decodes(name) || characters || by_codec {
             gives.labels = gives.labels.with(Labels::DECODED);
         }
         if pure::encodes(name) {

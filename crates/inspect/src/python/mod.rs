@@ -8,7 +8,7 @@
 //!          eval     expressions: names resolved, constants folded      │ value = what is known
 //!          call     what a call does and gives (api: one table)        │       + where it comes from (taint)
 //!          pure     functions that only compute                        │       + encodings taken off
-//!          peel     base64 … zlib … AES; cipher                        ┘
+//!          peel     base64 … zlib … AES; cipher, codec                 ┘
 //!          layer    what comes out, or is run, is read in turn, in the namespace in which it would run
 //!       ─► Module   functions, calls, effects, layers, oddities, signs, exports; the tree is dropped
 //!
@@ -32,6 +32,7 @@ mod api;
 mod call;
 mod chains;
 mod cipher;
+mod codec;
 mod effect;
 mod eval;
 mod facts;

@@ -487,3 +487,49 @@ proptest! {
         let _ = link(vec![("a.py".to_owned(), module)], &[], &Limits::default());
     }
 }
+
+#[test]
+fn what_a_codec_hides_is_read_or_counts_as_decoded() {
+    let bytes = |data: Vec<u8>| format!("b'{}'", data.iter().map(|b| format!("\\x{b:02x}")).collect::<String>());
+    let wide = |to: fn(u32) -> [u8; 4]| PAYLOAD.chars().flat_map(|c| to(u32::from(c))).collect::<Vec<u8>>();
+    let big = PAYLOAD.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    // By Python: `PAYLOAD.encode("cp037")`.
+    let page = "8994979699a34096a22596a24ba2a8a2a385944d7d8583889640888199949385a2a27d5d25";
+    let rows = [
+        (bytes(big), "utf-16-be"),
+        (bytes(wide(u32::to_le_bytes)), "utf-32-le"),
+        (bytes(wide(u32::to_be_bytes)), "utf_32_be"),
+        (bytes(peel::hex(page.as_bytes()).expect("hexadecimal")), "cp037"),
+        (bytes(PAYLOAD.as_bytes().to_vec()), "cp1252"),
+        (bytes(PAYLOAD.as_bytes().to_vec()), "UTF8"),
+        ("b'import os+AAo-os.system(+ACc-echo harmless+ACc-)'".to_owned(), "utf-7"),
+    ];
+    for (data, codec) in rows {
+        for call in [format!("{data}.decode('{codec}')"), format!("str({data}, '{codec}')")] {
+            sees(&one(&format!("exec({call})")), &["process os.system [echo harmless]"]);
+        }
+    }
+    let ignored = PAYLOAD.replace("system", "sys\\xfftem");
+    sees(
+        &one(&format!("exec(b\"\"\"{ignored}\"\"\".decode('ascii', 'ignore'))")),
+        &["process os.system [echo harmless]"],
+    );
+    for call in ["b'abc'.decode('cp500')", "str(b'abc', 'cp500')", "'abc'.encode('punycode').decode()"] {
+        chained(&one(&format!("exec({call})")), ChainKind::DecodeExec);
+    }
+}
+
+#[test]
+fn folding_pays_before_it_makes() {
+    let budget = || pure::Budget { steps: 1_000, bytes: 1 << 20, value_bytes_max: 1 << 20, is_spent: false };
+    let text = value::Value::str(&",\n".repeat(2_000));
+    for name in ["split", "splitlines"] {
+        assert!(pure::method(&text, name, &[], &mut budget()).is_none(), "{name}");
+    }
+    let short = value::Value::str(&",\n".repeat(900));
+    assert!(pure::method(&short, "splitlines", &[], &mut budget()).is_some());
+    let list = |n: i64| value::Value::list((0..n).map(value::Value::int).collect());
+    let columns: Vec<value::Value> = std::iter::once(list(100)).chain((0..20).map(|_| list(1))).collect();
+    assert!(pure::function("zip", &columns, &mut budget()).is_none());
+    assert!(pure::function("zip", &columns[..3], &mut budget()).is_some());
+}
