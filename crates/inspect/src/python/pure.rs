@@ -16,14 +16,16 @@ pub(super) struct Budget {
     pub(super) bytes: usize,
     /// Largest single value, in bytes.
     pub(super) value_bytes_max: usize,
-    /// Whether a value was asked for that could not be paid for any more.
+    /// Whether a value was asked for that could not be paid for any more, and was none that is too large by itself.
     pub(super) is_spent: bool,
 }
 
 impl Budget {
     /// Takes `n` steps; `None` when there are no more.
     pub(super) fn steps(&mut self, n: usize) -> Option<()> {
-        self.steps = self.steps.checked_sub(n)?;
+        let left = self.steps.checked_sub(n);
+        self.is_spent |= left.is_none() && n <= ONE_STEPS_MAX;
+        self.steps = left?;
         Some(())
     }
     /// Room for one value.
@@ -41,6 +43,9 @@ impl Budget {
         Some(())
     }
 }
+
+/// Steps that one value may ask for without being a loop's that honest code leaves to the machine.
+const ONE_STEPS_MAX: usize = 100_000;
 
 /// What an element of a list takes, in bytes, with a short text or a pair that it holds.
 const VALUE_BYTES: usize = 2 * size_of::<Value>();
