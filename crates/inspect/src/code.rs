@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::distribution::{Distribution, Facts, Found, Member, Shape, holds_word, located};
 use crate::formats::{native, pickle, pyc};
 use crate::kind::Kind;
-use crate::python::{self, EffectKind, Labels, LayerKind, Limits, Module, Reach, Root};
+use crate::python::{self, Cut, EffectKind, Labels, LayerKind, Limits, Module, Reach, Root};
 
 /// Bytes of layers that are kept of one module until their readers have seen them.
 const LAYER_BYTES_KEPT_MAX: usize = 4 << 20;
@@ -43,7 +43,7 @@ pub(crate) fn complete(distribution: &mut Distribution, for_rules: bool) {
     let mut modules: Vec<(String, Module)> = Vec::new();
     let mut inner = Vec::new();
     // What was left out, each once with the first module of which it is true.
-    let mut notes: BTreeMap<String, (String, u32)> = BTreeMap::new();
+    let mut notes: BTreeMap<Cut, (String, u32)> = BTreeMap::new();
     for member in &mut distribution.members {
         let mut module = match (member.module.take(), source(member)) {
             (Some(module), _) => *module,
@@ -59,22 +59,22 @@ pub(crate) fn complete(distribution: &mut Distribution, for_rules: bool) {
                 inner.push(Inner { path, line, layer: layer.path, kind: layer.kind, runs: layer.runs, facts, found });
             }
         }
-        for note in &module.degraded {
-            let entry = notes.entry(note.clone()).or_insert_with(|| (member.path.clone(), 0_u32));
+        for cut in module.cuts().keys() {
+            let entry = notes.entry(*cut).or_insert_with(|| (member.path.clone(), 0_u32));
             entry.1 += 1;
         }
         modules.push((member.path.clone(), module));
     }
-    distribution.degraded.extend(notes.into_iter().map(|(note, (first, count))| match count {
-        1 => format!("{first}: {note}"),
-        _ => format!("{first} and {} more modules: {note}", count - 1),
+    distribution.degraded.extend(notes.into_iter().map(|(cut, (first, count))| match count {
+        1 => format!("{first}: {}", cut.words()),
+        _ => format!("{first} and {} more modules: {}", count - 1, cut.words()),
     }));
     let roots = roots(distribution);
     let mut program = python::link(modules, &roots, &limits);
     for (path, layer, bytes) in program.take_late_layers() {
         kept.add(&path, &layer, &bytes);
     }
-    distribution.degraded.append(&mut program.degraded);
+    distribution.degraded.extend(program.cuts.iter().map(|cut| cut.words().to_owned()));
     distribution.program = program;
     weigh_places(distribution);
     distribution.inner = inner;

@@ -71,6 +71,7 @@ mod miner_settings;
 mod model_instructions;
 mod module_shadowing;
 mod native_code;
+mod past_limits;
 mod patched_methods;
 mod persistence;
 mod pickle_code;
@@ -165,6 +166,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &private_sends::PrivateSends,
     &start_effects::StartEffects,
     &hidden_code::HiddenCode,
+    &past_limits::PastLimits,
     &secret_stores::SecretStores,
     &persistence::Persistence,
     &reverse_shells::ReverseShells,

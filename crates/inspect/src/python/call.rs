@@ -6,8 +6,9 @@ use ruff_python_ast::{self as ast, Expr};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
+use super::cut::Cut;
 use super::eval::{env_value, later};
-use super::facts::{EffectKind, Handed, Labels, Taint, Target};
+use super::facts::{EffectKind, FunctionId, Handed, Labels, Taint, Target};
 use super::iterate::{computed_text, taken};
 use super::pure;
 use super::value::{Known, Made, Value};
@@ -23,6 +24,9 @@ pub(super) struct Arg {
 /// Functions walked inline within one another, and how often one function is.
 const INLINE_DEPTH_MAX: u32 = 4;
 const INLINE_EACH_MAX: u32 = 24;
+/// Statements of a function that is walked inline: a longer one computes nothing that would be folded, and one that runs
+/// what it is given is walked later, however long it is.
+const INLINE_STATEMENTS_MAX: usize = 30;
 
 pub(super) fn taint_of(args: &[Arg]) -> Taint {
     let mut taint = Taint::default();
@@ -228,10 +232,17 @@ impl<'a> Walker<'a, '_> {
         }
         let taints = args.iter().map(|arg| (arg.keyword.clone(), arg.value.taint.clone())).collect();
         let site = self.call_site(Target::Local(id), taints, shift, None, range);
-        let taint = Taint { calls: site.map(|site| Rc::from([site])), ..Taint::default() };
+        let taint = Taint { calls: site.map(|site| Rc::from([(site, site)])), ..Taint::default() };
         let speaks =
             args.iter().any(|arg| arg.value.is_constant() && !matches!(arg.value.known, Known::None | Known::Bool(_)));
-        let inlined = if speaks || args.is_empty() { self.inline(id, args, shift) } else { None };
+        let inlined = match speaks || args.is_empty() {
+            true if self.may_inline(id) => self.inline(id, args, shift),
+            true => {
+                self.put_off(id, args, shift, range);
+                None
+            }
+            false => None,
+        };
         match inlined {
             Some(value) => {
                 let mut taint = taint;
@@ -242,18 +253,21 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
+    /// Whether there is room to walk a function's body once more where it is called.
+    pub(super) fn may_inline(&self, id: FunctionId) -> bool {
+        self.defs.get(&id).is_some_and(|def| {
+            def.inlined < INLINE_EACH_MAX
+                && self.inline_depth < INLINE_DEPTH_MAX
+                && self.shared.inlined < self.shared.limits.inlined_max
+                && def.node.body.len() <= INLINE_STATEMENTS_MAX
+        })
+    }
+
     /// Walks a function's body with the arguments at hand; gives what it returns, if that is known.
-    pub(super) fn inline(&mut self, id: u32, args: &[Arg], shift: u8) -> Option<Value> {
+    pub(super) fn inline(&mut self, id: FunctionId, args: &[Arg], shift: u8) -> Option<Value> {
         let def = self.defs.get_mut(&id)?;
         let node = def.node;
         let class = def.class;
-        if def.inlined >= INLINE_EACH_MAX
-            || self.inline_depth >= INLINE_DEPTH_MAX
-            || self.shared.inlined >= self.shared.limits.inlined_max
-            || node.body.len() > 30
-        {
-            return None;
-        }
         def.inlined += 1;
         self.shared.inlined += 1;
         let mut scope = Scope::default();
@@ -265,7 +279,7 @@ impl<'a> Walker<'a, '_> {
                 (None, Some(default)) => self.eval(default),
                 (None, None) => Value::default(),
             };
-            value.taint = Taint { params: 1_u32.checked_shl(n as u32).unwrap_or(0), ..Taint::default() };
+            value.taint = Taint { params: Taint::param(n), ..Taint::default() };
             if let (0, Some(class)) = (n, class) {
                 value = Value::of(Known::Object(class));
             }
@@ -324,7 +338,13 @@ impl<'a> Walker<'a, '_> {
                     if layer.is_some() { add_layer(on.peeled.as_ref(), layer) } else { passed_on(on, &values) };
                 Value::new(known, taint, peeled)
             }
-            None => Value::tainted(Known::Unknown, taint),
+            None => {
+                // Under a codec that is not known here it may be anything.
+                if matches!(method, "decode" | "encode") && on.as_data().is_some() {
+                    taint.labels = taint.labels.with(Labels::DECODED);
+                }
+                Value::tainted(Known::Unknown, taint)
+            }
         }
     }
 
@@ -412,7 +432,9 @@ impl<'a> Walker<'a, '_> {
             self.pass_on(name, &args, &mut gives, range);
         }
         let characters = name == "map" && args.first().and_then(|arg| arg.value.name()).as_deref() == Some("chr");
-        if pure::decodes(name) || characters {
+        // `str(b"…", codec)`, of a codec that is not known here.
+        let by_codec = name == "str" && args.get(1).is_some() && args[0].value.is_constant();
+        if pure::decodes(name) || characters || by_codec {
             gives.labels = gives.labels.with(Labels::DECODED);
         }
         if pure::encodes(name) {
@@ -461,7 +483,7 @@ impl<'a> Walker<'a, '_> {
         }
         let taints = args.iter().map(|arg| (arg.keyword.clone(), arg.value.taint.clone())).collect();
         if let Some(site) = self.call_site(Target::Named(name.into()), taints, 0, None, range) {
-            gives.join(&Taint { calls: Some(Rc::from([site])), ..Taint::default() });
+            gives.join(&Taint { calls: Some(Rc::from([(site, site)])), ..Taint::default() });
         }
     }
 
@@ -505,7 +527,7 @@ impl<'a> Walker<'a, '_> {
                 self.looked_up(&first?.clone(), range);
                 self.effect(EffectKind::Import, name.into(), args.to_vec(), &Taint::default(), range);
                 let module = module?;
-                self.imported(module.as_str().into(), false);
+                self.imported(module.as_str().into(), false, range);
                 let whole = name.starts_with("importlib.import") || argument(args, 3, "fromlist").is_some();
                 let bound = if whole { module.as_str() } else { module.split('.').next().unwrap_or("") };
                 Some(Value::of(Known::Name(api::canonical(bound).into())))
@@ -571,9 +593,9 @@ impl<'a> Walker<'a, '_> {
                 result.unwrap_or_else(|| if name == "compile" { code } else { Value::default() })
             }
             Known::Later(_) | Known::Name(_) if code.waits() => {
-                if let Some(effect) = at
-                    && self.shared.module.later.len() < 64
-                {
+                if self.shared.module.later.len() >= self.shared.limits.later_max {
+                    self.cut(Cut::Later, range);
+                } else if let Some(effect) = at {
                     self.shared.module.later.push(super::facts::Later { effect, value: code.clone() });
                 }
                 code

@@ -6,12 +6,13 @@ use ruff_python_ast::{self as ast, Expr, Operator};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
+use super::cut::Cut;
 use super::facts::{Labels, LayerKind, OddityKind, Piece, Sign, Taint};
 use super::peel;
 use super::pure;
 use super::signs;
 use super::value::{Known, LATER_SIZE_MAX, Later, Value};
-use super::walk::{STACK_PIECE, STACK_RED_ZONE, Scope, UNROLL_SITES_MAX, Walker};
+use super::walk::{STACK_PIECE, STACK_RED_ZONE, Scope, Walker};
 
 /// Longest full name that is followed, in bytes.
 const NAME_BYTES_MAX: usize = 160;
@@ -32,7 +33,7 @@ fn piece_count(value: &Value) -> usize {
 impl<'a> Walker<'a, '_> {
     pub(super) fn eval(&mut self, expr: &'a Expr) -> Value {
         if self.depth >= self.shared.limits.depth_max {
-            self.shared.notes.insert("code nested too deeply was not walked");
+            self.cut(Cut::Depth, expr.range());
             return Value::default();
         }
         self.depth += 1;
@@ -177,8 +178,11 @@ impl<'a> Walker<'a, '_> {
     pub(super) fn signs_of(&mut self, text: &str, range: TextRange) {
         if text.contains('.') {
             for host in signs::hosts(text) {
-                if self.shared.module.hosts.len() < self.shared.limits.hosts_max {
-                    self.shared.module.hosts.insert(host);
+                let hosts = &mut self.shared.module.hosts;
+                if hosts.len() < self.shared.limits.hosts_max {
+                    hosts.insert(host);
+                } else if !hosts.contains(&host) {
+                    self.cut(Cut::Hosts, range);
                 }
             }
         }
@@ -193,8 +197,12 @@ impl<'a> Walker<'a, '_> {
 
     /// Remembers a sign, once a function.
     pub(super) fn sign(&mut self, sign: &'static str, text: &str, range: TextRange) {
-        let seen = self.shared.sign_at.insert((sign, self.function), ()).is_some();
-        if !seen && self.shared.module.signs.len() < self.shared.limits.signs_max {
+        if self.shared.sign_at.insert((sign, self.function), ()).is_some() {
+            return;
+        }
+        if self.shared.module.signs.len() >= self.shared.limits.signs_max {
+            self.cut(Cut::Signs, range);
+        } else {
             let place = self.place(range);
             let text = super::shorten(text, 200);
             self.shared.module.signs.push(Sign { sign, function: self.function, place, text });
@@ -663,13 +671,13 @@ impl<'a> Walker<'a, '_> {
             self.generate(rest, element, items, taint);
             return false;
         };
-        let before = self.sites;
+        let before = self.done();
         for (n, value) in all.into_iter().enumerate() {
-            if n >= UNROLL_SITES_MAX && self.sites != before {
+            if self.is_enough(n, before, first.range()) {
                 return false;
             }
             if self.shared.budget.steps(8).is_none() {
-                self.shared.notes.insert("folding ran out of steps");
+                self.cut(Cut::Folding, first.range());
                 return false;
             }
             self.assign(&first.target, value);
@@ -684,8 +692,9 @@ impl<'a> Walker<'a, '_> {
             if !self.generate(rest, element, items, taint) {
                 return false;
             }
-            // Elements that say nothing will not start to.
-            if items.len() == 4 && items.iter().all(|item| matches!(item.known, Known::Unknown)) {
+            // Elements that say nothing will not start to, unless they run something else each time.
+            if self.ran == before.1 && items.len() == 4 && items.iter().all(|item| matches!(item.known, Known::Unknown))
+            {
                 return false;
             }
         }

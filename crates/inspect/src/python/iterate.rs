@@ -104,7 +104,9 @@ impl<'a> Walker<'a, '_> {
     /// A function of the module takes another, or a class, where that is defined: it runs, and calls what it calls.
     pub(super) fn decorated_by(&mut self, by: u32, argument: Arg, range: TextRange) {
         self.call_site(Target::Local(by), vec![(None, Taint::default())], 0, None, range);
-        self.inline(by, &[argument], 0);
+        if self.may_inline(by) {
+            self.inline(by, &[argument], 0);
+        }
     }
 
     /// Something of another module is replaced by a function of this one.

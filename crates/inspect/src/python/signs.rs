@@ -212,22 +212,16 @@ const WORDS: &[Words] = &[
     },
 ];
 
-/// Bytes of a literal that are looked at: signs stand near its ends or in short texts.
-const LOOKED_AT: usize = 4 << 10;
+/// Bytes of a literal that are looked at, at each end: in the middle of a longer one words stand by chance.
+const LOOKED_AT: usize = 64 << 10;
 
 /// The signs in a literal.
 pub(super) fn of(text: &str) -> Vec<&'static str> {
-    // Every sign holds one of these; most literals hold none.
-    if text.len() < 4
-        || !text.bytes().any(|b| matches!(b, b'.' | b'/' | b'\\' | b' ' | b'[' | b'-' | b'_') || b >= b'x')
-    {
-        return Vec::new();
+    let bytes = text.as_bytes();
+    match bytes.len() {
+        n if n <= 2 * LOOKED_AT => parts().scan(bytes),
+        n => parts().scan(&[&bytes[..LOOKED_AT], b"\0", &bytes[n - LOOKED_AT..]].concat()),
     }
-    let mut end = text.len().min(LOOKED_AT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    parts().scan(&text.as_bytes()[..end])
 }
 
 /// Whether a text is a path of a store of secrets.

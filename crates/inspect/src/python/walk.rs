@@ -14,10 +14,12 @@ use ruff_text_size::{Ranged, TextRange};
 
 use super::Limits;
 use super::api;
+use super::cut::Cut;
 use super::facts::{
     Call, EffectKind, Export, Function, FunctionId, Handed, Import, Labels, LayerId, Module, Place, Taint, Target,
 };
-use super::layer::LongLiteral;
+use super::given::PutOff;
+use super::layer::{Digest, LongLiteral};
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
 
@@ -28,14 +30,6 @@ pub(super) const STACK_RED_ZONE: usize = 128 << 10;
 pub(super) const STACK_PIECE: usize = 1 << 20;
 /// Names of one statement that are looked up as modules, too.
 const NAMES_IMPORTED_MAX: usize = 16;
-/// Statements of a loop body that is walked element by element.
-const UNROLL_BODY_MAX: usize = 12;
-/// Rounds of a loop that does more than compute; and of any loop that is not over data at hand.
-pub(super) const UNROLL_SITES_MAX: usize = 16;
-const UNROLL_WHILE_MAX: usize = 20_000;
-/// What one round of a loop costs, in steps, for each statement of its body.
-const ROUND_STEPS: usize = 8;
-
 /// One namespace.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
@@ -63,18 +57,21 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) classes: Vec<Class>,
     /// Effects and calls by where they stand, so that walking twice does not count twice.
-    pub(super) effect_at: Map<(LayerId, u32, EffectKind), usize>,
+    pub(super) effect_at: Map<(LayerId, u32, EffectKind), Vec<usize>>,
     pub(super) call_at: Map<(LayerId, u32, u8), usize>,
-    pub(super) layer_at: Map<(LayerId, u32, usize), LayerId>,
-    /// Digests of what was read as a layer because it is run, written or unpacked.
-    pub(super) layers_read: std::collections::HashSet<u64>,
+    pub(super) layer_at: Map<(LayerId, u32, Digest), LayerId>,
+    /// What was read as a layer because it is run, written or unpacked.
+    pub(super) layers_read: std::collections::HashSet<Digest>,
+    /// Those of the module, to be asked for.
+    pub(super) imports: std::collections::HashSet<Import, BuildHasherDefault<super::hash::Fold>>,
     pub(super) sign_at: Map<(&'static str, u32), ()>,
     pub(super) layer_depth: u32,
     /// Tokens of the texts whose trees are held now.
     pub(super) tokens: u32,
     pub(super) layer_bytes_kept: [usize; 2],
     pub(super) inlined: u32,
-    pub(super) notes: std::collections::BTreeSet<&'static str>,
+    /// Bit *n*: the function runs its parameter *n*.
+    pub(super) runs: Map<FunctionId, u32>,
 }
 
 pub(super) struct Def<'a> {
@@ -105,6 +102,10 @@ pub(super) struct Walker<'a, 's> {
     pub(super) tainted: u32,
     /// Raised with every effect and every call that is followed: a loop with some is no decoder.
     pub(super) sites: u32,
+    /// Raised with everything that is run: a loop that does so is walked for longer.
+    pub(super) ran: u32,
+    /// Calls that were not walked with their arguments.
+    pub(super) put_off: PutOff,
     pub(super) swallowed: bool,
     pub(super) main_only: bool,
     /// What the function walked inline returned, and whether it returned for sure.
@@ -120,6 +121,7 @@ impl<'a> Walker<'a, '_> {
     pub(super) fn module(&mut self, body: &'a [Stmt]) {
         self.block(body);
         self.pending();
+        self.given_and_run();
         self.long_literals();
         for (name, value) in &self.scopes[0].names {
             let known = match &value.known {
@@ -132,10 +134,15 @@ impl<'a> Walker<'a, '_> {
                 Known::Dict(items) if items.len() > 256 => continue,
                 other => other.clone(),
             };
-            if self.layer == 0 && self.shared.module.exports.len() < self.shared.limits.exports_max {
-                let export = Export { known, taint: value.taint.clone() };
-                self.shared.module.exports.push((Rc::clone(name), export));
+            if self.layer > 0 {
+                continue;
             }
+            if self.shared.module.exports.len() >= self.shared.limits.exports_max {
+                self.shared.module.cut(Cut::Exports, super::TOP);
+                break;
+            }
+            let export = Export { known, taint: value.taint.clone() };
+            self.shared.module.exports.push((Rc::clone(name), export));
         }
         self.shared.module.exports.sort_by(|a, b| a.0.cmp(&b.0));
     }
@@ -149,7 +156,7 @@ impl<'a> Walker<'a, '_> {
                 self.run_statement(code);
             }
             if self.depth >= self.shared.limits.depth_max {
-                self.shared.notes.insert("code nested too deeply was not walked");
+                self.cut(Cut::Depth, stmt.range());
                 return;
             }
             self.depth += 1;
@@ -190,7 +197,7 @@ impl<'a> Walker<'a, '_> {
         let mut scope = Scope::default();
         for (n, parameter) in node.parameters.iter().enumerate() {
             let name: Rc<str> = parameter.name().as_str().into();
-            let mut taint = Taint { params: 1_u32.checked_shl(n as u32).unwrap_or(0), ..Taint::default() };
+            let mut taint = Taint { params: Taint::param(n), ..Taint::default() };
             if api::is_secret_name(&name) {
                 taint.labels = Labels::SECRET_PARAM;
             }
@@ -296,7 +303,11 @@ impl<'a> Walker<'a, '_> {
                 self.eval(default);
             }
         }
-        if self.inline_depth > 0 || self.shared.module.functions.len() >= self.shared.limits.functions_max {
+        if self.inline_depth > 0 {
+            return;
+        }
+        if self.shared.module.functions.len() >= self.shared.limits.functions_max {
+            self.cut(Cut::Functions, node.range());
             return;
         }
         let id = self.shared.module.functions.len() as FunctionId;
@@ -333,6 +344,7 @@ impl<'a> Walker<'a, '_> {
         let bases: Vec<Value> =
             node.arguments.iter().flat_map(|arguments| arguments.args.iter()).map(|base| self.eval(base)).collect();
         if self.shared.classes.len() >= self.shared.limits.functions_max {
+            self.cut(Cut::Functions, node.range());
             return;
         }
         let command = bases
@@ -538,75 +550,10 @@ impl<'a> Walker<'a, '_> {
         self.block(&node.finalbody);
     }
 
-    fn for_loop(&mut self, node: &'a ast::StmtFor) {
-        let iter = self.eval(&node.iter);
-        if weight(&node.body) <= UNROLL_BODY_MAX
-            && let Some(items) = pure::elements(&iter, &mut self.shared.budget)
-            && items.len() <= self.shared.limits.unroll_max
-        {
-            self.loops += 1;
-            let (cost, before) = (weight(&node.body).max(1) * ROUND_STEPS, self.sites);
-            for (n, item) in items.into_iter().enumerate() {
-                if self.stopped || n >= UNROLL_SITES_MAX && self.sites != before {
-                    break;
-                }
-                if self.shared.budget.steps(cost).is_none() {
-                    self.shared.notes.insert("folding ran out of steps");
-                    break;
-                }
-                self.assign(&node.target, item);
-                self.block(&node.body);
-            }
-            self.loops -= 1;
-        } else {
-            let element = Value::tainted(Known::Unknown, iter.taint.clone());
-            self.assign(&node.target, element);
-            self.twice(&node.body);
-        }
-        self.block(&node.orelse);
-    }
-
-    fn while_loop(&mut self, node: &'a ast::StmtWhile) {
-        let endless = node.test.is_boolean_literal_expr() || node.test.is_number_literal_expr();
-        let mut truth = self.eval(&node.test).truth();
-        if !endless && weight(&node.body) <= UNROLL_BODY_MAX {
-            self.loops += 1;
-            let mut rounds = 0;
-            // A body that broken source left empty still costs: else nothing would end this.
-            let (cost, before) = (weight(&node.body).max(1) * ROUND_STEPS, self.sites);
-            while truth == Some(true) && rounds < UNROLL_WHILE_MAX && !self.stopped {
-                let busy = rounds >= UNROLL_SITES_MAX && self.sites != before;
-                if busy || self.shared.budget.steps(cost).is_none() {
-                    break;
-                }
-                self.block(&node.body);
-                truth = self.eval(&node.test).truth();
-                rounds += 1;
-            }
-            self.loops -= 1;
-        }
-        if endless || truth.is_none() {
-            self.twice(&node.body);
-        }
-        self.block(&node.orelse);
-    }
-
-    fn twice(&mut self, body: &'a [Stmt]) {
-        self.branches += 1;
-        self.loops += 1;
-        let before = self.tainted;
-        self.block(body);
-        if self.tainted != before && self.loops == 1 {
-            self.block(body);
-        }
-        self.loops -= 1;
-        self.branches -= 1;
-    }
-
     fn import(&mut self, node: &'a ast::StmtImport) {
         for alias in &node.names {
             let full: Rc<str> = alias.name.as_str().into();
-            self.imported(Rc::clone(&full), false);
+            self.imported(Rc::clone(&full), false, node.range());
             match &alias.asname {
                 Some(name) => self.bind(name.as_str(), Value::of(Known::Name(full))),
                 None => {
@@ -621,7 +568,7 @@ impl<'a> Walker<'a, '_> {
         let dots = ".".repeat(node.level.min(64) as usize);
         let module = format!("{dots}{}", node.module.as_ref().map_or("", |module| module.as_str()));
         let star = node.names.iter().any(|alias| &*alias.name == "*");
-        self.imported(module.as_str().into(), star);
+        self.imported(module.as_str().into(), star, node.range());
         if star {
             self.stars.push(module.as_str().into());
             return;
@@ -632,7 +579,7 @@ impl<'a> Walker<'a, '_> {
             let full = format!("{module}{joint}{}", alias.name);
             // The name may be a module's.
             if own && node.names.len() <= NAMES_IMPORTED_MAX {
-                self.imported(full.as_str().into(), false);
+                self.imported(full.as_str().into(), false, node.range());
             }
             let bound = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
             // A name that stands for a source carries its taint from here on.
@@ -653,12 +600,23 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    pub(super) fn imported(&mut self, module: Rc<str>, star: bool) {
-        let imports = &mut self.shared.module.imports;
+    pub(super) fn imported(&mut self, module: Rc<str>, star: bool, range: TextRange) {
         let import = Import { module, function: self.function, star };
-        if imports.len() < self.shared.limits.imports_max && !imports.contains(&import) {
-            imports.push(import);
+        if self.shared.imports.contains(&import) {
+            return;
         }
+        if self.shared.module.imports.len() >= self.shared.limits.imports_max {
+            self.cut(Cut::Imports, range);
+            return;
+        }
+        self.shared.imports.insert(import.clone());
+        self.shared.module.imports.push(import);
+    }
+
+    /// Notes that a bound was met.
+    pub(super) fn cut(&mut self, cut: Cut, range: TextRange) {
+        let place = self.place(range);
+        self.shared.module.cut(cut, place);
     }
 
     pub(super) fn place(&self, range: TextRange) -> Place {
@@ -681,13 +639,16 @@ impl<'a> Walker<'a, '_> {
         if let Some(at) = self.shared.call_at.get(&key)
             && calls[*at].target == target
         {
-            for (have, new) in calls[*at].args.iter_mut().zip(&args) {
-                have.1.join(&new.1);
+            let known = &mut calls[*at].args;
+            if known.is_empty() && args.iter().any(|(_, taint)| !taint.is_empty()) {
+                *known = args;
+            } else {
+                known.iter_mut().zip(&args).for_each(|(have, new)| have.1.join(&new.1));
             }
             return Some(*at as u32);
         }
         if calls.len() >= self.shared.limits.calls_max {
-            self.shared.notes.insert("more calls than are followed");
+            self.cut(Cut::Calls, range);
             return None;
         }
         let args = if args.iter().all(|(_, taint)| taint.is_empty()) { Vec::new() } else { args };
@@ -745,43 +706,4 @@ fn is_main_test(test: &Expr) -> bool {
     let is_main = |e: &Expr| e.as_string_literal_expr().is_some_and(|text| text.value.to_str() == "__main__");
     let [right] = &*compare.comparators else { return false };
     is_name(&compare.left) && is_main(right) || is_main(&compare.left) && is_name(right)
-}
-
-/// Statements of a body, those inside of it included, up to a little more than is ever unrolled.
-fn weight(body: &[Stmt]) -> usize {
-    let mut total = 0;
-    for stmt in body {
-        total += 1 + match stmt {
-            Stmt::For(node) => weight(&node.body),
-            Stmt::While(node) => weight(&node.body),
-            Stmt::If(node) => {
-                weight(&node.body) + node.elif_else_clauses.iter().map(|c| weight(&c.body)).sum::<usize>()
-            }
-            Stmt::Try(node) => weight(&node.body),
-            Stmt::With(node) => weight(&node.body),
-            Stmt::FunctionDef(_) | Stmt::ClassDef(_) => UNROLL_BODY_MAX,
-            Stmt::Return(_)
-            | Stmt::Delete(_)
-            | Stmt::TypeAlias(_)
-            | Stmt::Assign(_)
-            | Stmt::AugAssign(_)
-            | Stmt::AnnAssign(_)
-            | Stmt::Match(_)
-            | Stmt::Raise(_)
-            | Stmt::Assert(_)
-            | Stmt::Import(_)
-            | Stmt::ImportFrom(_)
-            | Stmt::Global(_)
-            | Stmt::Nonlocal(_)
-            | Stmt::Expr(_)
-            | Stmt::Pass(_)
-            | Stmt::Break(_)
-            | Stmt::Continue(_)
-            | Stmt::IpyEscapeCommand(_) => 0,
-        };
-        if total > UNROLL_BODY_MAX {
-            return total;
-        }
-    }
-    total
 }
