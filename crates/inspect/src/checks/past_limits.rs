@@ -20,13 +20,12 @@ const TAG: &str = "defense-evasion/past-limits";
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for (path, module) in distribution.program.modules() {
         for (cut, place) in module.cuts() {
+            // An effect whose argument is not known tells as much.
+            if matches!(cut, Cut::Folding) {
+                continue;
+            }
             let aside = code::of_module(distribution, path) == Standing::Aside;
-            let severity = match cut {
-                // An effect whose argument is not known tells as much.
-                Cut::Folding => continue,
-                cut if cut.hides() && !aside => High,
-                _ => Low,
-            };
+            let severity = if cut.hides() && !aside { High } else { Low };
             let why = format!("{WHY}: {}.", cut.words());
             out.add(code::at_place(distribution, (path, module), *place, (severity, Likely), &why).tag(TAG));
         }
