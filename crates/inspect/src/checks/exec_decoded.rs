@@ -8,7 +8,7 @@ use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Argument, ChainKind, Effect, EffectKind, Labels, Layer, LayerKind, Seen};
 
-check!(ExecDecoded, "exec-decoded", 5, run);
+check!(ExecDecoded, "exec-decoded", 6, run);
 
 /// Endings of files that nobody takes for programs.
 const DISGUISES: &[&str] = &[

@@ -9,7 +9,7 @@ use crate::findings::Findings;
 use crate::formats::text::{self, Group};
 use crate::python::{self, EffectKind, Labels, Seen};
 
-check!(PrivateSends, "private-sends", 4, run);
+check!(PrivateSends, "private-sends", 5, run);
 
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     by_command(distribution, out);

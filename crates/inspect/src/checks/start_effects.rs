@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Effect, EffectKind, Labels, Reach, Seen};
 
-check!(StartEffects, "start-effects", 5, run);
+check!(StartEffects, "start-effects", 6, run);
 
 /// Commands that fetch, hide, or run what was given on the line.
 const COMMANDS: &[&str] = &[
