@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::distribution::{Distribution, Facts, Found, Member, Shape, holds_word, located};
+use crate::distribution::{Distribution, Facts, Found, Member, Shape, holds_word, is_word, located};
 use crate::formats::{native, pickle, pyc};
 use crate::kind::Kind;
 use crate::python::{self, Cut, EffectKind, Labels, LayerKind, Limits, Module, Reach, Root};
@@ -98,7 +98,15 @@ fn weigh_places(distribution: &mut Distribution) {
     let run: BTreeSet<String> = distribution.program.run_from(begins).into_iter().map(str::to_owned).collect();
     let builds = told_by_build(distribution);
     // What was not kept, or is only known when it runs, may name anything.
-    let named = |word: &str| builds.as_ref().is_none_or(|texts| texts.iter().any(|text| holds_word(text, word)));
+    let words: Option<BTreeSet<&str>> =
+        builds.as_ref().map(|texts| texts.iter().flat_map(|text| text.split(|c| !is_word(c))).collect());
+    let texts = || builds.iter().flatten();
+    // Names are asked for in thousands, of texts of megabytes.
+    let named = |word: &str| match &words {
+        Some(words) if word.chars().all(is_word) => words.contains(word),
+        Some(_) => texts().any(|text| holds_word(text, word)),
+        None => true,
+    };
     let mut tops: BTreeMap<String, bool> = BTreeMap::new();
     let started = |word: &str| {
         let starts = |kind| matches!(kind, EffectKind::Process | EffectKind::Exec | EffectKind::Import);

@@ -7,10 +7,12 @@ use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
 use super::cut::Cut;
+use super::declared::LAMBDA_STEPS;
 use super::eval::{env_value, later};
 use super::facts::{EffectKind, FunctionId, Handed, Labels, Taint, Target};
 use super::iterate::{computed_text, taken};
 use super::pure;
+use super::takers::calls_back;
 use super::value::{Known, Made, Value};
 use super::walk::{Scope, Walker};
 
@@ -140,6 +142,7 @@ impl<'a> Walker<'a, '_> {
                 if let Some(end) = self.method_of(*class, "__del__") {
                     self.hand_over(end, Handed::Surely, range);
                 }
+                self.instance(*class, range);
                 Value::tainted(Known::Object(*class), taint_of(&args))
             }
             Known::Object(class) => match self.method_of(*class, "__call__") {
@@ -161,11 +164,15 @@ impl<'a> Walker<'a, '_> {
                 self.call_value(&function.clone(), all, range)
             }
             Known::Made(made) => {
+                if let Some(value) = self.getter(&Rc::clone(made), &args, range) {
+                    return value;
+                }
                 let name: Rc<str> = Rc::clone(&made.name);
                 self.call_named(&name, None, &callee.taint, args, range)
             }
             _ => {
                 self.give_functions(&args, Handed::Perhaps, range);
+                self.acting_given("", &args, range);
                 let mut taint = taint_of(&args);
                 taint.join(&callee.taint);
                 Value::tainted(Known::Unknown, taint)
@@ -204,28 +211,34 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn call_lambda(&mut self, id: u32, args: &[Arg]) -> Value {
-        let Some(lambda) = self.lambdas.get(id as usize).copied() else { return Value::default() };
-        if self.inline_depth >= INLINE_DEPTH_MAX * 4 {
+        let Some(lambda) = self.lambdas.get(id as usize) else { return Value::default() };
+        let node = lambda.node;
+        let depth = self.inline_depth;
+        if depth >= INLINE_DEPTH_MAX * 4 {
             return Value::tainted(Known::Unknown, taint_of(args));
         }
         let mut scope = Scope::default();
-        if let Some(parameters) = &lambda.parameters {
+        if let Some(parameters) = &node.parameters {
             for (n, parameter) in parameters.iter().enumerate() {
                 let name = parameter.name().as_str();
-                let default = parameter.default().map(|default| self.eval(default));
-                let value = argument(args, n, name).cloned().or(default).unwrap_or_default();
+                let default = || lambda.defaults.get(n).cloned().flatten();
+                let value = argument(args, n, name).cloned().or_else(default).unwrap_or_default();
                 scope.names.insert(name.into(), value);
             }
         }
+        if self.shared.budget.steps(LAMBDA_STEPS << depth).is_none() {
+            self.cut(Cut::Folding, node.range());
+            return Value::tainted(Known::Unknown, taint_of(args));
+        }
         self.inline_depth += 1;
         self.scopes.push(scope);
-        let value = self.eval(&lambda.body);
+        let value = self.eval(&node.body);
         self.scopes.pop();
         self.inline_depth -= 1;
         value
     }
 
-    fn call_function(&mut self, id: u32, args: &[Arg], shift: u8, range: TextRange) -> Value {
+    pub(super) fn call_function(&mut self, id: u32, args: &[Arg], shift: u8, range: TextRange) -> Value {
         for (n, arg) in args.iter().enumerate() {
             let how = if self.takes(id, n + usize::from(shift), arg) { Handed::Surely } else { Handed::Perhaps };
             self.give_functions(std::slice::from_ref(arg), how, range);
@@ -308,8 +321,18 @@ impl<'a> Walker<'a, '_> {
             Known::Object(class) | Known::Class(class) => {
                 return match self.method_of(*class, method) {
                     Some(id) => self.call_function(id, &args, 1, range),
-                    None => self.unknown_method(on, method, &args, range),
+                    None => {
+                        // What a thread runs.
+                        if method == "start" {
+                            self.uses(on, &["run"], range);
+                        }
+                        self.unknown_method(on, method, &args, range)
+                    }
                 };
+            }
+            Known::Made(made) if &*made.name == "super()" && self.inherited(method).is_some() => {
+                let id = self.inherited(method).unwrap_or_default();
+                return self.call_function(id, &args, 1, range);
             }
             Known::Made(made) => {
                 let name = format!("{}.{method}", made.name);
@@ -373,6 +396,7 @@ impl<'a> Walker<'a, '_> {
     /// A method of something that is not known: it counts if its name and what it is given speak.
     fn unknown_method(&mut self, on: &Value, method: &str, args: &[Arg], range: TextRange) -> Value {
         self.give_functions(args, Handed::Perhaps, range);
+        self.acting_given(method, args, range);
         let mut taint = taint_of(args);
         taint.join(&on.taint);
         if unlocks(method) {
@@ -401,6 +425,10 @@ impl<'a> Walker<'a, '_> {
     fn call_named(&mut self, name: &str, on: Option<&Value>, taint: &Taint, args: Vec<Arg>, range: TextRange) -> Value {
         if let Some(value) = self.special(name, on, &args, range) {
             return value;
+        }
+        self.acting_given(name, &args, range);
+        if calls_back(name) {
+            self.give_functions(&args, Handed::Surely, range);
         }
         if let Some(value) = self.fold(name, on, &args) {
             if name == "marshal.loads" {
@@ -513,9 +541,15 @@ impl<'a> Walker<'a, '_> {
         match name {
             "exec" | "eval" | "compile" | "execfile" => Some(self.run(name, args, range)),
             "timeit.timeit" | "timeit.repeat" | "cProfile.run" | "profile.run" => Some(self.run(name, args, range)),
-            "code.InteractiveInterpreter().runsource" | "code.InteractiveConsole().push" => {
-                Some(self.run(name, args, range))
-            }
+            "timeit.Timer"
+            | "ctypes.pythonapi.PyRun_SimpleString"
+            | "cProfile.Profile().run"
+            | "profile.Profile().run"
+            | "trace.Trace().run"
+            | "bdb.Bdb().run"
+            | "code.InteractiveConsole().runsource"
+            | "code.InteractiveInterpreter().runsource"
+            | "code.InteractiveConsole().push" => Some(self.run(name, args, range)),
             "getattr" | "operator.attrgetter" | "object.__getattribute__" => {
                 let by = argument(args, 1, "name")?.clone();
                 self.looked_up(&by, range);

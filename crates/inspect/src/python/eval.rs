@@ -32,13 +32,22 @@ fn piece_count(value: &Value) -> usize {
 
 impl<'a> Walker<'a, '_> {
     pub(super) fn eval(&mut self, expr: &'a Expr) -> Value {
-        if self.depth >= self.shared.limits.depth_max {
-            self.cut(Cut::Depth, expr.range());
+        let depth_max = self.shared.limits.depth_max;
+        if self.depth >= depth_max {
+            if !self.beside.puts_off() {
+                self.cut(Cut::Depth, expr.range());
+            }
             return Value::default();
         }
+        #[cfg(test)]
+        super::tests_walk::evaluated(expr);
+        let halfway = self.beside.enters(expr, self.depth, depth_max);
         self.depth += 1;
         let value = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.expression(expr));
         self.depth -= 1;
+        if halfway {
+            self.beside.leaves();
+        }
         value
     }
 
@@ -67,10 +76,7 @@ impl<'a> Walker<'a, '_> {
             | Expr::Tuple(ast::ExprTuple { elts, .. })
             | Expr::Set(ast::ExprSet { elts, .. }) => self.sequence(elts),
             Expr::Dict(node) => self.dictionary(node),
-            Expr::Lambda(node) => {
-                self.lambdas.push(node);
-                Value::of(Known::Lambda(self.lambdas.len() as u32 - 1))
-            }
+            Expr::Lambda(node) => self.lambda(node),
             Expr::ListComp(node) => self.comprehension(&node.generators, &node.elt),
             Expr::SetComp(node) => self.comprehension(&node.generators, &node.elt),
             Expr::Generator(node) => self.comprehension(&node.generators, &node.elt),
@@ -263,8 +269,14 @@ impl<'a> Walker<'a, '_> {
             }
             Known::Object(class) | Known::Class(class) => {
                 if let Some(value) = self.member(*class, name, 0) {
+                    if matches!(on.known, Known::Object(_))
+                        && let Some(id) = self.method_of(*class, name).filter(|id| self.is_property(*id))
+                    {
+                        return self.call_function(id, &[], 1, range);
+                    }
                     return value;
                 }
+                self.uses(on, &["__getattr__", "__getattribute__"], range);
                 Known::Bound(Rc::new((on.clone(), name.into())))
             }
             Known::Made(made) if made.name.len() + name.len() < NAME_BYTES_MAX => {
@@ -282,7 +294,6 @@ impl<'a> Walker<'a, '_> {
             }
             _ => Known::Unknown,
         };
-        let _ = range;
         Value::tainted(known, on.taint.clone())
     }
 
@@ -505,6 +516,11 @@ impl<'a> Walker<'a, '_> {
                 }
                 _ => {}
             },
+            _ => {}
+        }
+        match on.known {
+            Known::Class(_) => self.uses(&on, &["__class_getitem__"], range),
+            Known::Object(_) => self.uses(&on, &["__getitem__"], range),
             _ => {}
         }
         let cost = on.as_data().map_or(1, |data| 1 + data.len() / 256);

@@ -145,6 +145,7 @@ impl<'a> Walker<'a, '_> {
             scopes: vec![names],
             defs: super::walk::Map::default(),
             lambdas: Vec::new(),
+            beside: super::declared::Beside::default(),
             literals: std::collections::BTreeMap::new(),
             stars: self.stars.clone(),
             function: self.function,

@@ -35,6 +35,7 @@ mod chains;
 mod cipher;
 mod codec;
 mod cut;
+mod declared;
 mod effect;
 mod eval;
 mod facts;
@@ -53,8 +54,11 @@ mod program;
 mod pure;
 mod signs;
 mod source;
+mod takers;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_walk;
 mod value;
 mod walk;
 
@@ -246,6 +250,7 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
         scopes: vec![Scope::default()],
         defs: Map::default(),
         lambdas: Vec::new(),
+        beside: declared::Beside::default(),
         literals: std::collections::BTreeMap::new(),
         stars: Vec::new(),
         function: 0,

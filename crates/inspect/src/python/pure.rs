@@ -161,6 +161,10 @@ fn builtin(name: &str, args: &[Value], budget: &mut Budget) -> Option<Known> {
             }
             _ => Known::Int(first?.as_int()?),
         },
+        // Made empty, and filled bit by bit.
+        "bytes" | "bytearray" if args.is_empty() => Known::Bytes(Rc::from([])),
+        "str" if args.is_empty() => Known::Str("".into()),
+        "list" | "tuple" | "set" if args.is_empty() => Known::List(Rc::default()),
         "str" => match (&first?.known, args.get(1)) {
             (Known::Bytes(_), Some(_)) => codec::decode(first?, &args[1..], budget)?.0,
             (Known::Str(text), _) => Known::Str(Rc::clone(text)),

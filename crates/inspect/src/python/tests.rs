@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn one(source: &str) -> Program {
+pub(super) fn one(source: &str) -> Program {
     all(&[("pkg/__init__.py", source)])
 }
 
@@ -33,7 +33,7 @@ fn lines(program: &Program) -> Vec<String> {
 }
 
 #[track_caller]
-fn sees(program: &Program, parts: &[&str]) {
+pub(super) fn sees(program: &Program, parts: &[&str]) {
     let lines = lines(program);
     assert!(
         lines.iter().any(|line| parts.iter().all(|part| line.contains(part))),
@@ -42,7 +42,7 @@ fn sees(program: &Program, parts: &[&str]) {
 }
 
 #[track_caller]
-fn chained(program: &Program, kind: ChainKind) {
+pub(super) fn chained(program: &Program, kind: ChainKind) {
     let found: Vec<_> = program.chains().iter().map(|chain| chain.kind).collect();
     assert!(found.contains(&kind), "{kind:?} is not among {found:?} of {:#?}", lines(program));
 }

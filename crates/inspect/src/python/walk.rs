@@ -88,7 +88,8 @@ pub(super) struct Walker<'a, 's> {
     pub(super) layer: LayerId,
     pub(super) scopes: Vec<Scope>,
     pub(super) defs: Map<FunctionId, Def<'a>>,
-    pub(super) lambdas: Vec<&'a ast::ExprLambda>,
+    pub(super) lambdas: Vec<super::declared::Lambda<'a>>,
+    pub(super) beside: super::declared::Beside<'a>,
     /// By where they begin, so that a loop does not add one twice.
     pub(super) literals: BTreeMap<u32, LongLiteral>,
     pub(super) stars: Vec<Rc<str>>,
@@ -120,6 +121,12 @@ impl<'a> Walker<'a, '_> {
     /// Walks a module's body, then the bodies of its functions.
     pub(super) fn module(&mut self, body: &'a [Stmt]) {
         self.block(body);
+        // Whoever asks for a name that the module has not, as every `from … import` does, calls this.
+        if self.layer == 0
+            && let Some(Value { known: Known::Function(id), .. }) = self.scopes[0].names.get("__getattr__")
+        {
+            self.call_site(Target::Local(*id), Vec::new(), 0, None, TextRange::default());
+        }
         self.pending();
         self.given_and_run();
         self.long_literals();
@@ -162,6 +169,7 @@ impl<'a> Walker<'a, '_> {
             self.depth += 1;
             stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.stmt(stmt));
             self.depth -= 1;
+            self.too_deep();
         }
     }
 
@@ -231,34 +239,32 @@ impl<'a> Walker<'a, '_> {
                 }
             }
             Stmt::AugAssign(node) => self.augment(node),
-            Stmt::AnnAssign(node) => {
-                if let Some(value) = &node.value {
-                    let value = self.eval(value);
-                    self.assign(&node.target, value);
-                }
-            }
+            Stmt::AnnAssign(node) => self.annotated(node),
             Stmt::For(node) => self.for_loop(node),
             Stmt::While(node) => self.while_loop(node),
             Stmt::If(node) => self.branch(node),
             Stmt::With(node) => {
                 for item in &node.items {
                     let value = self.eval(&item.context_expr);
+                    self.uses(&value, &["__enter__", "__exit__", "__aenter__", "__aexit__"], item.range());
                     if let Some(target) = &item.optional_vars {
                         self.assign(target, value);
                     }
                 }
                 self.block(&node.body);
             }
-            Stmt::Match(node) => {
-                self.eval(&node.subject);
-                self.branches += 1;
-                node.cases.iter().for_each(|case| self.block(&case.body));
-                self.branches -= 1;
+            Stmt::Match(node) => self.matched(node),
+            Stmt::Raise(node) => {
+                for expr in node.exc.iter().chain(&node.cause) {
+                    let value = self.eval(expr);
+                    if matches!(value.known, Known::Class(_)) {
+                        self.call_value(&value, Vec::new(), expr.range());
+                    }
+                }
             }
-            Stmt::Raise(node) => node.exc.iter().chain(&node.cause).for_each(|value| drop(self.eval(value))),
             Stmt::Try(node) => self.attempt(node),
             Stmt::Assert(node) => {
-                self.eval(&node.test);
+                [&*node.test].into_iter().chain(node.msg.as_deref()).for_each(|value| drop(self.eval(value)))
             }
             Stmt::Import(node) => self.import(node),
             Stmt::ImportFrom(node) => self.import_from(node),
@@ -272,8 +278,16 @@ impl<'a> Walker<'a, '_> {
                     self.last = self.eval(&node.value);
                 }
             }
-            Stmt::TypeAlias(_) | Stmt::Pass(_) | Stmt::Break(_) | Stmt::Continue(_) | Stmt::IpyEscapeCommand(_) => {}
+            Stmt::TypeAlias(node) => {
+                self.type_parameters(node.type_params.as_deref());
+                self.eval(&node.value);
+            }
+            Stmt::Pass(_) | Stmt::Break(_) | Stmt::Continue(_) | Stmt::IpyEscapeCommand(_) => {}
         }
+    }
+
+    pub(super) fn in_class(&self) -> bool {
+        self.scopes.last().is_some_and(|scope| scope.class.is_some())
     }
 
     fn declare(&mut self, names: &[ast::Identifier]) {
@@ -298,11 +312,7 @@ impl<'a> Walker<'a, '_> {
 
     fn define(&mut self, node: &'a ast::StmtFunctionDef) {
         let class = self.scopes.last().and_then(|scope| scope.class);
-        for parameter in node.parameters.iter_non_variadic_params() {
-            if let Some(default) = &parameter.default {
-                self.eval(default);
-            }
-        }
+        self.head(node);
         if self.inline_depth > 0 {
             return;
         }
@@ -334,13 +344,11 @@ impl<'a> Walker<'a, '_> {
             self.shared.classes[class as usize].methods.insert(node.name.as_str().into(), id);
         }
         self.bind(node.name.as_str(), Value::of(Known::Function(id)));
-        for decorator in &node.decorator_list {
-            let value = self.eval(&decorator.expression);
-            self.decorate(&value, id, decorator.range());
-        }
+        self.decorated(&node.decorator_list, Known::Function(id));
     }
 
     fn class(&mut self, node: &'a ast::StmtClassDef) {
+        self.type_parameters(node.type_params.as_deref());
         let bases: Vec<Value> =
             node.arguments.iter().flat_map(|arguments| arguments.args.iter()).map(|base| self.eval(base)).collect();
         if self.shared.classes.len() >= self.shared.limits.functions_max {
@@ -366,7 +374,14 @@ impl<'a> Walker<'a, '_> {
         if let Some(outer) = self.scopes.last_mut() {
             outer.pending.extend(pending);
         }
-        // Whoever makes a class is called for it: a metaclass, a base that hears of what is derived from it.
+        // A base hears of what is derived from it.
+        let bases = self.shared.classes[id as usize].bases.clone();
+        bases.iter().for_each(|base| self.uses(base, &["__init_subclass__"], node.range()));
+        // The members of an enumeration are made with it.
+        if bases.iter().filter_map(Value::name).any(|name| name.ends_with("Enum") || name.ends_with("Flag")) {
+            self.uses(&Value::of(Known::Class(id)), &["__init__", "__new__"], node.range());
+        }
+        // And a metaclass, for the class that it makes.
         let makers: Vec<u32> = node
             .arguments
             .iter()
@@ -377,12 +392,7 @@ impl<'a> Walker<'a, '_> {
         for maker in makers {
             self.hand_over_class(maker, Handed::Surely, node.range());
         }
-        for decorator in &node.decorator_list {
-            if let Known::Function(by) = self.eval(&decorator.expression).known {
-                let argument = super::call::Arg { keyword: None, value: Value::of(Known::Class(id)) };
-                self.decorated_by(by, argument, decorator.range());
-            }
-        }
+        self.decorated(&node.decorator_list, Known::Class(id));
         if command {
             self.hand_over_class(id, Handed::Surely, node.range());
         }
@@ -543,6 +553,9 @@ impl<'a> Walker<'a, '_> {
         self.branches += 1;
         for handler in &node.handlers {
             let ast::ExceptHandler::ExceptHandler(handler) = handler;
+            if let Some(kind) = &handler.type_ {
+                self.eval(kind);
+            }
             self.block(&handler.body);
         }
         self.branches -= 1;
@@ -568,6 +581,7 @@ impl<'a> Walker<'a, '_> {
         let dots = ".".repeat(node.level.min(64) as usize);
         let module = format!("{dots}{}", node.module.as_ref().map_or("", |module| module.as_str()));
         let star = node.names.iter().any(|alias| &*alias.name == "*");
+        self.told_of_future(node);
         self.imported(module.as_str().into(), star, node.range());
         if star {
             self.stars.push(module.as_str().into());
