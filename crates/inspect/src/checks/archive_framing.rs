@@ -11,7 +11,7 @@ use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
 use crate::kind::Kind;
 
-check!(ArchiveFraming, "archive-framing", 3, run);
+check!(ArchiveFraming, "archive-framing", 4, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for odd in &distribution.walk.odd {
@@ -25,6 +25,12 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             evidence = evidence.tag("evasion/unreadable");
         }
         out.add(evidence);
+    }
+    let told = distribution.walk.odd.iter().any(|odd| odd.oddity == Oddity::NotAnArchive);
+    if distribution.filename.is_some() && !distribution.walk.holds_files() && !told {
+        let (severity, confidence) = weight(Oddity::NotAnArchive, distribution.shape);
+        let evidence = Evidence::new(severity, confidence, why(Oddity::NotAnArchive)).tag("evasion/archive-framing");
+        out.add(evidence.tag("evasion/unreadable"));
     }
     for rejection in distribution.report.rejections.iter().filter(|_| odd_enough(&distribution.walk.odd)) {
         let why = format!("The strict reading refuses this archive: {}", rejection.message);
