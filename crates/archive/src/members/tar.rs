@@ -40,7 +40,7 @@ struct Next {
 /// Whether bytes begin a tar: by a header, or by one behind blocks of zeros, which some readers go past.
 pub(super) fn begins(bytes: &[u8]) -> bool {
     let mut blocks = bytes.chunks_exact(BLOCK_BYTES);
-    blocks.find(|block| block.iter().any(|byte| *byte != 0)).is_some_and(|block| is_header(block))
+    blocks.find(|block| block.iter().any(|byte| *byte != 0)).is_some_and(is_header)
 }
 
 pub(super) fn plain(input: Input<'_>, state: &mut State<'_, '_>) {

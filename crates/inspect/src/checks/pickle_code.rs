@@ -1,14 +1,16 @@
 //! Pickles and model files that call what runs commands or code.
 
 use super::Context;
+use super::code::{self, Standing};
 use crate::distribution::Distribution;
 use crate::distribution::Facts;
 use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
 
-check!(PickleCode, "pickle-code", 1, run);
+check!(PickleCode, "pickle-code", 2, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
+    written(distribution, out);
     for member in &distribution.members {
         let Facts::Pickle(pickle) = &member.facts else { continue };
         for (module, name) in &pickle.globals {
@@ -19,6 +21,22 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             let severity = if distribution.is_aside(member) { severity.min(Severity::Medium) } else { severity };
             let why = "Loading this pickle runs a command or code of its author's choice.";
             let evidence = Evidence::new(severity, confidence, why).at(&member.path);
+            out.add(evidence.excerpt(&format!("{module}.{name}")).tag("execution/pickle"));
+        }
+    }
+}
+
+/// Pickles that stand in literals and are loaded.
+fn written(distribution: &Distribution, out: &mut Findings) {
+    for inner in distribution.inner.iter().filter(|inner| inner.runs) {
+        let Facts::Pickle(pickle) = &inner.facts else { continue };
+        let aside = code::of_module(distribution, &inner.path) == Standing::Aside;
+        let layer: Vec<String> = inner.layer.iter().map(|layer| (*layer).to_owned()).collect();
+        for (module, name) in &pickle.globals {
+            let Some((severity, confidence)) = weight(module, name) else { continue };
+            let severity = if aside { severity.min(Severity::Low) } else { severity };
+            let why = "A literal is a pickle that runs a command or code of its author's choice, and it is loaded.";
+            let evidence = Evidence::new(severity, confidence, why).at_line(&inner.path, inner.line).under(&layer);
             out.add(evidence.excerpt(&format!("{module}.{name}")).tag("execution/pickle"));
         }
     }

@@ -62,6 +62,10 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) classes: Vec<Class>,
+    /// Classes of commands, and where each stands: handed over when all of their layer was read.
+    pub(super) commands: Vec<(u32, TextRange)>,
+    /// Classes that stand under a word which no front end asks for.
+    pub(super) asked: Vec<u32>,
     /// Effects and calls by where they stand, so that walking twice does not count twice.
     pub(super) effect_at: Map<(LayerId, u32, EffectKind), usize>,
     pub(super) call_at: Map<(LayerId, u32, u8), usize>,
@@ -119,6 +123,7 @@ impl<'a> Walker<'a, '_> {
     /// Walks a module's body, then the bodies of its functions.
     pub(super) fn module(&mut self, body: &'a [Stmt]) {
         self.block(body);
+        self.hand_over_commands();
         self.pending();
         self.long_literals();
         for (name, value) in &self.scopes[0].names {
@@ -372,7 +377,7 @@ impl<'a> Walker<'a, '_> {
             }
         }
         if command {
-            self.hand_over_class(id, Handed::Surely, node.range());
+            self.shared.commands.push((id, node.range()));
         }
     }
 
@@ -488,7 +493,7 @@ impl<'a> Walker<'a, '_> {
         let before = self.main_only;
         self.main_only |= main;
         if known != Some(false) {
-            self.arm(&node.body, known.is_none() && !main);
+            self.arm_of(&node.test, &node.body, known.is_none() && !main);
         }
         self.main_only = before;
         if known == Some(true) {
@@ -500,14 +505,17 @@ impl<'a> Walker<'a, '_> {
             if known.is_some() && truth == Some(Some(false)) {
                 continue;
             }
-            self.arm(&clause.body, !certain);
+            match &clause.test {
+                Some(test) => self.arm_of(test, &clause.body, !certain),
+                None => self.arm(&clause.body, !certain),
+            }
             if certain {
                 return;
             }
         }
     }
 
-    fn arm(&mut self, body: &'a [Stmt], unsure: bool) {
+    pub(super) fn arm(&mut self, body: &'a [Stmt], unsure: bool) {
         self.branches += u32::from(unsure);
         self.block(body);
         self.branches -= u32::from(unsure);
