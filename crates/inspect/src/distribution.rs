@@ -1,7 +1,7 @@
 //! An upload as the checks see it: every member, as what it is, and the facts of all of them.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 
@@ -72,6 +72,8 @@ pub struct Member {
     pub bytes: u64,
     /// What it is.
     pub kind: Kind,
+    /// What a source is besides, that is no text: a reader finds it here under another kind as well.
+    pub besides: Option<Kind>,
     /// Archives around it, besides the distribution.
     pub depth: u32,
     /// How it was found.
@@ -108,25 +110,28 @@ impl Member {
     /// Whether its place says that it is there to test, show or explain. What runs it may say otherwise:
     /// [`Distribution::is_aside`].
     pub fn stands_aside_by_name(&self) -> bool {
-        const FOLDERS: &[&str] = &[
-            "test",
-            "tests",
-            "testing",
-            "docs",
-            "doc",
-            "examples",
-            "example",
-            "example_dags",
-            "benchmarks",
-            "fixtures",
-            "testdata",
-            "test_data",
-        ];
-        let folders = self.place.rsplit_once('/').map_or("", |(folders, _)| folders);
-        folders.split('/').any(|folder| FOLDERS.contains(&folder))
-            || self.name().starts_with("test_")
-            || self.name() == "conftest.py"
+        is_aside(if self.place.is_empty() { self.name() } else { &self.place })
     }
+}
+
+/// Whether a place is one of what tests, shows or explains.
+pub(crate) fn is_aside(place: &str) -> bool {
+    const FOLDERS: &[&str] = &[
+        "test",
+        "tests",
+        "testing",
+        "docs",
+        "doc",
+        "examples",
+        "example",
+        "example_dags",
+        "benchmarks",
+        "fixtures",
+        "testdata",
+        "test_data",
+    ];
+    let (folders, name) = place.rsplit_once('/').unwrap_or(("", place));
+    folders.split('/').any(|folder| FOLDERS.contains(&folder)) || name.starts_with("test_") || name == "conftest.py"
 }
 
 /// The upload.
@@ -154,10 +159,16 @@ pub struct Distribution {
     pub build: Option<BuildSystem>,
     /// Packages and modules that an import finds at the top.
     pub tops: BTreeSet<String>,
+    /// Folders of the distribution that its path files add to those in which modules are looked for.
+    pub searched: BTreeSet<String>,
     /// Its Python, put together.
     pub program: Program,
     /// Members that stand aside by their place, and that what does not stand aside runs.
     pub run_aside: BTreeSet<String>,
+    /// Scripts that an import, a build or an installation starts.
+    pub started: BTreeSet<String>,
+    /// Tops of a wheel that are all there is to it, whatever they are called.
+    pub never_aside: BTreeSet<String>,
     /// Members of an sdist that no build installs or runs, as far as its settings and its code say.
     pub left_behind: BTreeSet<String>,
     /// Layers of its Python that are not Python.
@@ -188,7 +199,16 @@ impl Distribution {
 
     /// Whether a member is there to test, show or explain, and nothing else of the distribution runs it.
     pub fn is_aside(&self, member: &Member) -> bool {
-        member.stands_aside_by_name() && !self.run_aside.contains(&member.path)
+        member.stands_aside_by_name()
+            && !self.is_all_there_is(member)
+            && !self.run_aside.contains(&member.path)
+            && !self.is_startup(member)
+    }
+
+    /// Whether a member stands aside by the name of its wheel's top alone, and nothing else is what the wheel brings.
+    fn is_all_there_is(&self, member: &Member) -> bool {
+        let (top, below) = member.place.split_once('/').unwrap_or((&member.place, ""));
+        self.never_aside.contains(top.trim_end_matches(".py")) && (below.is_empty() || !is_aside(below))
     }
 
     /// Whether a source of an sdist stands beside its packages, where nobody imports it once they are installed.
@@ -216,9 +236,15 @@ impl Distribution {
             let backend = self.build.as_ref().is_some_and(|build| build.is_in_tree(path));
             path == "setup.py" || backend
         };
+        // A folder that a path file names is searched as the one that it stands in.
+        let searched = || {
+            let below = |folder: &String| member.place.strip_prefix(folder.as_str())?.strip_prefix('/');
+            self.searched.iter().filter_map(below).any(is_site_module)
+        };
+        let starts = is_site_startup(&member.place) || searched();
         match self.shape {
-            Shape::Wheel | Shape::Other => is_site_startup(&member.place),
-            Shape::Sdist => built() || is_site_startup(&member.place),
+            Shape::Wheel | Shape::Other => starts,
+            Shape::Sdist => built() || starts,
         }
     }
 }
@@ -236,9 +262,16 @@ pub(crate) fn is_word(c: char) -> bool {
 
 /// Files that the interpreter runs at its start when they stand where packages are installed.
 pub fn is_site_startup(place: &str) -> bool {
-    let top = !place.contains('/');
-    top && (place.ends_with(".pth") || matches!(place, "sitecustomize.py" | "usercustomize.py"))
-        || matches!(place, "sitecustomize/__init__.py" | "usercustomize/__init__.py")
+    !place.contains('/') && place.ends_with(".pth") || is_site_module(place)
+}
+
+/// Modules that the interpreter imports by itself at its start, in any form in which it finds a module.
+pub fn is_site_module(place: &str) -> bool {
+    const FORMS: [&str; 5] = ["py", "pyc", "pyo", "so", "pyd"];
+    let module = place.strip_prefix("sitecustomize").or_else(|| place.strip_prefix("usercustomize"));
+    let file =
+        module.map(|rest| rest.strip_prefix("/__init__").unwrap_or(rest)).and_then(|rest| rest.strip_prefix('.'));
+    file.is_some_and(|rest| !rest.contains('/') && FORMS.contains(&rest.rsplit('.').next().unwrap_or_default()))
 }
 
 /// Reads everything; `for_rules`: layers are kept for rules over bytes.
@@ -290,16 +323,37 @@ pub fn read(
         entry_points: vec![],
         build: None,
         tops: BTreeSet::new(),
+        searched: BTreeSet::new(),
         program: link(vec![], &[], &Default::default()),
         run_aside: BTreeSet::new(),
+        started: BTreeSet::new(),
+        never_aside: BTreeSet::new(),
         left_behind: BTreeSet::new(),
         inner: vec![],
         layers: vec![],
         degraded,
     };
     settings::complete(&mut distribution);
-    crate::code::complete(&mut distribution, for_rules);
+    // Once more over the archive, for the few members that are run and do not look like it.
+    let fetch = |wanted: &BTreeSet<String>| again(file, &walk_limits, limits.kept_bytes_max, wanted);
+    crate::code::complete(&mut distribution, for_rules, fetch);
     distribution
+}
+
+/// The text of some members, read again.
+fn again(file: &File, limits: &WalkLimits, bytes_max: usize, wanted: &BTreeSet<String>) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    if !wanted.is_empty() {
+        walk(file, limits, &mut |head, stream| {
+            if wanted.contains(&head.path) && !found.contains_key(&head.path) {
+                let mut bytes = Vec::new();
+                // The walk's streams end where they break; they do not fail.
+                let _ = stream.take(bytes_max as u64).read_to_end(&mut bytes);
+                found.insert(head.path.clone(), bytes);
+            }
+        });
+    }
+    found
 }
 
 /// An archive of archives is a parcel: what it carries is judged as if it had been given itself. Of a single one the paths
@@ -357,9 +411,11 @@ impl Reader<'_> {
         self.unpacked += total;
         self.visited += 1;
         let kind = kind::of(&path, &bytes);
+        let besides = kind::besides(kind, &bytes);
         let whole = total == bytes.len() as u64;
         self.cut += u64::from(!whole);
-        let facts = match kind {
+        let content = besides.unwrap_or(kind);
+        let facts = match content {
             Kind::Pyc => pyc::read(&bytes).map_or(Facts::None, Facts::Pyc),
             Kind::Pickle => Facts::Pickle(pickle::read(&bytes)),
             Kind::Elf | Kind::Pe | Kind::MachO => Facts::Native(native::read(&bytes)),
@@ -367,10 +423,15 @@ impl Reader<'_> {
             Kind::Python | Kind::Shell | Kind::PowerShell | Kind::Batch | Kind::JavaScript => Facts::None,
             Kind::ToolConfig | Kind::Pth | Kind::Metadata | Kind::Archive | Kind::Text | Kind::Data => Facts::None,
         };
-        let nested = if kind == Kind::Archive { Some(std::mem::take(&mut bytes)) } else { None };
+        let nested = match (content, kind) {
+            (Kind::Archive, Kind::Archive) => Some(std::mem::take(&mut bytes)),
+            (Kind::Archive, _) => Some(bytes.clone()),
+            _ => None,
+        };
         // Prose and data in text form were searched; kept, they would push out what runs.
-        let settings =
-            ["pyproject.toml", "setup.cfg", ".egg-info/requires.txt"].iter().any(|name| path.ends_with(name));
+        let settings = ["pyproject.toml", "setup.cfg", "hatch.toml", ".egg-info/requires.txt"]
+            .iter()
+            .any(|name| path.ends_with(name));
         let keeps = kind.is_text() && (kind != Kind::Text || settings);
         let module = if keeps && whole { self.read_at_once(kind, &path, &bytes) } else { None };
         let keeps = keeps && module.is_none();
@@ -386,6 +447,7 @@ impl Reader<'_> {
             place,
             bytes: total,
             kind,
+            besides,
             depth,
             reading,
             text,

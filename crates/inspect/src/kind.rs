@@ -93,6 +93,10 @@ const TOOL_FILES: &[&str] = &[
     ".claude/settings.json",
     ".claude/settings.local.json",
     ".cursor/mcp.json",
+    ".cursor/hooks.json",
+    ".devcontainer/devcontainer.json",
+    ".devcontainer.json",
+    ".gitpod.yml",
     ".mcp.json",
     ".gemini/settings.json",
     ".pre-commit-config.yaml",
@@ -110,10 +114,12 @@ const METADATA_FILES: &[&str] = &["METADATA", "PKG-INFO", "WHEEL", "RECORD", "en
 /// Decides from the path and the first bytes of the content.
 pub fn of(path: &str, bytes: &[u8]) -> Kind {
     let name = path.rsplit(['/', '!']).next().unwrap_or(path);
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
-    // What runs by its name runs whatever it begins with: `GIF89a = 1` is Python, and no picture.
-    let runs = source(&extension).filter(|_| is_text(bytes));
-    if let Some(kind) = runs.or_else(|| by_content(bytes)) {
+    let extension = extension(name);
+    // What runs by its name runs whatever it begins with: `GIF89a = 1` is Python, and no picture. Python reads control
+    // characters in a literal as well; other interpreters stop at them sooner or later.
+    let runs = source(&extension).filter(|kind| is_text(bytes) || matches!(kind, Kind::Python | Kind::Pth));
+    let script = by_shebang(bytes);
+    if let Some(kind) = runs.or_else(|| by_content(bytes).filter(|_| script.is_none())) {
         return kind;
     }
     if is_tool_file(path) {
@@ -125,10 +131,18 @@ pub fn of(path: &str, bytes: &[u8]) -> Kind {
     match extension.as_str() {
         "pyc" | "pyo" => Kind::Pyc,
         "pkl" | "pickle" | "joblib" => Kind::Pickle,
-        other => {
-            source(other).or_else(|| by_shebang(bytes)).unwrap_or(if is_text(bytes) { Kind::Text } else { Kind::Data })
-        }
+        other => source(other).or(script).unwrap_or(if is_text(bytes) { Kind::Text } else { Kind::Data }),
     }
+}
+
+/// What a source is besides: nothing of one that is text, else what its content would be under another name.
+pub fn besides(kind: Kind, bytes: &[u8]) -> Option<Kind> {
+    let source = matches!(kind, Kind::Python | Kind::Pth) && !is_text(bytes);
+    source.then(|| by_content(bytes).unwrap_or(Kind::Data))
+}
+
+fn extension(name: &str) -> String {
+    name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase()
 }
 
 /// Sources of interpreters that go by the name.
@@ -283,20 +297,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_wins_over_the_name() {
+    fn content_wins_over_names_that_nothing_runs_by() {
         let mut pe = vec![0; 0x80];
         pe[..2].copy_from_slice(b"MZ");
         pe[0x3c] = 0x40;
         pe[0x40..0x44].copy_from_slice(b"PE\0\0");
         for (path, bytes, kind) in [
             ("a.png", pe.as_slice(), Kind::Pe),
-            ("a.py", b"\x7fELF\x02\x01", Kind::Elf),
+            ("a.py", b"\x7fELF\x02\x01", Kind::Python),
+            ("a.py", b"ID3 = '\x01\x01\x01\x01'\n", Kind::Python),
+            ("a.pth", b"BZh\0\x01\nimport os\n", Kind::Pth),
             ("a.txt", b"PK\x03\x04....", Kind::Archive),
             ("a.py", b"GIF89a = 1\n", Kind::Python),
             ("a.py", b"BZh = RIFF = 1\n", Kind::Python),
             ("a.sh", b"RIFF=1; true\n", Kind::Shell),
             ("a.dat", b"RIFF....WAVE", Kind::Media),
-            ("a.py", b"GIF89a\x01\0\x01\0", Kind::Media),
+            ("a.py", b"GIF89a\x01\0\x01\0", Kind::Python),
+            ("a.sh", b"\x7fELF\x02\x01", Kind::Elf),
             ("a.dat", b"\x80\x04\x95\0\0\0\0\0\0\0\0.", Kind::Pickle),
             ("a.npy", b"\x93NUMPY\x01\0v\0{'descr': '|O', }", Kind::Pickle),
             ("a.npy", b"\x93NUMPY\x01\0v\0{'descr': '<f8', }", Kind::Data),

@@ -18,6 +18,7 @@ mod needles;
 pub mod occasion;
 mod profile;
 pub mod python;
+mod reached;
 pub mod sandbox;
 pub mod settings;
 pub mod yara;

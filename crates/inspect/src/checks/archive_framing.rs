@@ -26,6 +26,12 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         }
         out.add(evidence);
     }
+    let is_none = distribution.walk.odd.iter().any(|odd| odd.oddity == Oddity::NotAnArchive);
+    if distribution.filename.is_some() && !distribution.walk.holds_files() && !is_none {
+        let (severity, confidence) = weight(Oddity::NotAnArchive, distribution.shape);
+        let evidence = Evidence::new(severity, confidence, why(Oddity::NotAnArchive)).tag("evasion/archive-framing");
+        out.add(evidence.tag("evasion/unreadable"));
+    }
     for rejection in distribution.report.rejections.iter().filter(|_| odd_enough(&distribution.walk.odd)) {
         let why = format!("The strict reading refuses this archive: {}", rejection.message);
         out.add(Evidence::new(Severity::Note, Confidence::High, why));

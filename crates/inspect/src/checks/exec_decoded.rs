@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::code::{self, Standing};
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, Member, Shape};
 use crate::finding::Confidence::{High as Sure, Medium as Likely};
 use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
@@ -21,6 +21,8 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let standing = code::of(distribution, &seen);
         let inside = peeled(&seen);
         let weight = match (standing, seen.effect.kind, inside.is_some()) {
+            // Where a wheel keeps its tests nobody looks, and an import by any other way finds them.
+            (Standing::Aside, EffectKind::Exec, true) if is_installed(distribution, &seen) => (Medium, Likely),
             (Standing::Aside, _, _) => (Low, Likely),
             (_, EffectKind::Exec, true) => (Critical, Sure),
             (Standing::Installed, _, true) => (Critical, Likely),
@@ -65,6 +67,12 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let evidence = crate::findings::Evidence::new(weight.0, weight.1, why).at_line(&inner.path, inner.line);
         out.add(evidence.under(&layer).tag("execution/exec-compiled"));
     }
+}
+
+/// Whether a member is put where modules are imported from, as a part of a wheel.
+fn is_installed(distribution: &Distribution, seen: &Seen<'_>) -> bool {
+    let own = |member: &Member| member.depth == 0 && !member.place.is_empty();
+    distribution.shape == Shape::Wheel && distribution.member(seen.path).is_some_and(own)
 }
 
 /// Whether a command is an interpreter that is given code which was decoded in the same place.

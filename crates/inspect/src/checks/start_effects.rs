@@ -193,6 +193,10 @@ fn process(
 ) -> Option<(crate::Severity, crate::Confidence)> {
     let first = code::is_first(distribution, seen);
     let text = seen.effect.text();
+    let command = seen.effect.args.first().map(|arg| arg.shown()).unwrap_or_default();
+    if standing >= Standing::Imported && code::is_given_nothing(&command) {
+        return Some((Low, Likely));
+    }
     let reaches = code::mentions(&text, COMMANDS) || code::mentions(&text, &[".exe"]) && brings_programs(seen, &text);
     match standing {
         Standing::Installed | Standing::Imported if reaches && seen.effect.hidden => Some((High, Sure)),

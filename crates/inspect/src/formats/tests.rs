@@ -288,3 +288,21 @@ proptest! {
         all(&marshalled(&[b"\xe3", bytes.as_slice()].concat()));
     }
 }
+
+/// Goal: what the expression takes has a needle, without which it is never tried.
+#[test]
+fn every_way_to_say_it_is_found() {
+    let says = |text: &str| text::search(text.as_bytes()).iter().any(|hit| hit.rule.name == "to-the-model");
+    for never in ["do not", "Don't"] {
+        for verb in ["tell", "mention", "inform"] {
+            assert!(says(&format!("{never} {verb} the user")), "{never} {verb}");
+            assert!(says(&format!("{never} {verb} this to the user")), "{never} {verb} this");
+        }
+    }
+    for verb in ["telling", "mentioning", "informing", "mention", "tell", "inform"] {
+        assert!(says(&format!("without {verb} the user")), "without {verb}");
+    }
+    for verb in ["ignore", "disregard"] {
+        assert!(says(&format!("{verb} all previous instructions")), "{verb}");
+    }
+}

@@ -21,7 +21,7 @@ const EFFECTS: &[(EffectKind, Labels, &str)] = &[
         Labels::NETWORK,
         "requests.get requests.post requests.put requests.patch requests.delete requests.head requests.request \
          requests.Session().get requests.Session().post requests.Session().put requests.Session().request \
-         requests.session().get requests.session().post requests.session().request requests.Session().send \
+         requests.session().get requests.session().post requests.session().request requests.Session().send requests.Session.request requests.Session.send \
          requests.api.get requests.api.post requests.sessions.Session().get requests.sessions.Session().post \
          httpx.get httpx.post httpx.put httpx.request httpx.stream httpx.Client().get httpx.Client().post \
          httpx.AsyncClient().get httpx.AsyncClient().post httpx.Client().request httpx.AsyncClient().request \
@@ -348,7 +348,7 @@ const BUILTINS: &str = "exec eval compile __import__ getattr setattr globals loc
      set dict str bytes bytearray int len range reversed sorted zip enumerate sum hex input raw_input \
      execfile unichr xrange exit quit print type memoryview __builtins__ __loader__ __spec__ iter next \
      min max abs isinstance id hash bool float repr format callable dir object super reload file \
-     breakpoint any all round delattr hasattr __name__ __file__ help";
+     breakpoint any all round delattr hasattr __name__ __file__ __path__ help";
 
 /// Whether a bare name is the language's own.
 pub(super) fn is_builtin(name: &str) -> bool {

@@ -187,8 +187,11 @@ impl<'a> Walker<'a, '_> {
                 Known::Function(id) => self.hand_over(*id, how, range),
                 Known::Class(class) => self.hand_over_class(*class, how, range),
                 Known::Dict(items) => {
-                    for (_, value) in items.iter().take(64) {
+                    for (key, value) in items.iter().take(64) {
                         match &value.known {
+                            Known::Class(class) if key.as_str().is_some_and(super::asked::is_asked_for) => {
+                                self.shared.asked.push(*class);
+                            }
                             Known::Class(class) => self.hand_over_class(*class, how, range),
                             Known::Function(id) => self.hand_over(*id, how, range),
                             _ => {}

@@ -370,6 +370,8 @@ pub enum Handed {
     Surely,
     /// To something that is not known: it may keep it until somebody calls that.
     Perhaps,
+    /// To a build that calls it only when somebody asks for it by name.
+    Asked,
 }
 
 /// A call (or a function handed over) that other facts depend on.
@@ -500,6 +502,28 @@ pub struct Oddity {
     pub what: String,
 }
 
+/// Where modules are looked for besides, or that all of them are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// What is called: `sys.path.insert`, `__path__.append`, `pkgutil.walk_packages`.
+    pub name: Rc<str>,
+    /// The folder, as far as it is known.
+    pub text: String,
+    /// The function that does it.
+    pub function: FunctionId,
+}
+
+impl Search {
+    /// Whether a package is walked through, and no folder is added.
+    pub fn walks(&self) -> bool {
+        self.name.starts_with("pkgutil.")
+    }
+    /// Whether it is the package's own search path.
+    pub fn of_package(&self) -> bool {
+        self.name.starts_with("__path__")
+    }
+}
+
 /// Facts of one module.
 #[derive(Debug, Clone, Default)]
 pub struct Module {
@@ -515,6 +539,7 @@ pub struct Module {
     pub(super) stores: BTreeSet<&'static str>,
     pub(super) signs: Vec<Sign>,
     pub(super) prose: Vec<(u32, u32)>,
+    pub(super) searches: Vec<Search>,
     pub(super) cuts: BTreeMap<Cut, Place>,
 }
 
@@ -577,6 +602,10 @@ impl Module {
     /// Literals that speak for themselves.
     pub fn signs(&self) -> &[Sign] {
         &self.signs
+    }
+    /// Where modules are looked for besides.
+    pub fn searches(&self) -> &[Search] {
+        &self.searches
     }
     /// The bounds that were met, each where it was met first.
     pub fn cuts(&self) -> &BTreeMap<Cut, Place> {

@@ -238,6 +238,23 @@ impl<'a> Walker<'a, '_> {
             "sys.meta_path.insert" | "sys.meta_path.append" | "sys.path_hooks.insert" | "sys.path_hooks.append" => {
                 Some(self.hooked(args, range))
             }
+            "sys.path.insert"
+            | "sys.path.append"
+            | "sys.path.extend"
+            | "site.addsitedir"
+            | "pkgutil.walk_packages"
+            | "pkgutil.iter_modules"
+            | "__path__.insert"
+            | "__path__.append"
+            | "__path__.extend" => {
+                const SEARCHES_MAX: usize = 64;
+                let text = args.last().map(|arg| super::facts::show(&arg.value.pieces())).unwrap_or_default();
+                let (name, function) = (name.into(), self.function);
+                if self.shared.module.searches.len() < SEARCHES_MAX {
+                    self.shared.module.searches.push(super::facts::Search { name, text, function });
+                }
+                None
+            }
             "array.array().tobytes" | "array.array().tostring" => {
                 let numbers = Arg { keyword: None, value: made_argument(on?, 1) };
                 self.fold("bytes", None, &[numbers])

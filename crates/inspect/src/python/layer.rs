@@ -36,6 +36,9 @@ impl<'a> Walker<'a, '_> {
             _ => return None,
         };
         let kind = peel::classify(&data);
+        // What is handed to a reader of pickles is one, whatever it begins with.
+        let is_pickle = how == "deserialise" && !matches!(kind, LayerKind::Marshal | LayerKind::Archive);
+        let kind = if is_pickle { LayerKind::Pickle } else { kind };
         let runs = how != "file" && how != "literal";
         let text = std::str::from_utf8(&data).ok().map(str::to_owned).or_else(|| wide(&data));
         let telling = !matches!(kind, LayerKind::Text | LayerKind::Bytes | LayerKind::Media);

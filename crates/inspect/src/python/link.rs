@@ -164,7 +164,25 @@ pub struct Chain {
 /// Puts modules together. `modules` are member paths and facts; `roots` are what runs by itself beyond the rules
 /// that hold everywhere: a `setup.py` runs at install, a module's top level at import.
 pub fn link(modules: Vec<(String, Module)>, roots: &[Root], limits: &Limits) -> Program {
+    link_with(modules, roots, Besides::default(), limits)
+}
+
+/// What names of modules and calls do not tell; modules by their place among all.
+#[derive(Debug, Default)]
+pub struct Besides {
+    /// Further names of modules.
+    pub names: Vec<(String, usize)>,
+    /// A function of a module, and a module of which it runs the top level.
+    pub runs: Vec<(usize, FunctionId, usize)>,
+}
+
+/// The same, where modules are reached in other ways too.
+pub fn link_with(modules: Vec<(String, Module)>, roots: &[Root], besides: Besides, limits: &Limits) -> Program {
     let mut linker = Linker::new(modules, limits);
+    for (name, module) in besides.names {
+        linker.by_name.entry(name).or_insert(module);
+    }
+    linker.runs_late = besides.runs;
     linker.fill();
     linker.late();
     linker.number();
@@ -214,6 +232,8 @@ pub(super) enum How {
     AsScript,
     /// When whoever keeps it calls it.
     Kept,
+    /// Unless it is for a build.
+    Asked,
 }
 
 /// For each call of each module, the functions that it reaches.
@@ -519,8 +539,9 @@ impl Linker {
                 // Who was given a function, and may keep it, calls it when somebody calls that.
                 let then = match how {
                     How::Kept if when == Reach::ImportTime => continue,
+                    How::Asked if when == Reach::InstallTime => continue,
                     How::AsScript if when < Reach::InstallTime => Reach::Script.min(when),
-                    How::Kept | How::AsScript | How::Called => when,
+                    How::Kept | How::AsScript | How::Asked | How::Called => when,
                 };
                 if reach[*to as usize] < then {
                     work.push((*to as usize, then));
@@ -538,6 +559,7 @@ impl Linker {
                 if let Some(target) = target {
                     let how = match call.handed {
                         Some(Handed::Perhaps) => How::Kept,
+                        Some(Handed::Asked) => How::Asked,
                         _ if call.main_only => How::AsScript,
                         Some(Handed::Surely) | None => How::Called,
                     };
@@ -560,7 +582,7 @@ impl Linker {
 }
 
 /// A member's path as a module's name; the folder of an sdist and `src` left out.
-fn dotted(path: &str) -> String {
+pub(crate) fn dotted(path: &str) -> String {
     let mut parts: Vec<&str> = path.split('/').collect();
     if parts.len() > 1 && parts[0].contains('-') && parts[0].bytes().any(|b| b.is_ascii_digit()) {
         parts.remove(0);

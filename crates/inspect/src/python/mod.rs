@@ -30,6 +30,7 @@
 )]
 
 mod api;
+mod asked;
 mod call;
 mod chains;
 mod cipher;
@@ -65,9 +66,10 @@ mod walk;
 pub use cut::Cut;
 pub use facts::{
     Argument, Call, Effect, EffectKind, Function, FunctionId, Handed, Import, Labels, Layer, LayerId, LayerKind,
-    Module, Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
+    Module, Oddity, OddityKind, Piece, Place, Search, Sign, Taint, Target,
 };
-pub use link::{Chain, ChainKind, Flow, Program, Reach, Root, Seen, link};
+pub(crate) use link::dotted;
+pub use link::{Besides, Chain, ChainKind, Flow, Program, Reach, Root, Seen, link, link_with};
 
 use ruff_text_size::TextRange;
 use source::line_starts;
@@ -194,6 +196,8 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Module {
             is_spent: false,
         },
         classes: Vec::new(),
+        commands: Vec::new(),
+        asked: Vec::new(),
         effect_at: Map::default(),
         call_at: Map::default(),
         layer_at: Map::default(),

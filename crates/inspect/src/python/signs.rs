@@ -145,12 +145,18 @@ const DROPS: &[Words] = &[
 
 const PLACES: &[Words] = &[
     Words { sign: "startup:run-key", any: &["currentversion\\run", "currentversion/run"] },
-    Words { sign: "startup:folder", any: &["start menu\\programs\\startup", "programs/startup", "programs\\startup"] },
+    Words {
+        sign: "startup:folder",
+        any: &["start menu\\programs\\startup", "programs/startup", "programs\\startup", ".config/autostart"],
+    },
     Words { sign: "startup:schtasks", any: &["schtasks", "new-scheduledtask"] },
     Words { sign: "startup:cron", any: &["crontab", "/etc/cron", "@reboot"] },
     Words { sign: "startup:systemd", any: &["/etc/systemd/", "systemd/user", "systemctl enable", "systemctl --user"] },
     Words { sign: "startup:launchd", any: &["launchagents", "launchdaemons"] },
-    Words { sign: "startup:shell-rc", any: &[".bashrc", ".zshrc", ".profile", ".bash_profile"] },
+    Words {
+        sign: "startup:shell-rc",
+        any: &[".bashrc", ".zshrc", ".profile", ".bash_profile", "/etc/profile", "/etc/rc.local"],
+    },
     Words { sign: "startup:pth", any: &[".pth", "sitecustomize", "usercustomize"] },
     Words { sign: "startup:ssh-key", any: &["authorized_keys"] },
     Words { sign: "startup:git-hook", any: &[".git/hooks", "core.hookspath"] },

@@ -56,6 +56,10 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) classes: Vec<Class>,
+    /// Classes of commands, and where each stands: handed over when all of their layer was read.
+    pub(super) commands: Vec<(u32, TextRange)>,
+    /// Classes that stand under a word which no front end asks for.
+    pub(super) asked: Vec<u32>,
     /// Effects and calls by where they stand, so that walking twice does not count twice.
     pub(super) effect_at: Map<(LayerId, u32, EffectKind), Vec<usize>>,
     pub(super) call_at: Map<(LayerId, u32, u8), usize>,
@@ -127,6 +131,7 @@ impl<'a> Walker<'a, '_> {
         {
             self.call_site(Target::Local(*id), Vec::new(), 0, None, TextRange::default());
         }
+        self.hand_over_commands();
         self.pending();
         self.given_and_run();
         self.long_literals();
@@ -394,7 +399,7 @@ impl<'a> Walker<'a, '_> {
         }
         self.decorated(&node.decorator_list, Known::Class(id));
         if command {
-            self.hand_over_class(id, Handed::Surely, node.range());
+            self.shared.commands.push((id, node.range()));
         }
     }
 
@@ -510,7 +515,7 @@ impl<'a> Walker<'a, '_> {
         let before = self.main_only;
         self.main_only |= main;
         if known != Some(false) {
-            self.arm(&node.body, known.is_none() && !main);
+            self.arm_of(&node.test, &node.body, known.is_none() && !main);
         }
         self.main_only = before;
         if known == Some(true) {
@@ -522,14 +527,17 @@ impl<'a> Walker<'a, '_> {
             if known.is_some() && truth == Some(Some(false)) {
                 continue;
             }
-            self.arm(&clause.body, !certain);
+            match &clause.test {
+                Some(test) => self.arm_of(test, &clause.body, !certain),
+                None => self.arm(&clause.body, !certain),
+            }
             if certain {
                 return;
             }
         }
     }
 
-    fn arm(&mut self, body: &'a [Stmt], unsure: bool) {
+    pub(super) fn arm(&mut self, body: &'a [Stmt], unsure: bool) {
         self.branches += u32::from(unsure);
         self.block(body);
         self.branches -= u32::from(unsure);
