@@ -7,6 +7,7 @@
 //!       ─► walk     statements in order, an environment of values      ┐
 //!          eval     expressions: names resolved, constants folded      │ value = what is known
 //!          call     what a call does and gives (api: one table)        │       + where it comes from (taint)
+//!          declared what stands beside a body; takers: who calls   │
 //!          pure     functions that only compute                        │       + encodings taken off
 //!          peel     base64 … zlib … AES; cipher                        ┘
 //!          layer    what comes out, or is run, is read in turn, in the namespace in which it would run

@@ -120,12 +120,7 @@ impl<'a> Walker<'a, '_> {
     /// Walks a module's body, then the bodies of its functions.
     pub(super) fn module(&mut self, body: &'a [Stmt]) {
         self.block(body);
-        // Whoever asks for a name that the module has not, as every `from … import` does, calls this.
-        if self.layer == 0
-            && let Some(Value { known: Known::Function(id), .. }) = self.scopes[0].names.get("__getattr__")
-        {
-            self.call_site(Target::Local(*id), Vec::new(), 0, None, TextRange::default());
-        }
+        self.asked_for_names();
         self.pending();
         self.long_literals();
         for (name, value) in &self.scopes[0].names {
