@@ -159,8 +159,9 @@ fn weigh_places(distribution: &mut Distribution, roots: &[Root]) {
     };
     let left: BTreeSet<String> =
         distribution.members.iter().filter(&mut stays).map(|member| member.path.clone()).collect();
-    let aside =
-        |path: &&String| distribution.member(path).is_some_and(|member| member.stands_aside_by_name() || member.depth > 0);
+    let aside = |path: &&String| {
+        distribution.member(path).is_some_and(|member| member.stands_aside_by_name() || member.depth > 0)
+    };
     let aside: BTreeSet<String> = run.iter().filter(aside).cloned().collect();
     (distribution.run_aside, distribution.left_behind) = (aside, left);
 }

@@ -8,6 +8,7 @@
 //!          eval     expressions: names resolved, constants folded      │ value = what is known
 //!          loops    round by round, or once                            │
 //!          call     what a call does and gives (api: one table; given)  │       + where it comes from (taint)
+//!          declared what stands beside a body; takers: who calls       │
 //!          pure     functions that only compute                        │       + encodings taken off
 //!          peel     base64 … zlib … AES; cipher, codec                 ┘
 //!          layer    what comes out, or is run, is read in turn, in the namespace in which it would run

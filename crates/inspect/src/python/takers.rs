@@ -150,6 +150,15 @@ impl Walker<'_, '_> {
         }
     }
 
+    /// Whoever asks for a name that the module has not, as every `from … import` does, calls its `__getattr__`.
+    pub(super) fn asked_for_names(&mut self) {
+        if self.layer == 0
+            && let Some(Value { known: Known::Function(id), .. }) = self.scopes[0].names.get("__getattr__")
+        {
+            self.call_site(Target::Local(*id), Vec::new(), 0, None, TextRange::default());
+        }
+    }
+
     fn reaches(&mut self, id: FunctionId, n: usize, range: TextRange) {
         let at = TextRange::empty(range.start() + TextSize::from(n as u32));
         self.call_site(Target::Local(id), Vec::new(), 1, None, at);

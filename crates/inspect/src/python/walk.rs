@@ -125,12 +125,7 @@ impl<'a> Walker<'a, '_> {
     /// Walks a module's body, then the bodies of its functions.
     pub(super) fn module(&mut self, body: &'a [Stmt]) {
         self.block(body);
-        // Whoever asks for a name that the module has not, as every `from … import` does, calls this.
-        if self.layer == 0
-            && let Some(Value { known: Known::Function(id), .. }) = self.scopes[0].names.get("__getattr__")
-        {
-            self.call_site(Target::Local(*id), Vec::new(), 0, None, TextRange::default());
-        }
+        self.asked_for_names();
         self.hand_over_commands();
         self.pending();
         self.given_and_run();
