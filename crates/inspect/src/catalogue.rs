@@ -2,28 +2,24 @@
 //! inspected as a whole. A page of `cases/` holds one check to its word; these hold all of them together to theirs.
 //!
 //! The words are those of `cases`, but for the last lines of a case that fires: `=== hold CHECK` or `=== review CHECK`
-//! asks for a finding of that check which weighs enough by the built-in policy. A quiet case has no finding, of any
-//! check, that is worth a person's time.
+//! asks for findings of that check which weigh enough by the built-in policy. A quiet case is clear, of all checks together.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::cases::{Case, Others, cases, weighs};
-use crate::{Confidence, Finding, Inspection, Severity};
-
-/// What the built-in policy holds for: `harm` and what is worse.
-fn holds(finding: &Finding) -> bool {
-    finding.severity >= Severity::High && finding.confidence >= Confidence::Medium
-}
+use crate::built_in::{Verdict, verdict};
+use crate::cases::{Case, Others, cases};
+use crate::{Finding, Inspection, Severity};
 
 fn meets(inspection: &Inspection, line: &str) -> bool {
     let (level, check) = line.split_once(' ').expect("a level and a check");
-    let enough = match level {
-        "hold" => holds,
-        "review" => weighs,
+    let level = match level {
+        "hold" => Verdict::Hold,
+        "review" => Verdict::Review,
         other => panic!("no level `{other}`"),
     };
-    inspection.findings.iter().any(|finding| finding.check == check && enough(finding))
+    let own: Vec<&Finding> = inspection.findings.iter().filter(|finding| finding.check == check).collect();
+    verdict(&own) >= level
 }
 
 fn told(inspection: &Inspection) -> Vec<String> {
@@ -41,10 +37,8 @@ fn judge(case: &Case, inspection: &Inspection) -> Result<(), String> {
     let complaint =
         |what: String| Err(format!("line {} ({}): {what}; told: {:#?}", case.line, case.title, told(inspection)));
     if case.what == "quiet" {
-        return match inspection.findings.iter().find(|finding| weighs(finding)) {
-            Some(finding) => complaint(format!("{} is not quiet", finding.check)),
-            None => Ok(()),
-        };
+        let all: Vec<&Finding> = inspection.findings.iter().collect();
+        return if verdict(&all) == Verdict::Clear { Ok(()) } else { complaint("it is not quiet".into()) };
     }
     match case.expected.iter().find(|line| !meets(inspection, line)) {
         _ if case.expected.is_empty() => complaint("nothing is expected of it".into()),

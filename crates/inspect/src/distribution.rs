@@ -1,11 +1,11 @@
 //! An upload as the checks see it: every member, as what it is, and the facts of all of them.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 
-use archive::members::{Head, Reading, Walk, WalkLimits, walk, walk_bytes};
+use archive::members::{Head, Odd, Oddity, Reading, Walk, WalkLimits, walk, walk_bytes};
 use archive::{Limits, Report, Subject};
 use packaging::metadata::{CoreMetadata, Field};
 use packaging::{DistFilename, NormalizedName, ProjectName};
@@ -52,9 +52,9 @@ pub enum Facts {
 pub struct Found {
     /// The rule.
     pub rule: &'static text::Rule,
-    /// Line, from 1.
+    /// Line, from 1; 0 where it is not known.
     pub line: u32,
-    /// Column, from 1.
+    /// Column, from 1; 0 where it is not known.
     pub column: u32,
     /// The text around it.
     pub excerpt: String,
@@ -72,6 +72,8 @@ pub struct Member {
     pub bytes: u64,
     /// What it is.
     pub kind: Kind,
+    /// What a source is besides, that is no text: a reader finds it here under another kind as well.
+    pub besides: Option<Kind>,
     /// Archives around it, besides the distribution.
     pub depth: u32,
     /// How it was found.
@@ -88,6 +90,10 @@ pub struct Member {
     pub module: Option<Box<Module>>,
     /// What the search found.
     pub found: Vec<Found>,
+    /// Of an archive: what was odd about it, also that it was not opened.
+    pub odd: Vec<Odd>,
+    /// It stands around what a parcel carries, and is no part of it.
+    pub around: bool,
 }
 
 impl Member {
@@ -101,27 +107,31 @@ impl Member {
         self.path.rsplit(['/', '!']).next().unwrap_or(&self.path)
     }
 
-    /// Whether it is there to test, show or explain, and does not run with the package.
-    pub fn is_aside(&self) -> bool {
-        const FOLDERS: &[&str] = &[
-            "test",
-            "tests",
-            "testing",
-            "docs",
-            "doc",
-            "examples",
-            "example",
-            "example_dags",
-            "benchmarks",
-            "fixtures",
-            "testdata",
-            "test_data",
-        ];
-        let folders = self.place.rsplit_once('/').map_or("", |(folders, _)| folders);
-        folders.split('/').any(|folder| FOLDERS.contains(&folder))
-            || self.name().starts_with("test_")
-            || self.name() == "conftest.py"
+    /// Whether its place says that it is there to test, show or explain. What runs it may say otherwise:
+    /// [`Distribution::is_aside`].
+    pub fn stands_aside_by_name(&self) -> bool {
+        is_aside(if self.place.is_empty() { self.name() } else { &self.place })
     }
+}
+
+/// Whether a place is one of what tests, shows or explains.
+pub(crate) fn is_aside(place: &str) -> bool {
+    const FOLDERS: &[&str] = &[
+        "test",
+        "tests",
+        "testing",
+        "docs",
+        "doc",
+        "examples",
+        "example",
+        "example_dags",
+        "benchmarks",
+        "fixtures",
+        "testdata",
+        "test_data",
+    ];
+    let (folders, name) = place.rsplit_once('/').unwrap_or(("", place));
+    folders.split('/').any(|folder| FOLDERS.contains(&folder)) || name.starts_with("test_") || name == "conftest.py"
 }
 
 /// The upload.
@@ -149,10 +159,16 @@ pub struct Distribution {
     pub build: Option<BuildSystem>,
     /// Packages and modules that an import finds at the top.
     pub tops: BTreeSet<String>,
+    /// Folders of the distribution that its path files add to those in which modules are looked for.
+    pub searched: BTreeSet<String>,
     /// Its Python, put together.
     pub program: Program,
     /// Members that stand aside by their place, and that what does not stand aside runs.
     pub run_aside: BTreeSet<String>,
+    /// Scripts that an import, a build or an installation starts.
+    pub started: BTreeSet<String>,
+    /// Tops of a wheel that are all there is to it, whatever they are called.
+    pub never_aside: BTreeSet<String>,
     /// Members of an sdist that no build installs or runs, as far as its settings and its code say.
     pub left_behind: BTreeSet<String>,
     /// Layers of its Python that are not Python.
@@ -183,7 +199,16 @@ impl Distribution {
 
     /// Whether a member is there to test, show or explain, and nothing else of the distribution runs it.
     pub fn is_aside(&self, member: &Member) -> bool {
-        member.is_aside() && !self.run_aside.contains(&member.path)
+        member.stands_aside_by_name()
+            && !self.is_all_there_is(member)
+            && !self.run_aside.contains(&member.path)
+            && !self.is_startup(member)
+    }
+
+    /// Whether a member stands aside by the name of its wheel's top alone, and nothing else is what the wheel brings.
+    fn is_all_there_is(&self, member: &Member) -> bool {
+        let (top, below) = member.place.split_once('/').unwrap_or((&member.place, ""));
+        self.never_aside.contains(top.trim_end_matches(".py")) && (below.is_empty() || !is_aside(below))
     }
 
     /// Whether a source of an sdist stands beside its packages, where nobody imports it once they are installed.
@@ -211,24 +236,42 @@ impl Distribution {
             let backend = self.build.as_ref().is_some_and(|build| build.is_in_tree(path));
             path == "setup.py" || backend
         };
+        // A folder that a path file names is searched as the one that it stands in.
+        let searched = || {
+            let below = |folder: &String| member.place.strip_prefix(folder.as_str())?.strip_prefix('/');
+            self.searched.iter().filter_map(below).any(is_site_module)
+        };
+        let starts = is_site_startup(&member.place) || searched();
         match self.shape {
-            Shape::Wheel | Shape::Other => is_site_startup(&member.place),
-            Shape::Sdist => built() || is_site_startup(&member.place),
+            Shape::Wheel | Shape::Other => starts,
+            Shape::Sdist => built() || starts,
         }
     }
 }
 
 /// Whether a text holds a word that is no part of a longer one.
 pub(crate) fn holds_word(text: &str, word: &str) -> bool {
-    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    text.match_indices(word).any(|(at, _)| !text[..at].ends_with(part) && !text[at + word.len()..].starts_with(part))
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(is_word) && !text[at + word.len()..].starts_with(is_word))
+}
+
+/// Whether a letter is part of such a word.
+pub(crate) fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-')
 }
 
 /// Files that the interpreter runs at its start when they stand where packages are installed.
 pub fn is_site_startup(place: &str) -> bool {
-    let top = !place.contains('/');
-    top && (place.ends_with(".pth") || matches!(place, "sitecustomize.py" | "usercustomize.py"))
-        || matches!(place, "sitecustomize/__init__.py" | "usercustomize/__init__.py")
+    !place.contains('/') && place.ends_with(".pth") || is_site_module(place)
+}
+
+/// Modules that the interpreter imports by itself at its start, in any form in which it finds a module.
+pub fn is_site_module(place: &str) -> bool {
+    const FORMS: [&str; 5] = ["py", "pyc", "pyo", "so", "pyd"];
+    let module = place.strip_prefix("sitecustomize").or_else(|| place.strip_prefix("usercustomize"));
+    let file =
+        module.map(|rest| rest.strip_prefix("/__init__").unwrap_or(rest)).and_then(|rest| rest.strip_prefix('.'));
+    file.is_some_and(|rest| !rest.contains('/') && FORMS.contains(&rest.rsplit('.').next().unwrap_or_default()))
 }
 
 /// Reads everything; `for_rules`: layers are kept for rules over bytes.
@@ -256,14 +299,14 @@ pub fn read(
         unpacked_bytes_max: limits.analysed_bytes_max,
         ..WalkLimits::default()
     };
-    let walk = walk(file, &walk_limits, &mut |head, stream| reader.member("", 0, head, stream));
+    let mut walk = walk(file, &walk_limits, &mut |head, stream| reader.member("", 0, head, stream));
     let filename = match subject {
         Subject::Distribution(name) => name.parse::<DistFilename>().ok(),
         Subject::AnyArchive => None,
     };
     let degraded = reader.degraded();
     if filename.is_none() {
-        unwrap(&mut reader.members);
+        walk.odd.append(&mut unwrap(&mut reader.members));
     }
     // Stable: of two members with one path the first is found.
     let mut by_path: Vec<usize> = (0..reader.members.len()).collect();
@@ -280,33 +323,67 @@ pub fn read(
         entry_points: vec![],
         build: None,
         tops: BTreeSet::new(),
+        searched: BTreeSet::new(),
         program: link(vec![], &[], &Default::default()),
         run_aside: BTreeSet::new(),
+        started: BTreeSet::new(),
+        never_aside: BTreeSet::new(),
         left_behind: BTreeSet::new(),
         inner: vec![],
         layers: vec![],
         degraded,
     };
     settings::complete(&mut distribution);
-    crate::code::complete(&mut distribution, for_rules);
+    // Once more over the archive, for the few members that are run and do not look like it.
+    let fetch = |wanted: &BTreeSet<String>| again(file, &walk_limits, limits.kept_bytes_max, wanted);
+    crate::code::complete(&mut distribution, for_rules, fetch);
     distribution
 }
 
+/// The text of some members, read again.
+fn again(file: &File, limits: &WalkLimits, bytes_max: usize, wanted: &BTreeSet<String>) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    if !wanted.is_empty() {
+        walk(file, limits, &mut |head, stream| {
+            if wanted.contains(&head.path) && !found.contains_key(&head.path) {
+                let mut bytes = Vec::new();
+                // The walk's streams end where they break; they do not fail.
+                let _ = stream.take(bytes_max as u64).read_to_end(&mut bytes);
+                found.insert(head.path.clone(), bytes);
+            }
+        });
+    }
+    found
+}
+
 /// An archive of archives is a parcel: what it carries is judged as if it had been given itself. Of a single one the paths
-/// are its own, of several each stands in a folder of its archive's name.
-fn unwrap(members: &mut [Member]) {
+/// are its own, of several each stands in a folder of its archive's name. Tells what was odd about these archives.
+fn unwrap(members: &mut [Member]) -> Vec<Odd> {
     let outer = || members.iter().filter(|member| member.depth == 0);
     let inert = |kind| matches!(kind, Kind::Archive | Kind::Text | Kind::Data | Kind::Metadata | Kind::Media);
-    let archives: Vec<String> =
-        outer().filter(|member| member.kind == Kind::Archive).map(|member| member.path.clone()).collect();
-    if archives.is_empty() || !outer().all(|member| inert(member.kind)) {
-        return;
+    let archives = outer().filter(|member| member.kind == Kind::Archive).count();
+    if archives == 0 || !outer().all(|member| inert(member.kind)) {
+        return vec![];
     }
-    for member in members.iter_mut().filter(|member| member.depth > 0) {
-        let Some((archive, inside)) = member.path.split_once('!') else { continue };
-        member.path = if archives.len() == 1 { inside.to_owned() } else { format!("{archive}/{inside}") };
-        member.depth -= 1;
+    let place = |archive: &str, inside: &str| match inside {
+        "" => archive.to_owned(),
+        _ if archives == 1 => inside.to_owned(),
+        _ => format!("{archive}/{inside}"),
+    };
+    let mut odd = Vec::new();
+    // Members follow the archive they stand in. Its path is known, and may hold a `!` of its own.
+    let mut archive = String::new();
+    for member in members.iter_mut() {
+        if member.depth == 0 {
+            member.around = archives == 1;
+            archive.clone_from(&member.path);
+            odd.extend(member.odd.drain(..).map(|odd| Odd { path: place(&archive, &odd.path), ..odd }));
+        } else if let Some(inside) = member.path.strip_prefix(&archive).and_then(|rest| rest.strip_prefix('!')) {
+            member.path = place(&archive, inside);
+            member.depth -= 1;
+        }
     }
+    odd
 }
 
 /// The walk's visitor.
@@ -329,14 +406,16 @@ impl Reader<'_> {
         // The walk's streams end where they break; they do not fail.
         let _ = stream.take(most).read_to_end(&mut bytes);
         let path = if outer.is_empty() { head.path.clone() } else { format!("{outer}!{}", head.path) };
-        let mut found = located(&bytes, 0, 0);
-        let total = bytes.len() as u64 + self.rest(stream, bytes.len(), &mut found);
+        let mut found = located(&bytes);
+        let total = bytes.len() as u64 + self.rest(stream, &mut found);
         self.unpacked += total;
         self.visited += 1;
         let kind = kind::of(&path, &bytes);
+        let besides = kind::besides(kind, &bytes);
         let whole = total == bytes.len() as u64;
         self.cut += u64::from(!whole);
-        let facts = match kind {
+        let content = besides.unwrap_or(kind);
+        let facts = match content {
             Kind::Pyc => pyc::read(&bytes).map_or(Facts::None, Facts::Pyc),
             Kind::Pickle => Facts::Pickle(pickle::read(&bytes)),
             Kind::Elf | Kind::Pe | Kind::MachO => Facts::Native(native::read(&bytes)),
@@ -344,10 +423,15 @@ impl Reader<'_> {
             Kind::Python | Kind::Shell | Kind::PowerShell | Kind::Batch | Kind::JavaScript => Facts::None,
             Kind::ToolConfig | Kind::Pth | Kind::Metadata | Kind::Archive | Kind::Text | Kind::Data => Facts::None,
         };
-        let nested = if kind == Kind::Archive { Some(std::mem::take(&mut bytes)) } else { None };
+        let nested = match (content, kind) {
+            (Kind::Archive, Kind::Archive) => Some(std::mem::take(&mut bytes)),
+            (Kind::Archive, _) => Some(bytes.clone()),
+            _ => None,
+        };
         // Prose and data in text form were searched; kept, they would push out what runs.
-        let settings =
-            ["pyproject.toml", "setup.cfg", ".egg-info/requires.txt"].iter().any(|name| path.ends_with(name));
+        let settings = ["pyproject.toml", "setup.cfg", "hatch.toml", ".egg-info/requires.txt"]
+            .iter()
+            .any(|name| path.ends_with(name));
         let keeps = kind.is_text() && (kind != Kind::Text || settings);
         let module = if keeps && whole { self.read_at_once(kind, &path, &bytes) } else { None };
         let keeps = keeps && module.is_none();
@@ -357,11 +441,13 @@ impl Reader<'_> {
         let whole = whole && (!keeps || text.len() as u64 == total);
         let reading = head.reading;
         let place = String::new();
+        let at = self.members.len();
         self.members.push(Member {
             path: path.clone(),
             place,
             bytes: total,
             kind,
+            besides,
             depth,
             reading,
             text,
@@ -370,24 +456,25 @@ impl Reader<'_> {
             facts,
             module,
             found,
+            odd: vec![],
+            around: false,
         });
         if let Some(nested) = nested {
-            self.nested(&path, depth, &nested);
+            self.members[at].odd = self.nested(&path, depth, &nested);
         }
     }
 
     /// Searches what is beyond the part that is looked at as what it is.
-    fn rest(&mut self, stream: &mut dyn Read, from: usize, found: &mut Vec<Found>) -> u64 {
+    fn rest(&mut self, stream: &mut dyn Read, found: &mut Vec<Found>) -> u64 {
         const PIECE_BYTES: u64 = 1 << 20;
         const OVERLAP_BYTES: usize = 4 << 10;
         let (mut piece, mut total) = (Vec::new(), 0);
         loop {
-            let kept = piece.len();
             let read = stream.take(PIECE_BYTES).read_to_end(&mut piece).unwrap_or(0);
             if read == 0 {
                 return total;
             }
-            for hit in located(&piece, 0, from + total as usize - kept) {
+            for hit in text::search(&piece).iter().map(|hit| somewhere(&piece, hit)) {
                 if found.len() < 50 && !found.iter().any(|known| known.excerpt == hit.excerpt) {
                     found.push(hit);
                 }
@@ -423,15 +510,17 @@ impl Reader<'_> {
         bytes
     }
 
-    fn nested(&mut self, path: &str, depth: u32, bytes: &[u8]) {
+    /// Opens an archive within the archive; tells what was odd about it, first of all that it was not opened.
+    fn nested(&mut self, path: &str, depth: u32, bytes: &[u8]) -> Vec<Odd> {
         let left = self.limits.analysed_bytes_max.saturating_sub(self.unpacked);
         let members = self.limits.members_max.saturating_sub(self.visited);
         if depth >= self.limits.nesting_max || bytes.len() > self.limits.nested_bytes_max || left == 0 || members == 0 {
             self.nested_unread += 1;
-            return;
+            let detail = "it is too deep or too large to open".to_owned();
+            return vec![Odd { oddity: Oddity::Limit, path: String::new(), detail }];
         }
         let limits = WalkLimits { members_max: members, unpacked_bytes_max: left, ..WalkLimits::default() };
-        walk_bytes(bytes, &limits, &mut |head, stream| self.member(path, depth + 1, head, stream));
+        walk_bytes(bytes, &limits, &mut |head, stream| self.member(path, depth + 1, head, stream)).odd
     }
 
     fn degraded(&self) -> Vec<String> {
@@ -447,13 +536,16 @@ impl Reader<'_> {
     }
 }
 
-pub(crate) fn located(bytes: &[u8], line_from: u32, offset: usize) -> Vec<Found> {
-    let hits = text::search(bytes);
-    hits.into_iter()
-        .map(|hit| {
-            let (line, column) = if offset > 0 { (0, 0) } else { text::place(bytes, hit.at) };
-            let excerpt = text::excerpt(bytes, hit.at, hit.end);
-            Found { rule: hit.rule, line: line + line_from, column, excerpt }
-        })
-        .collect()
+/// The hits of the search, each with its line and column.
+pub(crate) fn located(bytes: &[u8]) -> Vec<Found> {
+    let place = |hit: text::Hit| {
+        let (line, column) = text::place(bytes, hit.at);
+        Found { line, column, ..somewhere(bytes, &hit) }
+    };
+    text::search(bytes).into_iter().map(place).collect()
+}
+
+/// A hit of which the line is not known: what stands before these bytes is gone.
+fn somewhere(bytes: &[u8], hit: &text::Hit) -> Found {
+    Found { rule: hit.rule, line: 0, column: 0, excerpt: text::excerpt(bytes, hit.at, hit.end) }
 }

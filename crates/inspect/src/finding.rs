@@ -46,6 +46,10 @@ pub struct Location {
 }
 
 /// One hit of one check. A finding is evidence, not judgement: `index::policy::verdict` concludes.
+///
+/// It crosses the sandbox, stands in the ledger as JSON for as long as the index does, and is what `inspect --format json`
+/// and `/api/v1/` print. So a field that is added needs `#[serde(default)]`, or no verdict of before can be read; none is
+/// renamed or removed. The compiler stops where one is bounded (`findings::bounded`) and shown (`sarif`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The check's id.
@@ -113,3 +117,24 @@ pub struct Inspection {
 
 /// Microseconds by check.
 pub type Costs = std::collections::BTreeMap<String, u64>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The oldest row of a ledger, byte for byte: it is never changed when a field is added.
+    const STORED: &str = r#"{"check":"pth-imports","version":1,"severity":"critical","confidence":"high","location":{"member":"pkg.pth","line":1,"column":null,"layer":["base64"]},"excerpt":"import base64; exec(…)","decoded":"print(1)","why":"It runs at every start.","tags":["persistence/pth"]}"#;
+
+    #[test]
+    fn a_finding_of_the_first_version_is_read() {
+        let finding: Finding = serde_json::from_str(STORED).expect("every field that was added has a default");
+        assert_eq!(
+            (finding.check.as_str(), finding.severity, finding.confidence),
+            ("pth-imports", Severity::Critical, Confidence::High)
+        );
+        assert_eq!(
+            finding.location.map(|at| (at.member, at.line, at.layer)),
+            Some(("pkg.pth".into(), Some(1), vec!["base64".into()]))
+        );
+    }
+}

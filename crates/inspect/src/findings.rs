@@ -152,7 +152,7 @@ impl Findings {
         }
     }
 
-    /// A finding at each hit of the search in a member that the filter takes.
+    /// A finding at a hit of the search.
     pub(crate) fn at_found(
         &mut self,
         member: &Member,

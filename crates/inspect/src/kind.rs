@@ -1,5 +1,7 @@
 //! What a member is: by its content first, by its name second.
 
+use crate::formats::pickle;
+
 /// What a member is, as far as inspection treats it differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -91,6 +93,10 @@ const TOOL_FILES: &[&str] = &[
     ".claude/settings.json",
     ".claude/settings.local.json",
     ".cursor/mcp.json",
+    ".cursor/hooks.json",
+    ".devcontainer/devcontainer.json",
+    ".devcontainer.json",
+    ".gitpod.yml",
     ".mcp.json",
     ".gemini/settings.json",
     ".pre-commit-config.yaml",
@@ -108,10 +114,12 @@ const METADATA_FILES: &[&str] = &["METADATA", "PKG-INFO", "WHEEL", "RECORD", "en
 /// Decides from the path and the first bytes of the content.
 pub fn of(path: &str, bytes: &[u8]) -> Kind {
     let name = path.rsplit(['/', '!']).next().unwrap_or(path);
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
-    // What runs by its name runs whatever it begins with: `GIF89a = 1` is Python, and no picture.
-    let runs = source(&extension).filter(|_| is_text(bytes));
-    if let Some(kind) = runs.or_else(|| by_content(bytes)) {
+    let extension = extension(name);
+    // What runs by its name runs whatever it begins with: `GIF89a = 1` is Python, and no picture. Python reads control
+    // characters in a literal as well; other interpreters stop at them sooner or later.
+    let runs = source(&extension).filter(|kind| is_text(bytes) || matches!(kind, Kind::Python | Kind::Pth));
+    let script = by_shebang(bytes);
+    if let Some(kind) = runs.or_else(|| by_content(bytes).filter(|_| script.is_none())) {
         return kind;
     }
     if is_tool_file(path) {
@@ -123,10 +131,18 @@ pub fn of(path: &str, bytes: &[u8]) -> Kind {
     match extension.as_str() {
         "pyc" | "pyo" => Kind::Pyc,
         "pkl" | "pickle" | "joblib" => Kind::Pickle,
-        other => {
-            source(other).or_else(|| by_shebang(bytes)).unwrap_or(if is_text(bytes) { Kind::Text } else { Kind::Data })
-        }
+        other => source(other).or(script).unwrap_or(if is_text(bytes) { Kind::Text } else { Kind::Data }),
     }
+}
+
+/// What a source is besides: nothing of one that is text, else what its content would be under another name.
+pub fn besides(kind: Kind, bytes: &[u8]) -> Option<Kind> {
+    let source = matches!(kind, Kind::Python | Kind::Pth) && !is_text(bytes);
+    source.then(|| by_content(bytes).unwrap_or(Kind::Data))
+}
+
+fn extension(name: &str) -> String {
+    name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase()
 }
 
 /// Sources of interpreters that go by the name.
@@ -148,26 +164,46 @@ fn is_tool_file(path: &str) -> bool {
     workflow || path.contains(".git/hooks/") || path.contains(".husky/") || TOOL_FILES.iter().any(|file| ends(file))
 }
 
+/// First bytes by which a format is known that has no more to look at. The one such table: what stands under an encoding in a
+/// source is known by it too.
+const MAGIC: &[(&[u8], Kind)] = &[
+    (b"\x7fELF", Kind::Elf),
+    // Mach-O for one processor: 32 and 64 bits, in either order of bytes.
+    (b"\xfe\xed\xfa\xce", Kind::MachO),
+    (b"\xfe\xed\xfa\xcf", Kind::MachO),
+    (b"\xce\xfa\xed\xfe", Kind::MachO),
+    (b"\xcf\xfa\xed\xfe", Kind::MachO),
+    (b"\x89PNG\r\n\x1a\n", Kind::Media),
+    (b"\xff\xd8\xff", Kind::Media),
+    (b"GIF87a", Kind::Media),
+    (b"GIF89a", Kind::Media),
+    (b"RIFF", Kind::Media),
+    (b"OggS", Kind::Media),
+    (b"fLaC", Kind::Media),
+    (b"ID3", Kind::Media),
+    (b"PK\x03\x04", Kind::Archive),
+    (b"PK\x05\x06", Kind::Archive),
+    (b"\x1f\x8b\x08", Kind::Archive),
+    (b"\xfd7zXZ\0", Kind::Archive),
+    (b"7z\xbc\xaf\x27\x1c", Kind::Archive),
+    (b"Rar!\x1a\x07", Kind::Archive),
+];
+
 /// Formats whose first bytes say what they are.
-fn by_content(bytes: &[u8]) -> Option<Kind> {
-    const MEDIA: &[&[u8]] =
-        &[b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF", b"OggS", b"fLaC", b"ID3"];
-    const ARCHIVES: &[&[u8]] =
-        &[b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf", b"Rar!"];
-    let starts = |magic: &[u8]| bytes.starts_with(magic);
-    if starts(b"\x7fELF") {
-        return Some(Kind::Elf);
+pub(crate) fn by_content(bytes: &[u8]) -> Option<Kind> {
+    if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Some(*kind);
     }
     if is_pe(bytes) {
         return Some(Kind::Pe);
     }
-    if is_macho(bytes) {
+    if is_fat_macho(bytes) {
         return Some(Kind::MachO);
     }
-    if MEDIA.iter().any(|magic| starts(magic)) || is_bmp(bytes) {
+    if is_bmp(bytes) {
         return Some(Kind::Media);
     }
-    if ARCHIVES.iter().any(|magic| starts(magic)) || bytes.get(257..262) == Some(b"ustar") {
+    if is_bzip2(bytes) || bytes.get(257..262) == Some(b"ustar") {
         return Some(Kind::Archive);
     }
     // A magic number, then CR LF, then flags of which only the lowest two are defined.
@@ -177,13 +213,19 @@ fn by_content(bytes: &[u8]) -> Option<Kind> {
     {
         return Some(Kind::Pyc);
     }
-    // Protocol 2 to 5; the opcode that follows is never a printable word.
+    // Protocol 2 to 5, and an opcode that can be the first.
     if let [0x80, 2..=5, next, ..] = bytes
-        && b"\x95}]()cKJM\x8cXqh\x8a".contains(next)
+        && pickle::can_be_first(*next)
     {
         return Some(Kind::Pickle);
     }
     (is_object_array(bytes) || is_written_pickle(bytes)).then_some(Kind::Pickle)
+}
+
+/// Fonts and PDFs: to the checks of members data like any other, under an encoding one with an honest name.
+pub(crate) fn is_document(bytes: &[u8]) -> bool {
+    const DOCUMENTS: &[&[u8]] = &[b"wOFF", b"wOF2", b"\0\x01\0\0\0", b"OTTO", b"%PDF"];
+    DOCUMENTS.iter().any(|magic| bytes.starts_with(magic))
 }
 
 /// NumPy's own format (NEP 1) with elements that are objects: behind the header stands a pickle.
@@ -207,19 +249,27 @@ pub(crate) fn is_pe(bytes: &[u8]) -> bool {
     bytes.get(at..).is_some_and(|header| header.starts_with(b"PE\0\0"))
 }
 
-fn is_macho(bytes: &[u8]) -> bool {
-    const THIN: [[u8; 4]; 4] =
-        [[0xfe, 0xed, 0xfa, 0xce], [0xfe, 0xed, 0xfa, 0xcf], [0xce, 0xfa, 0xed, 0xfe], [0xcf, 0xfa, 0xed, 0xfe]];
-    // Java classes share the magic of fat files; their next number is a version, never so small.
-    let fat = bytes.starts_with(&[0xca, 0xfe, 0xba, 0xbe]) && matches!(bytes.get(4..8), Some([0, 0, 0, 1..=20]));
-    fat || THIN.iter().any(|magic| bytes.starts_with(magic))
+/// Programs for several processors. Java classes share the magic; their next number is a version, never so small.
+fn is_fat_macho(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 1..=20, ..])
+}
+
+/// A level, and the sign of a block or of the end: three letters alone begin texts too.
+fn is_bzip2(bytes: &[u8]) -> bool {
+    match bytes {
+        [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..] => {
+            rest.starts_with(b"1AY&SY") || rest.starts_with(b"\x17\x72\x45\x38\x50\x90")
+        }
+        _ => false,
+    }
 }
 
 fn is_bmp(bytes: &[u8]) -> bool {
     bytes.starts_with(b"BM") && matches!(bytes.get(6..10), Some([0, 0, 0, 0])) && bytes.len() > 26
 }
 
-fn by_shebang(bytes: &[u8]) -> Option<Kind> {
+/// The interpreter that the first line names.
+pub(crate) fn by_shebang(bytes: &[u8]) -> Option<Kind> {
     let line = bytes.strip_prefix(b"#!")?;
     let line = &line[..line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len()).min(200)];
     let line = String::from_utf8_lossy(line).into_owned();
@@ -247,23 +297,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_wins_over_the_name() {
+    fn content_wins_over_names_that_nothing_runs_by() {
         let mut pe = vec![0; 0x80];
         pe[..2].copy_from_slice(b"MZ");
         pe[0x3c] = 0x40;
         pe[0x40..0x44].copy_from_slice(b"PE\0\0");
         for (path, bytes, kind) in [
             ("a.png", pe.as_slice(), Kind::Pe),
-            ("a.py", b"\x7fELF\x02\x01", Kind::Elf),
+            ("a.py", b"\x7fELF\x02\x01", Kind::Python),
+            ("a.py", b"ID3 = '\x01\x01\x01\x01'\n", Kind::Python),
+            ("a.pth", b"BZh\0\x01\nimport os\n", Kind::Pth),
             ("a.txt", b"PK\x03\x04....", Kind::Archive),
             ("a.py", b"GIF89a = 1\n", Kind::Python),
             ("a.py", b"BZh = RIFF = 1\n", Kind::Python),
             ("a.sh", b"RIFF=1; true\n", Kind::Shell),
             ("a.dat", b"RIFF....WAVE", Kind::Media),
-            ("a.py", b"GIF89a\x01\0\x01\0", Kind::Media),
+            ("a.py", b"GIF89a\x01\0\x01\0", Kind::Python),
+            ("a.sh", b"\x7fELF\x02\x01", Kind::Elf),
             ("a.dat", b"\x80\x04\x95\0\0\0\0\0\0\0\0.", Kind::Pickle),
             ("a.npy", b"\x93NUMPY\x01\0v\0{'descr': '|O', }", Kind::Pickle),
             ("a.npy", b"\x93NUMPY\x01\0v\0{'descr': '<f8', }", Kind::Data),
+            ("a.dat", b"\x80\x02NNcos\nsystem\n", Kind::Pickle),
+            ("a.dat", b"\x80\x02RRcos\nsystem\n", Kind::Data),
+            ("a.dat", b"BZh91AY&SY....", Kind::Archive),
+            ("a.txt", b"BZh is a beginning\n", Kind::Text),
+            ("a.txt", b"Rar! it is\n", Kind::Text),
+            ("a.ttf", b"\0\x01\0\0\0\x10", Kind::Data),
             ("a.dat", b"cos\nsystem\n(S'true'\ntR.", Kind::Pickle),
             ("a.dat", b"\xcb\x0d\r\n\0\0\0\0", Kind::Pyc),
             ("a.pyc", b"x", Kind::Pyc),

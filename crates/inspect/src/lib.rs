@@ -18,10 +18,13 @@ mod needles;
 pub mod occasion;
 mod profile;
 pub mod python;
+mod reached;
 pub mod sandbox;
 pub mod settings;
 pub mod yara;
 
+#[cfg(test)]
+mod built_in;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]

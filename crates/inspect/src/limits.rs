@@ -1,6 +1,7 @@
-//! Every bound of the checks pass, in one place.
+//! The bounds of the walk over an upload and its nested archives. Readers keep theirs beside them: of Python
+//! `python::Limits`, of the other formats constants at the top of their files in `formats/`.
 
-/// What one pass may read and keep. With these the child stays below 256 MiB.
+/// What one pass may unpack and keep. With these, and those of the readers, the child stays below 256 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InspectionLimits {
     /// Bytes of one member that are looked at as what they are; the rest is searched as text.

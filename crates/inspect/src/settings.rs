@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use archive::members::Reading;
 use packaging::DistFilename;
 
-use crate::distribution::{Distribution, Member, Shape, holds_word};
+use crate::distribution::{Distribution, Member, Shape, holds_word, is_aside};
+use crate::formats::pth;
+use crate::kind::Kind;
 
 /// Largest settings file that is parsed, in bytes.
 const SETTINGS_BYTES_MAX: usize = 1 << 20;
@@ -51,12 +53,14 @@ impl BuildSystem {
         let Some(backend) = &self.backend else { return false };
         let module = backend.split(':').next().unwrap_or_default().trim().replace('.', "/");
         self.backend_path.iter().any(|folder| {
-            let folder = folder.trim_start_matches("./").trim_matches('/');
-            let below = if folder.is_empty() || folder == "." { Some(place) } else { place.strip_prefix(folder) };
-            let below = below.map(|rest| rest.trim_start_matches('/'));
-            below.is_some_and(|rest| {
-                rest.strip_prefix(&module).is_some_and(|rest| rest == ".py" || rest == "/__init__.py")
-            })
+            let folder = normal(folder);
+            let below = if folder.is_empty() { Some(place) } else { place.strip_prefix(&folder) };
+            let Some(rest) = below.map(|rest| rest.trim_start_matches('/')) else { return false };
+            // The packages that the module stands in are imported before it.
+            let parent = rest.strip_suffix("/__init__.py").is_some_and(|parent| {
+                module.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+            parent || rest.strip_suffix(".py") == Some(&*module)
         })
     }
 }
@@ -79,6 +83,46 @@ pub(crate) fn complete(distribution: &mut Distribution) {
     build(distribution);
     entry_points(distribution);
     tops(distribution);
+    searched(distribution);
+    if distribution.shape == Shape::Wheel {
+        // Beside a package that is none, tests and examples are what they are called; alone, they are the package.
+        let aside = |top: &&String| is_aside(&format!("{top}/__init__.py")) || is_aside(&format!("{top}.py"));
+        let project = distribution.project().map(|project| project.as_str().replace('-', "_")).unwrap_or_default();
+        let all = distribution.tops.iter().all(|top| aside(&top));
+        let never = |top: &&String| all || **top == project;
+        distribution.never_aside = distribution.tops.iter().filter(never).cloned().collect();
+    }
+}
+
+/// Folders that path files of a wheel or an environment name.
+fn searched(distribution: &mut Distribution) {
+    let reads = |member: &&Member| member.kind == Kind::Pth && member.depth == 0 && !member.place.contains('/');
+    let lines = distribution.members.iter().filter(reads).flat_map(|member| pth::lines(&member.text));
+    let folder = |line: pth::Line| {
+        let folder = normal(&line.text);
+        (!line.runs && !folder.is_empty() && !folder.starts_with("..")).then_some(folder)
+    };
+    let named: BTreeSet<String> = lines.filter_map(folder).collect();
+    let holds = |folder: &String| {
+        let below =
+            |member: &Member| member.place.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        distribution.members.iter().any(below)
+    };
+    distribution.searched = named.into_iter().filter(holds).collect();
+}
+
+/// A path with `.` and `..` worked out; what leads out keeps its `..` in front.
+pub(crate) fn normal(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split(['/', '\\']).filter(|part| !matches!(*part, "" | ".")) {
+        match (part, parts.last()) {
+            ("..", Some(last)) if *last != ".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 fn shape(distribution: &Distribution) -> Shape {
@@ -101,7 +145,8 @@ fn shape(distribution: &Distribution) -> Shape {
 
 /// The one folder that everything stands in.
 fn root(members: &[Member]) -> Option<String> {
-    let mut own = members.iter().filter(|member| member.depth == 0 && member.reading == Reading::Listed);
+    let is_own = |member: &&Member| member.depth == 0 && member.reading == Reading::Listed && !member.around;
+    let mut own = members.iter().filter(is_own);
     let first = own.next()?.path.split_once('/')?.0.to_owned();
     own.all(|member| member.path.split('/').next() == Some(&first)).then_some(first)
 }
@@ -119,7 +164,10 @@ fn installed(path: &str) -> &str {
     }
     match rest.split_once('/') {
         Some(("purelib" | "platlib", rest)) => rest,
-        Some(("data", rest)) => rest.split_once("site-packages/").map_or("", |(_, rest)| rest),
+        Some(("data", rest)) => {
+            let packages = ["site-packages/", "dist-packages/"].iter().find_map(|folder| rest.split_once(folder));
+            packages.map_or("", |(_, rest)| rest)
+        }
         _ => "",
     }
 }
@@ -156,17 +204,29 @@ fn build(distribution: &mut Distribution) {
     };
     let backend = system.get("build-backend").and_then(toml::Value::as_str).map(str::to_owned);
     let path = member.path.clone();
-    let hooks = hooks(&table, backend.as_deref().unwrap_or_default());
+    let mut hooks = hooks_of(&table, backend.as_deref().unwrap_or_default());
+    // What hatchling is told in a file of its own is `tool.hatch`.
+    if let Some(own) = distribution.at("hatch.toml").and_then(toml) {
+        let tools = toml::Table::from_iter([("hatch".to_owned(), own.into())]);
+        let table = toml::Table::from_iter([("tool".to_owned(), tools.into())]);
+        hooks.extend(hooks_of(&table, backend.as_deref().unwrap_or_default()));
+    }
     let backend_path = list("backend-path");
     distribution.build = Some(BuildSystem { requires: list("requires"), backend, backend_path, hooks, path });
 }
 
 /// Modules of the tree that the back ends of others run while they build, each as its own documentation names them.
-fn hooks(table: &toml::Table, backend: &str) -> Vec<String> {
+fn hooks_of(table: &toml::Table, backend: &str) -> Vec<String> {
     const DEPTH_MAX: u32 = 8;
     let tool = |name: &str| table.get("tool").and_then(|tool| tool.get(name));
     let mut found = Vec::new();
     if backend.starts_with("hatchling") {
+        let version = tool("hatch").and_then(|hatch| hatch.get("version"));
+        if version.and_then(|version| version.get("source")).and_then(toml::Value::as_str) == Some("code") {
+            found.extend(
+                version.and_then(|version| version.get("path")).and_then(toml::Value::as_str).map(str::to_owned),
+            );
+        }
         let mut work: Vec<(&toml::Value, u32)> = tool("hatch").map(|hatch| (hatch, 0)).into_iter().collect();
         while let Some((value, depth)) = work.pop() {
             let Some(table) = value.as_table() else { continue };
@@ -184,7 +244,7 @@ fn hooks(table: &toml::Table, backend: &str) -> Vec<String> {
         found.extend(script.map(str::to_owned));
     }
     for hook in &mut found {
-        *hook = hook.trim_start_matches("./").to_owned();
+        *hook = normal(hook);
     }
     found
 }
@@ -206,8 +266,9 @@ fn entry_points(distribution: &mut Distribution) {
         } else if member.place == "pyproject.toml" && distribution.shape == Shape::Sdist {
             project_table(member, &mut found);
         }
+        const COMMANDS: [&str; 3] = [".data/scripts/", ".data/data/bin/", ".data/data/Scripts/"];
         if distribution.shape == Shape::Wheel
-            && let Some((_, name)) = member.path.split_once(".data/scripts/")
+            && let Some((_, name)) = COMMANDS.iter().find_map(|folder| member.path.split_once(folder))
         {
             let (group, path) = ("scripts".to_owned(), member.path.clone());
             found.push(EntryPoint { group, name: name.to_owned(), target: String::new(), path, line: 1 });
@@ -283,7 +344,7 @@ fn tops(distribution: &mut Distribution) {
             None => place.strip_suffix(".py").filter(|name| *name != "setup"),
             Some(_) => None,
         };
-        let beside = distribution.shape == Shape::Sdist && member.is_aside();
+        let beside = distribution.shape == Shape::Sdist && member.stands_aside_by_name();
         if let Some(top) = top.filter(|top| !beside && !top.contains('.') && !top.is_empty()) {
             found.insert(top.to_owned());
         }

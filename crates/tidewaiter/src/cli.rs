@@ -174,6 +174,9 @@ pub(crate) struct Inspect {
     /// A folder of YARA rules besides; here each of them counts.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) yara: Option<PathBuf>,
+    /// The policy that makes a verdict of what is found, as `inspection.policy` names one; the built-in one otherwise.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     /// Print the page of a check instead.
     #[arg(long, value_name = "CHECK")]
     pub(crate) explain: Option<String>,

@@ -212,6 +212,7 @@ fn text_of(path: &Path, bytes_max: usize) -> Result<String> {
     Ok(text)
 }
 
-fn read_policy(path: &Path) -> Result<Policy> {
+/// A policy, as a file has it.
+pub(crate) fn read_policy(path: &Path) -> Result<Policy> {
     Policy::parse(&policy_text(path)?).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }

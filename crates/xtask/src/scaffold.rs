@@ -13,15 +13,27 @@ const PAGES: &str = "crates/inspect/cases";
 const CHECK: &str = r#"//! What this check sees, why that matters, and what it must not be taken for.
 
 use super::Context;
+use super::code::{self, Standing};
 use crate::distribution::Distribution;
 use crate::finding::{Confidence, Severity};
-use crate::findings::{Evidence, Findings};
+use crate::findings::Findings;
+use crate::python::EffectKind;
 
-check!(TYPE, "ID", 1, run);
+// `as shadow`: it records and influences nothing. Without it once it was measured (docs/checks.md).
+check!(TYPE, "ID", 1, run, as shadow);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
-    for member in distribution.members.iter().filter(|member| member.name() == "ID.txt") {
-        out.add(Evidence::new(Severity::Medium, Confidence::Medium, "Why it matters.").at(&member.path));
+    // What code does, wherever it stands; what files are is in `distribution.members`, where `distribution.is_aside` says
+    // which are there to test and to show.
+    let named = |seen: &crate::python::Seen<'_>| seen.effect.text().contains("ID");
+    for seen in code::effects(distribution, EffectKind::Process).filter(named) {
+        // At medium confidence or above the built-in policy sends medium severity to review and holds high; critical at high
+        // confidence is malicious. Two checks at medium in one member are held together: what honest packages do is low.
+        let weight = match code::of(distribution, &seen) {
+            Standing::Installed | Standing::Imported => (Severity::Low, Confidence::Medium),
+            Standing::Called | Standing::Aside => (Severity::Note, Confidence::Medium),
+        };
+        out.add(code::at(distribution, &seen, weight, "Why it matters.").tag("execution/ID"));
     }
 }
 "#;
@@ -34,12 +46,12 @@ What it means, in a few sentences.
 **Not to be taken for it:** what looks like it and is honest.
 
 ```fires wheel
---- pkg/what-must-fire.txt
-=== medium/medium pkg/what-must-fire.txt
+--- pkg/what_must_fire.py
+=== low/medium pkg/what_must_fire.py:1
 ```
 
 ```quiet wheel
---- pkg/near-miss.txt
+--- pkg/near_miss.py
 ```
 "#;
 
@@ -64,6 +76,7 @@ pub(crate) fn new_check(name: &str) -> Result<ExitCode> {
     run::must(&mut run::cargo(&["fmt", "-p", "inspect"]))?;
     println!("wrote {}\nand {}\nand its lines in {}", path.display(), page.display(), list.display());
     println!("`cargo test -p inspect` fails until the page's cases and the check agree");
+    println!("it is tried out (`shadow`): docs/checks.md says how it is measured and promoted");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -31,6 +31,25 @@ impl<'f> Gunzip<'f> {
         Some(Self { input, inflate, used: 0, ended: false, odd: vec![] })
     }
 
+    /// What the first stream's header calls the file, without folders.
+    pub(super) fn name(&mut self) -> Option<Vec<u8>> {
+        let flags = self.input.exact(3, 1).ok()?[0];
+        let mut at = HEADER_BYTES;
+        if flags & 1 << 2 != 0 {
+            let count = self.input.exact(at, 2).ok()?;
+            at += 2 + u64::from(u16::from_le_bytes([count[0], count[1]]));
+        }
+        let named = flags & 1 << 3 != 0;
+        let mut name = Vec::new();
+        while named && name.len() as u64 <= TEXT_BYTES_MAX {
+            match self.input.exact(at + name.len() as u64, 1).ok()?[0] {
+                0 => break,
+                byte => name.push(byte),
+            }
+        }
+        named.then(|| name.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or_default().to_vec())
+    }
+
     fn note(&mut self, oddity: Oddity) {
         if !self.odd.contains(&oddity) {
             self.odd.push(oddity);

@@ -153,6 +153,18 @@ pub struct Walk {
     pub odd: Vec<Odd>,
     /// How many members were visited.
     pub members: u64,
+    /// All that there is stands in a packing that does not say what it is.
+    pub nameless: bool,
+}
+
+impl Walk {
+    /// Whether the bytes are an archive of files, and no packing of a single one.
+    pub fn holds_files(&self) -> bool {
+        self.formats.iter().any(|format| match format {
+            Format::Zip | Format::Tar | Format::TarGz | Format::TarPacked => true,
+            Format::Gzip | Format::Packed => false,
+        })
+    }
 }
 
 /// Called with each member; it may read as much of the stream as it wants. The stream ends early where the bytes are
@@ -161,10 +173,17 @@ pub type Visit<'v> = dyn FnMut(&Head, &mut dyn Read) + 'v;
 
 /// Walks an open file.
 pub fn walk(file: &File, limits: &WalkLimits, visit: &mut Visit<'_>) -> Walk {
-    match Input::new(file) {
-        Ok(input) => over(input, || Input::new(file), limits, visit),
-        Err(_) => Walk { odd: vec![odd(Oddity::NotAnArchive, "", "it cannot be read")], ..Walk::default() },
+    let Ok(input) = Input::new(file) else {
+        return Walk { odd: vec![odd(Oddity::NotAnArchive, "", "it cannot be read")], ..Walk::default() };
+    };
+    let mut walk = over(input, || Input::new(file), limits, visit);
+    let told = walk.odd.iter().any(|odd| odd.oddity == Oddity::NotAnArchive);
+    // Where nothing was read, nothing was inspected, whatever the first bytes promise.
+    if !told && (walk.members == 0 || walk.nameless && !walk.holds_files()) {
+        let detail = if walk.members == 0 { "it holds nothing" } else { "its packing holds no archive" };
+        walk.odd.push(odd(Oddity::NotAnArchive, "", detail));
     }
+    walk
 }
 
 /// Walks an archive that is in memory: one found within another.
@@ -182,6 +201,7 @@ fn over<'f>(
     limits: &WalkLimits,
     visit: &mut Visit<'_>,
 ) -> Walk {
+    let begins_as_tar = input.some(0).is_ok_and(tar::begins);
     let head = input.some(0).map(|head| head[..head.len().min(512)].to_vec()).unwrap_or_default();
     let mut state = State { limits, visit, walk: Walk::default(), seen: HashSet::new(), unpacked: 0 };
     if crate::tar::begins_as_gzip(&head) {
@@ -192,9 +212,7 @@ fn over<'f>(
         if let Ok(input) = again() {
             tar::packed(packing, input, &mut state);
         }
-    } else if crate::tar::is_header(&head)
-        && let Ok(input) = again()
-    {
+    } else if begins_as_tar && let Ok(input) = again() {
         state.walk.formats.push(Format::Tar);
         tar::plain(input, &mut state);
     }

@@ -37,14 +37,21 @@ struct Next {
     size: Option<u64>,
 }
 
+/// Whether bytes begin a tar: by a header, or by one behind blocks of zeros, which some readers go past.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    let mut blocks = bytes.chunks_exact(BLOCK_BYTES);
+    blocks.find(|block| block.iter().any(|byte| *byte != 0)).is_some_and(is_header)
+}
+
 pub(super) fn plain(input: Input<'_>, state: &mut State<'_, '_>) {
-    members(&mut Plain { input, at: 0 }, None, state);
+    members(&mut Plain { input, at: 0 }, state);
 }
 
 /// Gzip: a tar, or one member of anything else.
 pub(super) fn gzip(input: Input<'_>, state: &mut State<'_, '_>) {
     let Some(mut stream) = Gunzip::open(input) else { return };
-    content(&mut stream, (Format::TarGz, Format::Gzip), state);
+    let name = stream.name().map(|name| state.path(&name));
+    content(&mut stream, (Format::TarGz, Format::Gzip), name, state);
     for oddity in std::mem::take(&mut stream.odd) {
         state.tell(oddity, "", "");
     }
@@ -53,22 +60,29 @@ pub(super) fn gzip(input: Input<'_>, state: &mut State<'_, '_>) {
 /// The same, packed otherwise.
 pub(super) fn packed(packing: Packing, input: Input<'_>, state: &mut State<'_, '_>) {
     let mut stream = Packed::open(packing, Plain { input, at: 0 });
-    content(&mut stream, (Format::TarPacked, Format::Packed), state);
+    content(&mut stream, (Format::TarPacked, Format::Packed), None, state);
     if let Some(oddity) = stream.fault {
         state.tell(oddity, "", "");
     }
 }
 
-fn content(stream: &mut dyn Read, (tar, other): (Format, Format), state: &mut State<'_, '_>) {
-    let mut block = [0; BLOCK_BYTES];
-    let count = fill(stream, &mut block);
-    if is_header(&block[..count]) {
+/// Zeros in front of a tar that are gone past, in bytes.
+const ZEROS_BYTES_MAX: usize = 64 << 10;
+
+fn content(stream: &mut dyn Read, (tar, other): (Format, Format), name: Option<String>, state: &mut State<'_, '_>) {
+    let mut head = vec![0; ZEROS_BYTES_MAX];
+    let count = fill(stream, &mut head);
+    head.truncate(count);
+    let mut whole = io::Read::chain(&head[..], stream);
+    if begins(&head) {
         state.walk.formats.push(tar);
-        members(stream, Some(block), state);
+        members(&mut whole, state);
     } else {
         state.walk.formats.push(other);
-        let mut whole = io::Read::chain(&block[..count], stream);
-        state.member("content", 0, Reading::Listed, &mut whole);
+        // A packing alone: what its header calls a file is one, whatever else it may be.
+        let name = name.filter(|name| !name.is_empty() && !name.ends_with(".tar"));
+        state.walk.nameless = name.is_none();
+        state.member(name.as_deref().unwrap_or("content"), 0, Reading::Listed, &mut whole);
     }
 }
 
@@ -84,18 +98,11 @@ fn fill(stream: &mut dyn Read, buffer: &mut [u8]) -> usize {
     filled
 }
 
-fn members(stream: &mut dyn Read, first: Option<[u8; BLOCK_BYTES]>, state: &mut State<'_, '_>) {
+fn members(stream: &mut dyn Read, state: &mut State<'_, '_>) {
     let (mut next, mut ended, mut lost) = (Next::default(), false, false);
-    let mut pending = first;
     while state.may_visit() {
         let mut block = [0; BLOCK_BYTES];
-        let count = match pending.take() {
-            Some(first) => {
-                block = first;
-                BLOCK_BYTES
-            }
-            None => fill(stream, &mut block),
-        };
+        let count = fill(stream, &mut block);
         state.unpacked += count as u64;
         if count < BLOCK_BYTES {
             if count > 0 {

@@ -206,8 +206,51 @@ fn nonsense_is_no_archive() {
         let (_, walk) = walked(bytes);
         assert!(oddities(&walk).contains(&Oddity::NotAnArchive), "{bytes:?}: {walk:?}");
     }
-    let (visited, walk) = walked(&gzip(b"just text"));
-    assert_eq!((walk.formats, visited[0].1.as_slice()), (vec![Format::Gzip], &b"just text"[..]));
+}
+
+/// The walk over a file that was given, and not found within another.
+fn outer(bytes: &[u8]) -> (Visited, Walk) {
+    let mut visited = vec![];
+    let walk = walk(&file(bytes), &WalkLimits::default(), &mut |head, stream| {
+        let mut data = vec![];
+        stream.read_to_end(&mut data).expect("the stream never fails");
+        visited.push((head.path.clone(), data, head.reading));
+    });
+    (visited, walk)
+}
+
+/// Goal: what promises an archive and holds none is told, however it is packed; a single file says which it is.
+#[test]
+fn a_packing_without_an_archive_is_told() {
+    let inner = tar(&[tar_file("p/a.py", b"x = 1")]);
+    let shifted = [&[b'x'; 100][..], &inner[..]].concat();
+    let mut named = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3];
+    named.extend(b"folder/a.py\0");
+    named.extend(&gzip(b"x = 1")[10..]);
+    for (what, bytes, path) in [
+        ("text", gzip(b"just text"), "content"),
+        ("a tar at an offset", gzip(&shifted), "content"),
+        ("zeros", gzip(&[0; 10_240]), "content"),
+    ] {
+        let (visited, walk) = outer(&bytes);
+        assert!(oddities(&walk).contains(&Oddity::NotAnArchive), "{what}: {walk:?}");
+        assert_eq!(visited[0].0, path, "{what}");
+    }
+    let (visited, walk) = outer(&named);
+    assert_eq!((walk.formats, walk.odd.len()), (vec![Format::Gzip], 0), "{:?}", walk.odd);
+    assert_eq!((visited[0].0.as_str(), visited[0].1.as_slice()), ("a.py", &b"x = 1"[..]));
+    assert!(oddities(&outer(&zip(&[])).1).contains(&Oddity::NotAnArchive), "a zip of nothing");
+}
+
+/// Goal: members behind an end that stands at the very beginning are read, and told.
+#[test]
+fn members_behind_zeros_are_read() {
+    let behind = [&[0; 1024][..], &tar(&[tar_file("p/a.py", b"x = 1")])].concat();
+    for bytes in [behind.clone(), gzip(&behind)] {
+        let (visited, walk) = walked(&bytes);
+        assert_eq!(visited[0].0, "p/a.py");
+        assert!(oddities(&walk).contains(&Oddity::BehindEnd), "{walk:?}");
+    }
 }
 
 proptest! {

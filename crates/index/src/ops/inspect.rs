@@ -15,7 +15,7 @@ use super::look::{self, Look, States};
 use crate::failpoint;
 use crate::model::lifecycle::step;
 use crate::model::{FileInput, FileState, Verdict};
-use crate::policy::verdict::{Conclusion, conclude};
+use crate::policy::verdict::{Conclusion, Floor, conclude};
 use crate::store::files::FileRow;
 use crate::store::jobs::{JobKind, JobRow, OverdueRow};
 use crate::store::verdicts::{Met, NewVerdict};
@@ -37,9 +37,7 @@ const OVERDUE_MAX: i64 = 100;
 
 /// A verdict that only says that there was no time for an inspection; the inspection still comes.
 pub(super) const BUDGET: &str = "budget";
-const BACKLOG: &str = "backlog";
-/// What such a verdict gives as its reason.
-const LATE_RULE: &str = "not-inspected-in-time";
+pub(super) const BACKLOG: &str = "backlog";
 /// The verdict of a usual inspection, and of one that came after a person's decision.
 const UPLOAD: &str = "upload";
 const LATE: &str = "late";
@@ -202,7 +200,7 @@ async fn judge(installation: &Arc<Installation>, job: &JobRow) -> Result<Outcome
         // Processor time is the same on a busy machine: another attempt would spend it once more, before other files' turns.
         Err(failure) if job.attempts >= ATTEMPTS_MAX || matches!(failure, Failure::Spent(_)) => {
             let text = format!("It could not be inspected: {failure}.");
-            let floor = Some(Conclusion::because("inspection-failed", Verdict::Hold, text));
+            let floor = Some(Conclusion::because(Floor::Failed, Verdict::Hold, text));
             let inspection = Inspection { findings: vec![::inspect::of_failure(&failure)], ..Inspection::default() };
             Outcome::Looked { inspection, floor, occasion, cost_ms }
         }
@@ -373,7 +371,7 @@ fn advance(
 ) -> bool {
     let state = file.state();
     // Only the budget held it: nobody has to do anything.
-    let late = conclusion.reasons.first().is_some_and(|reason| reason.rule == LATE_RULE);
+    let late = conclusion.reasons.first().is_some_and(|reason| reason.is(Floor::Late));
     files::set_state(tx, file.id, next);
     let why = || conclusion.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default();
     let told = match (state, next) {
@@ -434,7 +432,7 @@ pub(super) async fn overdue(installation: &Installation) -> Result<usize> {
         } else {
             (BUDGET, Verdict::Hold, format!("It could not be inspected within {seconds} s."))
         };
-        let evidence = Evidence::none(Conclusion::because(LATE_RULE, verdict, text));
+        let evidence = Evidence::none(Conclusion::because(Floor::Late, verdict, text));
         let Ok(next) = step(before.file.state(), FileInput::Judged(verdict)) else { continue };
         keep(installation, &mut tx, about, &evidence, (cause, true), now)?;
         publish |= advance(&mut tx, about, next, &evidence.conclusion, now);

@@ -230,7 +230,14 @@ async fn what_is_late_is_held_and_released_by_its_inspection() {
             "nobody has to look at what is only late: {said}"
         );
         assert_eq!(show(&stage, fine).await.reasons[0].rule, "not-inspected-in-time");
+        let replay = async || {
+            let (main, policy) = (IndexName::main(), Policy::built_in());
+            let done = verdicts::replay(&stage.installation, &main, &policy).await.expect("replayed");
+            (done.files, done.changed.len())
+        };
+        assert_eq!(replay().await, (0, 0), "nothing was found yet, so no policy would clear it");
         stage.settle().await;
+        assert_eq!(replay().await, (2, 0));
         assert_eq!((status(&stage, fine).await.state, status(&stage, EVIL).await.state), ("published", "held"));
         assert_eq!(open(&stage).await, [(EVIL.into(), Verdict::Malicious)]);
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ::inspect::{Cause, Failure, Finding, Inspection, Occasion, Profile, Publishing, Request, Response, Subject, yara};
+use ::inspect::{
+    Cause, Failure, Finding, Inspection, Occasion, Profile, Publishing, Request, Response, Subject, checks, yara,
+};
 use packaging::Version;
 use packaging::metadata::CoreMetadata;
 use packaging::simple::time_text;
@@ -54,13 +56,14 @@ impl States {
     }
 
     /// What was said of a check, or of what it stands below. Of which nobody said anything: what came with the program
-    /// is active, as it was measured before; what an operator added is tried out. That rules could not be run to their
-    /// end counts when one of them does.
+    /// is active, as it was measured before, unless it says that it is tried out; so is what an operator added. That rules
+    /// could not be run to their end counts when one of them does.
     pub(super) fn of(&self, check: &str) -> CheckState {
         let said = catalogue::lineage(check).find_map(|id| self.set.get(id).copied());
         said.unwrap_or(match catalogue::is_foreign(check) {
             true if check == yara::LIMITS && self.rules_count => CheckState::Active,
             true => CheckState::Shadow,
+            false if checks::is_shadow(check) => CheckState::Shadow,
             false => CheckState::Active,
         })
     }
@@ -374,6 +377,10 @@ mod tests {
             (yara::LIMITS, Shadow),
         ] {
             assert_eq!(fresh.of(check), state, "{check}");
+        }
+        // What comes with the program says itself that it is tried out.
+        for check in checks::CHECKS {
+            assert_eq!(fresh.of(check.id()), if check.is_shadow() { Shadow } else { Active }, "{}", check.id());
         }
         // The longest says what holds.
         let said = set(&[("yara", Active), ("yara/f", Disabled), ("yara/f/r", Shadow), ("external/av", Active)]);

@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::catalogue;
-use super::inspect::{Evidence, keep};
+use super::inspect::{BACKLOG, BUDGET, Evidence, keep};
 use super::look::{self, Look, States};
 use super::{accounts, projects as verbs};
 use crate::model::lifecycle::step;
 use crate::model::{Actor, Decision, FileInput, FileState, IndexName, Verdict};
 use crate::policy::authz::SiteAct;
-use crate::policy::verdict::{Policy, Reason, conclude};
+use crate::policy::verdict::{Floor, Policy, Reason, conclude};
 use crate::store::files::FileRow;
 use crate::store::indexes::IndexRow;
 use crate::store::jobs::{JobKind, JobRow};
@@ -339,7 +339,8 @@ impl Replay {
 }
 
 /// Tries a policy on the latest findings about every file, with the checks in their states of today. Changes nothing.
-/// What broke its inspection is held by any policy, and counted so.
+/// What broke its inspection is held by any policy, and counted so; what still waits for one has nothing to be judged by, and
+/// is not counted.
 ///
 /// # Errors
 /// When the ledger cannot be read.
@@ -353,11 +354,11 @@ pub async fn replay(installation: &Installation, index: &IndexName, policy: &Pol
         let rows = verdicts::latest(&mut tx, row.id, below, PAGE).await?;
         let Some(last) = rows.last() else { return Ok(out) };
         below = last.id;
-        for row in rows {
+        for row in rows.into_iter().filter(|row| ![BUDGET, BACKLOG].contains(&row.cause.as_str())) {
             let found = verdicts::findings(&mut tx, &row).await?.into_iter().map(|(_, finding)| finding).collect();
             let mut verdict = conclude(policy, &states.split(found).0).verdict;
             let held = [Verdict::Hold, Verdict::Malicious];
-            if held.contains(&row.verdict()) && row.reasons().iter().any(|reason| reason.rule == "inspection-failed") {
+            if held.contains(&row.verdict()) && row.reasons().iter().any(|reason| reason.is(Floor::Failed)) {
                 verdict = verdict.max(Verdict::Hold);
             }
             let decision = verdicts::decisions(&mut tx, row.file_id).await?.first().map(DecisionRow::decision);

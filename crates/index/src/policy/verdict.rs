@@ -89,10 +89,29 @@ const fn one() -> usize {
     1
 }
 
+/// What decides where there are no findings to decide by, under every policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Floor {
+    /// Every attempt to inspect it crashed, ran out of time or broke a limit.
+    Failed,
+    /// It was not looked at in time; its inspection still comes.
+    Late,
+}
+
+impl Floor {
+    /// As it stands among the reasons of a verdict, in place of a rule of the policy.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Failed => "inspection-failed",
+            Self::Late => "not-inspected-in-time",
+        }
+    }
+}
+
 /// Why a verdict is what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// The policy's rule, or what else decided: `inspection-failed`, `not-inspected-in-time`.
+    /// The policy's rule, or [`Floor::rule`].
     pub rule: String,
     /// What it asks for.
     pub verdict: Verdict,
@@ -109,10 +128,17 @@ pub struct Conclusion {
     pub reasons: Vec<Reason>,
 }
 
+impl Reason {
+    /// Whether this decided.
+    pub fn is(&self, floor: Floor) -> bool {
+        self.rule == floor.rule()
+    }
+}
+
 impl Conclusion {
     /// A conclusion that does not come from findings.
-    pub fn because(rule: &str, verdict: Verdict, text: impl Into<String>) -> Self {
-        Self { verdict, reasons: vec![Reason { rule: rule.into(), verdict, text: text.into() }] }
+    pub fn because(floor: Floor, verdict: Verdict, text: impl Into<String>) -> Self {
+        Self { verdict, reasons: vec![Reason { rule: floor.rule().into(), verdict, text: text.into() }] }
     }
 
     /// The same, but never milder than `verdict`: what broke the inspection is not released by any policy.
@@ -353,10 +379,11 @@ mod tests {
     #[test]
     fn what_broke_the_inspection_stays_held_under_any_policy() {
         let lenient = with("");
-        let floor = Conclusion::because("inspection-failed", Verdict::Hold, "it broke");
+        let floor = Conclusion::because(Floor::Failed, Verdict::Hold, "it broke");
         let concluded = conclude(&lenient, &[]).at_least(floor.clone());
         assert_eq!(concluded, floor);
-        let grave = Conclusion::because("r", Verdict::Malicious, "worse").at_least(floor);
+        let grave = with("[[rule]]\nid = \"r\"\nverdict = \"malicious\"\nwhy = \"w\"");
+        let grave = conclude(&grave, &[finding("a", Severity::Note, Unsure, "m")]).at_least(floor);
         assert_eq!((grave.verdict, grave.reasons.len()), (Verdict::Malicious, 2));
     }
 }

@@ -11,7 +11,7 @@ use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
 use crate::kind::Kind;
 
-check!(ArchiveFraming, "archive-framing", 3, run);
+check!(ArchiveFraming, "archive-framing", 4, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for odd in &distribution.walk.odd {
@@ -26,9 +26,25 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         }
         out.add(evidence);
     }
+    let is_none = distribution.walk.odd.iter().any(|odd| odd.oddity == Oddity::NotAnArchive);
+    if distribution.filename.is_some() && !distribution.walk.holds_files() && !is_none {
+        let (severity, confidence) = weight(Oddity::NotAnArchive, distribution.shape);
+        let evidence = Evidence::new(severity, confidence, why(Oddity::NotAnArchive)).tag("evasion/archive-framing");
+        out.add(evidence.tag("evasion/unreadable"));
+    }
     for rejection in distribution.report.rejections.iter().filter(|_| odd_enough(&distribution.walk.odd)) {
         let why = format!("The strict reading refuses this archive: {}", rejection.message);
         out.add(Evidence::new(Severity::Note, Confidence::High, why));
+    }
+    for member in &distribution.members {
+        // One is enough to tell that not all was seen.
+        if let Some(odd) = member.odd.iter().find(|odd| leaves_unread(odd.oddity)) {
+            // By itself it does nothing; what opens it at the other end knows its password, or has its program.
+            let severity = if distribution.is_aside(member) { Severity::Low } else { Severity::Medium };
+            let why = format!("This archive cannot be inspected. {}", why(odd.oddity));
+            let evidence = Evidence::new(severity, Confidence::Medium, why).at(&member.path).excerpt(&told(odd));
+            out.add(evidence.tag("evasion/unread-archive"));
+        }
     }
     for member in distribution.members.iter().filter(|member| !member.whole && !distribution.is_aside(member)) {
         if member.kind == Kind::Pth || member.kind == Kind::Python && crate::code::is_source(&member.path) {
@@ -39,6 +55,24 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
             out.add(evidence.tag("evasion/oversized-source"));
         }
     }
+}
+
+/// Whether something of the archive was not seen at all: what is only odd was read in every way it can be.
+fn leaves_unread(oddity: Oddity) -> bool {
+    match oddity {
+        Oddity::NotAnArchive | Oddity::Encrypted | Oddity::UnknownMethod => true,
+        Oddity::Corrupt | Oddity::Truncated | Oddity::Limit => true,
+        Oddity::SeveralFormats | Oddity::DuplicatePath | Oddity::TwoNames | Oddity::TwoMethods => false,
+        Oddity::Unlisted | Oddity::SecondDirectory | Oddity::BehindEnd | Oddity::SeveralStreams => false,
+        Oddity::Absent | Oddity::RareMethod | Oddity::Mismatch | Oddity::Override => false,
+        Oddity::LeadingBytes | Oddity::InnerBytes | Oddity::TrailingBytes => false,
+        Oddity::EscapingPath | Oddity::DisguisedPath | Oddity::Link | Oddity::EscapingLink | Oddity::Special => false,
+    }
+}
+
+fn told(odd: &Odd) -> String {
+    let parts = [odd.path.as_str(), odd.detail.as_str()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 /// The strict reading's words are worth repeating where the lenient one saw something too.

@@ -22,7 +22,8 @@ pub(super) enum Standing {
 pub(super) fn standing(distribution: &Distribution, path: &str, reach: Reach) -> Standing {
     let Some(member) = distribution.member(path) else { return Standing::Aside };
     match reach {
-        _ if distribution.is_aside(member) || member.depth > 0 => Standing::Aside,
+        _ if distribution.is_aside(member) => Standing::Aside,
+        _ if member.depth > 0 && !distribution.run_aside.contains(path) => Standing::Aside,
         // In an sdist, tools and configurations stand beside the packages, and nobody imports them.
         Reach::ImportTime if distribution.left_behind.contains(path) => Standing::Aside,
         Reach::ImportTime if distribution.is_loose(member) => Standing::Called,
@@ -196,7 +197,20 @@ pub(super) fn may_start_written(seen: &Seen<'_>) -> bool {
         let wrote = matches!(effect.kind, EffectKind::Write | EffectKind::Download);
         wrote && effect.args.iter().any(|arg| is_it(arg.shown()))
     };
-    !named || brought || runner || further || seen.module.effects().iter().any(writes)
+    (!named || brought || runner || further || seen.module.effects().iter().any(writes)) && !is_given_nothing(&text)
+}
+
+/// Whether a program is given all of its code in the command, and that neither imports nor opens anything: an interpreter
+/// that is started to see whether it starts.
+pub(super) fn is_given_nothing(command: &str) -> bool {
+    const REACHES: [&str; 6] = ["import", "exec", "eval", "open", "compile", "load"];
+    let mut words = command.split_whitespace().skip(1).skip_while(|word| word.starts_with('-') && *word != "-c");
+    let code = words.next().filter(|word| *word == "-c").map(|_| words.collect::<Vec<_>>().join(" "));
+    let plain =
+        |code: &str| !code.contains(['{', '/', '\\', '|', '&', '$', '`', '<', '>']) && !mentions(code, &REACHES);
+    let interpreter =
+        command.split_whitespace().next().is_some_and(|first| first == "{}" || mentions(first, &["python"]));
+    interpreter && code.is_some_and(|code| !code.is_empty() && plain(&code))
 }
 
 /// Whether a text holds any of these words, whatever their case.

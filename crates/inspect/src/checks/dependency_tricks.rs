@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::Context;
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, Shape};
 use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
 use packaging::Requirement;
 use packaging::metadata::Field;
 
-check!(DependencyTricks, "dependency-tricks", 2, run);
+check!(DependencyTricks, "dependency-tricks", 3, run);
 
 fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) {
     for text in distribution.metadata.all(Field::RequiresDist) {
         direct(text, &distribution.metadata_path, out);
     }
+    setup_requires(distribution, out);
     never_projects(distribution, out);
     let Some(build) = &distribution.build else { return };
     for text in &build.requires {
@@ -25,6 +26,22 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
                 "Building this requires an earlier release of itself: whoever holds that one runs code in the build.";
             let evidence = Evidence::new(Severity::Medium, Confidence::Medium, why).at(&build.path).excerpt(text);
             out.add(evidence.tag("execution/self-build-requirement"));
+        }
+    }
+}
+
+/// What old builds fetch before they begin, in the words of `setup.py` and `setup.cfg`: behind the word for it, a name, an
+/// `@`, and an address.
+fn setup_requires(distribution: &Distribution, out: &mut Findings) {
+    const NEAR_BYTES: usize = 400;
+    for place in ["setup.py", "setup.cfg"] {
+        let Some(member) = distribution.at(place).filter(|_| distribution.shape == Shape::Sdist) else { continue };
+        let text = member.text();
+        let Some((_, behind)) = text.split_once("setup_requires") else { continue };
+        let end = behind.floor_char_boundary(NEAR_BYTES);
+        let end = behind[..end].find([']', '[']).filter(|at| *at > 4 && place == "setup.py").unwrap_or(end);
+        for requirement in behind[..end].split(['"', '\'', '\n', ',']).filter(|text| text.contains("://")) {
+            direct(requirement.trim(), &member.path, out);
         }
     }
 }

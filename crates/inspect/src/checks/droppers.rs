@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{ChainKind, Effect, EffectKind, Seen};
 
-check!(Droppers, "droppers", 5, run);
+check!(Droppers, "droppers", 6, run);
 
 /// Endings of programs for which nobody asked.
 const PROGRAMS: &[&str] = &[".exe", ".scr", ".bat", ".vbs", ".ps1", ".pyw", ".pyz", ".dll", ".msi"];

@@ -2,13 +2,13 @@
 
 use super::Context;
 use super::code::{self, Standing};
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, Member, Shape};
 use crate::finding::Confidence::{High as Sure, Medium as Likely};
 use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Argument, ChainKind, Effect, EffectKind, Labels, Layer, LayerKind, Seen};
 
-check!(ExecDecoded, "exec-decoded", 5, run);
+check!(ExecDecoded, "exec-decoded", 6, run);
 
 /// Endings of files that nobody takes for programs.
 const DISGUISES: &[&str] = &[
@@ -21,6 +21,8 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let standing = code::of(distribution, &seen);
         let inside = peeled(&seen);
         let weight = match (standing, seen.effect.kind, inside.is_some()) {
+            // Where a wheel keeps its tests nobody looks, and an import by any other way finds them.
+            (Standing::Aside, EffectKind::Exec, true) if is_installed(distribution, &seen) => (Medium, Likely),
             (Standing::Aside, _, _) => (Low, Likely),
             (_, EffectKind::Exec, true) => (Critical, Sure),
             (Standing::Installed, _, true) => (Critical, Likely),
@@ -67,6 +69,12 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     }
 }
 
+/// Whether a member is put where modules are imported from, as a part of a wheel.
+fn is_installed(distribution: &Distribution, seen: &Seen<'_>) -> bool {
+    let own = |member: &Member| member.depth == 0 && !member.place.is_empty();
+    distribution.shape == Shape::Wheel && distribution.member(seen.path).is_some_and(own)
+}
+
 /// Whether a command is an interpreter that is given code which was decoded in the same place.
 fn interprets(seen: &Seen<'_>) -> bool {
     let text = format!("{} ", seen.effect.text());
@@ -77,7 +85,7 @@ fn interprets(seen: &Seen<'_>) -> bool {
 /// A program that stood under an encoding, and is written out: what is installed is not what will run.
 fn written(distribution: &Distribution, out: &mut Findings) {
     let program = |kind| {
-        !matches!(kind, LayerKind::Text | LayerKind::Bytes | LayerKind::Media | LayerKind::Zip | LayerKind::Pickle)
+        !matches!(kind, LayerKind::Text | LayerKind::Bytes | LayerKind::Media | LayerKind::Archive | LayerKind::Pickle)
     };
     for seen in code::effects(distribution, EffectKind::Write) {
         let here = |layer: &&Layer| layer.place == seen.effect.place && program(layer.kind);

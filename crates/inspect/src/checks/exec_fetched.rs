@@ -8,7 +8,7 @@ use crate::finding::Severity::{Critical, High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{ChainKind, Effect, EffectKind, Labels, Seen};
 
-check!(ExecFetched, "exec-fetched", 3, run);
+check!(ExecFetched, "exec-fetched", 4, run);
 
 /// Whether the answer comes from the function itself, and not from whatever its callers hand on.
 fn is_near(seen: &Seen<'_>) -> bool {

@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Effect, EffectKind, Labels, Module, Seen};
 
-check!(HarmsMachine, "harms-machine", 4, run);
+check!(HarmsMachine, "harms-machine", 5, run);
 
 /// Commands that remove a home or a disk.
 const COMMANDS: &[&str] = &[
@@ -48,7 +48,11 @@ fn removes(text: &str) -> bool {
         let rest = rest.trim_start_matches('/');
         rest.is_empty() || rest.starts_with([' ', '*', '&', ';', '"'])
     };
+    let found = ["find ~ ", "find ~/ ", "find / ", "find $home "].iter().any(|word| lower.contains(word));
+    let disk = ["of=/dev/sd", "of=/dev/nvme", "of=/dev/hd", "of=/dev/vd", "of=/dev/disk"];
     COMMANDS.iter().filter_map(behind).any(whole)
+        || found && lower.contains(" -delete")
+        || lower.contains("dd ") && disk.iter().any(|disk| lower.contains(disk))
 }
 
 /// Whether memory is made to run, filled, and started: no library of bindings does all three by itself.

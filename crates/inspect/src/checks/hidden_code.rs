@@ -5,10 +5,11 @@ use super::code::{self, Standing};
 use crate::distribution::Distribution;
 use crate::finding::Confidence::{High as Sure, Medium as Likely};
 use crate::finding::Severity::{High, Low, Medium};
-use crate::findings::Findings;
+use crate::findings::{Evidence, Findings};
+use crate::kind::Kind;
 use crate::python::{Argument, EffectKind, Module, Oddity, OddityKind};
 
-check!(HiddenCode, "hidden-code", 3, run);
+check!(HiddenCode, "hidden-code", 4, run);
 
 /// A literal of so many bytes holds a program.
 const SEALED_BYTES_MIN: u32 = 10_000;
@@ -24,6 +25,7 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         }
     }
     addresses(distribution, out);
+    posing(distribution, out);
     for (path, module) in distribution.program.modules().filter(|(_, module)| code::reaches_out(module)) {
         let Some(sign) = module.signs().iter().find(|sign| sign.sign == "hidden-url") else { continue };
         let aside = code::of_module(distribution, path) == Standing::Aside;
@@ -31,6 +33,17 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let weight = if aside { (Low, Likely) } else { (Medium, Sure) };
         let evidence = code::at_place(distribution, (path, module), sign.place, weight, why).decoded(&sign.text);
         out.add(evidence.tag("defense-evasion/hidden-address"));
+    }
+}
+
+/// A source that is no text: Python runs it by its name, and whoever goes by its first bytes takes it for something else.
+fn posing(distribution: &Distribution, out: &mut Findings) {
+    for member in distribution.members.iter().filter(|member| member.besides.is_some_and(|kind| kind != Kind::Data)) {
+        let weight = if distribution.is_aside(member) || member.depth > 0 { (Low, Likely) } else { (Medium, Likely) };
+        let why = "This is run by its name as Python, and begins as a file of another kind.";
+        let kind = member.besides.map_or("", Kind::as_str);
+        let evidence = Evidence::new(weight.0, weight.1, why).at_line(&member.path, 1).excerpt(kind);
+        out.add(evidence.tag("defense-evasion/posing-source"));
     }
 }
 

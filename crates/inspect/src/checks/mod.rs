@@ -1,15 +1,15 @@
 //! The list of checks. One check is one file beside this one, one line in [`CHECKS`], and one page in `cases/`.
 
 /// What every check's file begins with: its type, its id, its version, the function that is the check, and, when it is
-/// not for every upload and re-inspection, the events on which it runs.
+/// not for every upload and re-inspection, the events on which it runs. `as shadow` at the end: it is tried out, and influences
+/// nothing until it was measured (docs/checks.md) or an operator makes it active.
 macro_rules! check {
-    ($type:ident, $id:literal, $version:literal, $run:path) => {
-        check!($type, $id, $version, $run, on crate::occasion::Event::USUAL);
+    ($type:ident, $id:literal, $version:literal, $run:path $(, on $on:expr)? $(, as $shadow:ident)?) => {
+        check!(
+            $type, $id, $version, $run, page include_str!(concat!("../../cases/", $id, ".md")) $(, on $on)? $(, as $shadow)?
+        );
     };
-    ($type:ident, $id:literal, $version:literal, $run:path, on $on:expr) => {
-        check!($type, $id, $version, $run, page include_str!(concat!("../../cases/", $id, ".md")), on $on);
-    };
-    ($type:ident, $id:literal, $version:literal, $run:path, page $page:expr, on $on:expr) => {
+    ($type:ident, $id:literal, $version:literal, $run:path, page $page:expr $(, on $on:expr)? $(, as $shadow:ident)?) => {
         pub(crate) struct $type;
 
         impl super::Check for $type {
@@ -21,9 +21,15 @@ macro_rules! check {
                 $version
             }
 
-            fn on(&self) -> &'static [crate::occasion::Event] {
-                $on
-            }
+            $(
+                fn on(&self) -> &'static [crate::occasion::Event] {
+                    $on
+                }
+            )?
+
+            $(
+                check!(@ $shadow);
+            )?
 
             fn page(&self) -> &'static str {
                 $page
@@ -37,6 +43,11 @@ macro_rules! check {
             ) {
                 $run(distribution, context, out);
             }
+        }
+    };
+    (@ shadow) => {
+        fn is_shadow(&self) -> bool {
+            true
         }
     };
 }
@@ -60,6 +71,7 @@ mod miner_settings;
 mod model_instructions;
 mod module_shadowing;
 mod native_code;
+mod past_limits;
 mod patched_methods;
 mod persistence;
 mod pickle_code;
@@ -116,7 +128,13 @@ pub trait Check: Sync {
     /// Raised with every change of what the check says.
     fn version(&self) -> u32;
     /// The events on which it runs.
-    fn on(&self) -> &'static [Event];
+    fn on(&self) -> &'static [Event] {
+        Event::USUAL
+    }
+    /// Whether it comes as one that is tried out: it records, and influences nothing.
+    fn is_shadow(&self) -> bool {
+        false
+    }
     /// Its page: what it means, what it must not be taken for, and the cases that hold it to that.
     fn page(&self) -> &'static str;
     /// Evidence found in the distribution.
@@ -148,6 +166,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &private_sends::PrivateSends,
     &start_effects::StartEffects,
     &hidden_code::HiddenCode,
+    &past_limits::PastLimits,
     &secret_stores::SecretStores,
     &persistence::Persistence,
     &reverse_shells::ReverseShells,
@@ -174,6 +193,11 @@ pub fn versions(occasion: Option<&Occasion>) -> Vec<String> {
 /// Whether some check asks to be run on this event.
 pub fn any_on(event: Event) -> bool {
     CHECKS.iter().any(|check| check.on().contains(&event))
+}
+
+/// Whether a check of this program comes as one that is tried out.
+pub fn is_shadow(id: &str) -> bool {
+    CHECKS.iter().any(|check| check.id() == id && check.is_shadow())
 }
 
 /// The page of a check, when there is one of this id.
@@ -220,7 +244,17 @@ mod tests {
         const PAGE: &str = "";
         check!(Beginnings, "beginnings", 1, super::notes, page PAGE, on &[crate::occasion::Event::ProjectCreated]);
         check!(Moves, "moves", 1, super::notes, page PAGE, on &[crate::occasion::Event::StatusChanged]);
-        check!(Usual, "usual", 1, super::notes, page PAGE, on crate::occasion::Event::USUAL);
+        check!(Usual, "usual", 1, super::notes, page PAGE);
+        check!(Tried, "tried", 1, super::notes, page PAGE, as shadow);
+        check!(Both, "both", 1, super::notes, page PAGE, on &[crate::occasion::Event::ProjectCreated], as shadow);
+    }
+
+    #[test]
+    fn a_check_says_that_it_is_tried_out() {
+        let shadow = |check: &dyn Check| (check.is_shadow(), check.on());
+        assert_eq!(shadow(&beginnings::Usual), (false, Event::USUAL));
+        assert_eq!(shadow(&beginnings::Tried), (true, Event::USUAL));
+        assert_eq!(shadow(&beginnings::Both), (true, &[Event::ProjectCreated][..]));
     }
 
     /// Goal: a check runs on the events that it asks for, and is told the facts that no archive holds.

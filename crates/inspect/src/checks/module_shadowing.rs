@@ -1,5 +1,7 @@
 //! Packages that bring a module of another project's name.
 
+use std::collections::BTreeSet;
+
 use super::Context;
 use crate::distribution::Distribution;
 use crate::distribution::Shape;
@@ -7,14 +9,18 @@ use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
 use crate::known::owners_of_module;
 
-check!(ModuleShadowing, "module-shadowing", 1, run);
+check!(ModuleShadowing, "module-shadowing", 2, run);
 
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     if distribution.shape != Shape::Wheel {
         return;
     }
     let Some(project) = distribution.project() else { return };
-    for top in &distribution.tops {
+    // Files alone are brought too: a list of certificates is no module, and is trusted by one.
+    let own = distribution.members.iter().filter(|member| member.depth == 0);
+    let folders = own.filter_map(|member| member.place.split_once('/')).map(|(top, _)| top.to_owned());
+    let tops: BTreeSet<String> = folders.chain(distribution.tops.iter().cloned()).collect();
+    for top in &tops {
         let Some(owners) = owners_of_module(top) else { continue };
         if owners.contains(&project.as_str()) {
             continue;

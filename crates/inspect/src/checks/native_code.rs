@@ -1,6 +1,7 @@
 //! Programs of the machine where none belongs, or under a name that hides them.
 
 use super::Context;
+use super::code::{self, Standing};
 use crate::distribution::Distribution;
 use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
@@ -8,8 +9,9 @@ use packaging::DistFilename;
 
 use crate::distribution::{Facts, Member};
 use crate::formats::native::Native;
+use crate::python::EffectKind;
 
-check!(NativeCode, "native-code", 1, run);
+check!(NativeCode, "native-code", 2, run);
 
 /// Endings that say a file is something else.
 const DISGUISES: &[&str] = &[
@@ -35,10 +37,36 @@ const LAUNCHERS: &[&str] = &[
 ];
 
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
-    for member in distribution.members.iter().filter(|member| member.kind.is_native()) {
+    for member in &distribution.members {
         let Facts::Native(native) = &member.facts else { continue };
         judge(distribution, context, member, native, out);
     }
+    started(distribution, out);
+}
+
+/// Programs of the distribution itself that are started when it is imported or built.
+fn started(distribution: &Distribution, out: &mut Findings) {
+    let native = |member: &&Member| member.depth == 0 && matches!(member.facts, Facts::Native(_));
+    let own: Vec<&str> = distribution.members.iter().filter(native).map(Member::name).collect();
+    if own.is_empty() || !is_pure(distribution) {
+        return;
+    }
+    for seen in code::effects(distribution, EffectKind::Process) {
+        let text = seen.effect.text();
+        let mut names = text.split(['/', '\\', ' ', '\n']).map(|word| word.trim_matches(['"', '\'']));
+        let is_own = names.any(|word| own.contains(&word) && !LAUNCHERS.contains(&word));
+        if is_own && code::of(distribution, &seen) >= Standing::Imported {
+            let why =
+                "A wheel that says it is for any platform brings a program of one, and starts it when it is imported.";
+            let weight = (Severity::Medium, Confidence::Medium);
+            out.add(code::at(distribution, &seen, weight, why).tag("execution/native-started"));
+        }
+    }
+}
+
+/// Whether the wheel says that it is for any platform.
+fn is_pure(distribution: &Distribution) -> bool {
+    matches!(&distribution.filename, Some(DistFilename::Wheel(wheel)) if wheel.platform_tags.iter().all(|tag| tag == "any"))
 }
 
 fn judge(distribution: &Distribution, context: &Context<'_>, member: &Member, native: &Native, out: &mut Findings) {
@@ -64,8 +92,7 @@ fn judge(distribution: &Distribution, context: &Context<'_>, member: &Member, na
             "defense-evasion/packed-program",
         );
     }
-    let pure = matches!(&distribution.filename, Some(DistFilename::Wheel(wheel)) if wheel.platform_tags.iter().all(|tag| tag == "any"));
-    if !pure || LAUNCHERS.contains(&name.as_str()) || distribution.is_aside(member) {
+    if !is_pure(distribution) || LAUNCHERS.contains(&name.as_str()) || distribution.is_aside(member) {
         return;
     }
     let is_new = context.is_new(&format!("type:{}", member.kind.as_str())) == Some(true);

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::code::{self, Standing};
+use super::wallet_secrets::{fixed_host, is_stated};
 use crate::distribution::Distribution;
 use crate::finding::Confidence::{High as Sure, Low as Unsure, Medium as Likely};
 use crate::finding::Severity::{High, Low, Medium};
@@ -9,7 +10,7 @@ use crate::findings::Findings;
 use crate::formats::text::{self, Group};
 use crate::python::{self, EffectKind, Labels, Seen};
 
-check!(PrivateSends, "private-sends", 4, run);
+check!(PrivateSends, "private-sends", 5, run);
 
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     by_command(distribution, out);
@@ -27,11 +28,22 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
         let newly = standing > Standing::Aside && !hosts.is_empty() && hosts.iter().all(new);
         let newly = newly && !hosts.iter().all(|host| is_own_service(&seen, host));
         let weight = if newly { (High, Sure) } else { weight };
+        let weight =
+            if weight.0 < Medium && takes_all(distribution, &seen, standing) { (Medium, Likely) } else { weight };
         let told = Labels::PRIVATE.with(Labels::OUTPUT);
         let sources: Vec<&str> = seen.labels.among(told).names().collect();
         let why = format!("What is private flows into the network here: {}.", sources.join(", "));
         out.add(code::at(distribution, &seen, weight, &why).tag("exfiltration/private-data"));
     }
+}
+
+/// Whether all of the environment goes, when somebody calls this, to a host of which the metadata does not speak.
+fn takes_all(distribution: &Distribution, seen: &Seen<'_>, standing: Standing) -> bool {
+    let host = || fixed_host(&seen.effect.text());
+    standing == Standing::Called
+        // What other functions hand on may be one variable of it.
+        && seen.effect.taint.labels.any(Labels::ENVIRONMENT)
+        && host().is_some_and(|host| !is_stated(distribution, &host))
 }
 
 /// What is private in the words of a command that sends: no request of Python is seen then.

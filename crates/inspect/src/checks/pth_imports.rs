@@ -8,14 +8,22 @@ use super::Context;
 use crate::distribution::{Distribution, Member, Shape};
 use crate::finding::{Confidence, Severity};
 use crate::findings::{Evidence, Findings};
+use crate::formats::pth;
 use crate::kind::Kind;
 
 /// Honest start-up lines are short; those of build tools are known by their names.
 const LINE_BYTES_MAX: usize = 300;
 
-/// Names that build tools give to the path files that they make, and the known ones of single projects.
-const MADE_BY_TOOLS: &[&str] =
-    &["-nspkg.pth", "distutils-precedence.pth", "a1_coverage.pth", "pywin32.pth", "pytest-cov.pth"];
+/// Names that build tools give to the path files that they make, and the known ones of single projects, each with what
+/// stands in every line of them: anybody can give a file this name.
+const MADE_BY_TOOLS: &[(&str, &str)] = &[
+    ("-nspkg.pth", "sys._getframe(1).f_locals['sitedir']"),
+    ("distutils-precedence.pth", "'SETUPTOOLS_USE_DISTUTILS'"),
+    ("a1_coverage.pth", "coverage.process_startup("),
+    ("pywin32.pth", "import pywin32_bootstrap"),
+    ("pytest-cov.pth", "COV_CORE_"),
+    (".pth", "import __editable___"),
+];
 
 /// What no start-up line of a build tool does.
 static EFFECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -23,22 +31,23 @@ static EFFECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     crate::formats::text::compile(words)
 });
 
-check!(PthImports, "pth-imports", 2, run);
+check!(PthImports, "pth-imports", 3, run);
 
 fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     let path_files = distribution.members.iter().filter(|member| member.kind == Kind::Pth && member.depth == 0);
     for member in path_files.filter(|member| !member.place.contains('/') || distribution.shape == Shape::Sdist) {
-        for (number, line) in (1u32..).zip(member.text().split(['\n', '\r'])) {
-            // The interpreter's own test (Lib/site.py): it runs what begins so, and takes the rest for paths.
-            if line.starts_with("import ") || line.starts_with("import\t") {
-                judge(member, number, line, context, out);
-            }
+        for line in pth::lines(&member.text).iter().filter(|line| line.runs) {
+            judge(member, line.number, &line.text, context, out);
         }
     }
 }
 
 /// A line without its comment: what follows a `#` outside of quotes is not run.
 fn run_part(line: &str) -> &str {
+    // What is quoted thrice ends elsewhere: nothing is cut off.
+    if line.contains("\"\"\"") || line.contains("'''") {
+        return line;
+    }
     let mut quote = None;
     for (at, c) in line.char_indices() {
         match (quote, c) {
@@ -55,7 +64,7 @@ fn run_part(line: &str) -> &str {
 fn judge(member: &Member, number: u32, line: &str, context: &Context<'_>, out: &mut Findings) {
     let (name, line) = (member.name(), run_part(line));
     let effect = EFFECT.as_ref().and_then(|effect| effect.find(line.as_bytes()));
-    let known = MADE_BY_TOOLS.iter().any(|known| name.ends_with(known)) || name.starts_with("__editable__");
+    let known = MADE_BY_TOOLS.iter().any(|(known, says)| name.ends_with(known) && line.contains(says));
     let hidden = line.contains("exec") && effect.is_some();
     let is_new = context.is_new(&format!("startup:{}", member.place)) == Some(true);
     let (severity, confidence, why) = if hidden {

@@ -8,7 +8,7 @@ use crate::findings::{Evidence, Findings};
 use crate::formats::pyc::{Pyc, not_in_source};
 use crate::kind::Kind;
 
-check!(PycMismatch, "pyc-mismatch", 1, run);
+check!(PycMismatch, "pyc-mismatch", 2, run);
 
 /// Names that code uses to run, fetch or decode what it does not show.
 const WEIGHTY: &[&str] = &[
@@ -73,7 +73,9 @@ fn alone(shape: Shape, member: &Member, pyc: &Pyc, out: &mut Findings) {
         return;
     }
     let heavy = weighty(&pyc.names);
-    let severity = if heavy.is_empty() && pyc.whole { Severity::Low } else { Severity::Medium };
+    // What it does cannot be read; in a wheel it is all that there is.
+    let weighs = shape == Shape::Wheel || !heavy.is_empty() || !pyc.whole;
+    let severity = if weighs { Severity::Medium } else { Severity::Low };
     let why = "Compiled code without its source: it is imported, and nobody can read it.";
     let evidence = Evidence::new(severity, Confidence::Medium, why).at(&member.path).excerpt(&heavy.join(", "));
     out.add(evidence.tag("defense-evasion/pyc-only"));

@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::EffectKind;
 
-check!(SecretStores, "secret-stores", 1, run);
+check!(SecretStores, "secret-stores", 2, run);
 
 /// Different stores of secrets in one module: one is an honest setting, many are a list of what to take.
 const STORES_MIN: usize = 3;

@@ -8,7 +8,7 @@ use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::Findings;
 use crate::python::{Effect, EffectKind, Labels, Reach, Seen};
 
-check!(StartEffects, "start-effects", 5, run);
+check!(StartEffects, "start-effects", 6, run);
 
 /// Commands that fetch, hide, or run what was given on the line.
 const COMMANDS: &[&str] = &[
@@ -193,6 +193,10 @@ fn process(
 ) -> Option<(crate::Severity, crate::Confidence)> {
     let first = code::is_first(distribution, seen);
     let text = seen.effect.text();
+    let command = seen.effect.args.first().map(|arg| arg.shown()).unwrap_or_default();
+    if standing >= Standing::Imported && code::is_given_nothing(&command) {
+        return Some((Low, Likely));
+    }
     let reaches = code::mentions(&text, COMMANDS) || code::mentions(&text, &[".exe"]) && brings_programs(seen, &text);
     match standing {
         Standing::Installed | Standing::Imported if reaches && seen.effect.hidden => Some((High, Sure)),

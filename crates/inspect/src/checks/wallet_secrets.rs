@@ -53,7 +53,7 @@ fn takes_key(seen: &Seen<'_>) -> bool {
 }
 
 /// The host of an address whose beginning is known.
-fn fixed_host(text: &str) -> Option<String> {
+pub(super) fn fixed_host(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("://")?;
     let host = rest.split(['/', ':', '?', '\n', ' ']).next()?.to_ascii_lowercase();
     let known = !host.contains('{') && host.contains('.') && !host.starts_with("127.") && !host.ends_with(".local");
@@ -61,7 +61,7 @@ fn fixed_host(text: &str) -> Option<String> {
 }
 
 /// Whether the metadata names the host or its domain: who signs by a service says so.
-fn is_stated(distribution: &Distribution, host: &str) -> bool {
+pub(super) fn is_stated(distribution: &Distribution, host: &str) -> bool {
     let domain = host.rsplitn(3, '.').take(2).collect::<Vec<_>>();
     let domain: Vec<&str> = domain.into_iter().rev().collect();
     let domain = domain.join(".");

@@ -5,6 +5,7 @@
 pub mod media;
 pub mod native;
 pub mod pickle;
+pub mod pth;
 pub mod pyc;
 pub mod text;
 pub mod unicode;

@@ -79,6 +79,10 @@ fn evil_pickles_end() {
         b"cos".to_vec(),
         b"\x80\x04.".repeat(100_000),
         b"\xff\xff\xff".to_vec(),
+        b"(".repeat(4 << 20),
+        many(b"\x8c\x01a("),
+        many(b"()2"),
+        many(b"t"),
     ] {
         assert!(pickle::read(&evil).globals.len() <= 500);
         all(&evil);
@@ -96,6 +100,97 @@ fn names_of_pickles_are_followed_through_the_memo() {
     for bytes in [&stack[..], &memo[..]] {
         assert_eq!(pickle::read(bytes).globals, [("posix".to_owned(), "system".to_owned())], "{bytes:?}");
     }
+}
+
+/// What lies beside a name on the stack moves it nowhere: whatever is pushed is taken off again, by its own opcode or by
+/// that of a mark, and the name is told. Once in every way in which a value comes onto the stack.
+#[test]
+fn names_of_pickles_are_found_on_the_stack() {
+    let pushes: [&[u8]; 37] = [
+        b"N",
+        b"\x88",
+        b"\x89",
+        b")",
+        b"]",
+        b"}",
+        b"\x8f",
+        b"\x97",
+        b"K\x01",
+        b"\x82\x01",
+        b"M\0\x01",
+        b"\x83\0\x01",
+        b"J\0\0\0\x01",
+        b"\x84\0\0\0\x01",
+        b"G\0\0\0\0\0\0\0\0",
+        b"\x8a\x01\x05",
+        b"\x8b\x01\0\0\0\x05",
+        b"I01\n",
+        b"L5L\n",
+        b"F1\n",
+        b"Pa\n",
+        b"C\x01a",
+        b"B\x01\0\0\0a",
+        b"\x8e\x01\0\0\0\0\0\0\0a",
+        b"\x96\x01\0\0\0\0\0\0\0a",
+        b"S'a'\n",
+        b"Va\n",
+        b"U\x01a",
+        b"\x8c\x01a",
+        b"T\x01\0\0\0a",
+        b"X\x01\0\0\0a",
+        b"\x8d\x01\0\0\0\0\0\0\0a",
+        b"cm\nn\n",
+        b"N20",
+        b"(Nt",
+        b"(im\nn\n",
+        b"N\x94h\0\x86",
+    ];
+    let whole = |between: &[u8]| [b"\x80\x04\x8c\x02os\x8c\x06system", between, b"\x93)R."].concat();
+    let system = ("os".to_owned(), "system".to_owned());
+    for push in pushes {
+        for between in [[push, b"0"].concat(), [b"(", push, b"1"].concat(), [b"\x8f(", push, b"\x900"].concat()] {
+            let read = pickle::read(&whole(&between));
+            assert!(read.whole && read.globals.contains(&system), "{push:?} {read:?}");
+        }
+    }
+    // Taken apart again: what the memo, escapes and lines say.
+    for bytes in [
+        &b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94N\x94(h\x00h\x01h\x020\x93)R."[..],
+        b"\x80\x04\x8c\x01x\x8c\x02os\x8c\x06systemp1_0\n0p+7\n0g7\ng10\n\x93)R.",
+        b"S'o\\x73'\nV\\u0073ystem\n\x93)R.",
+        b"S\"os\"\nS'system' \n\x93)R.",
+    ] {
+        let read = pickle::read(bytes);
+        assert!(read.whole && read.globals.contains(&system), "{bytes:?} {read:?}");
+    }
+    // Where Python's machine fails, nothing more is loaded.
+    for bytes in [
+        &b"\x930cos\nsystem\n."[..],
+        b"(\x85cos\nsystem\n.",
+        b"0cos\nsystem\n.",
+        b"tcos\nsystem\n.",
+        b"2cos\nsystem\n.",
+    ] {
+        assert_eq!(pickle::read(bytes).globals, [], "{bytes:?}");
+    }
+    // A name that is worked out is told as one.
+    let read = pickle::read(b"\x80\x04\x8c\x02os\x8c\x01m)\x86\x93.");
+    assert_eq!(read.globals, [("os".to_owned(), pickle::UNKNOWN.to_owned())]);
+}
+
+#[test]
+fn the_stack_of_a_pickle_forgets_its_depth_and_says_so() {
+    let deep = |values: usize| {
+        [b"\x80\x04\x8c\x02os".as_slice(), &b"N".repeat(values), &b"0".repeat(values), b"\x8c\x06system\x93."].concat()
+    };
+    let told = |values: usize| pickle::read(&deep(values)).globals;
+    assert_eq!(told(99_999), [("os".to_owned(), "system".to_owned())]);
+    assert_eq!(told(100_000), [(pickle::UNKNOWN.to_owned(), "system".to_owned())]);
+    // A key is forgotten beyond the limit, never taken for what it was before.
+    let keys: Vec<u8> = (0..100_001u32).flat_map(|key| [b"r".as_slice(), &key.to_le_bytes()].concat()).collect();
+    let memo =
+        [b"\x80\x04\x8c\x02os".as_slice(), &keys, b"0\x8c\x06systemr\0\0\0\x000j\xa0\x86\x01\0j\0\0\0\0\x93."].concat();
+    assert_eq!(pickle::read(&memo).globals, [(pickle::UNKNOWN.to_owned(), "system".to_owned())]);
 }
 
 #[test]
@@ -191,5 +286,23 @@ proptest! {
         }
         all(&marshalled(&bytes));
         all(&marshalled(&[b"\xe3", bytes.as_slice()].concat()));
+    }
+}
+
+/// Goal: what the expression takes has a needle, without which it is never tried.
+#[test]
+fn every_way_to_say_it_is_found() {
+    let says = |text: &str| text::search(text.as_bytes()).iter().any(|hit| hit.rule.name == "to-the-model");
+    for never in ["do not", "Don't"] {
+        for verb in ["tell", "mention", "inform"] {
+            assert!(says(&format!("{never} {verb} the user")), "{never} {verb}");
+            assert!(says(&format!("{never} {verb} this to the user")), "{never} {verb} this");
+        }
+    }
+    for verb in ["telling", "mentioning", "informing", "mention", "tell", "inform"] {
+        assert!(says(&format!("without {verb} the user")), "without {verb}");
+    }
+    for verb in ["ignore", "disregard"] {
+        assert!(says(&format!("{verb} all previous instructions")), "{verb}");
     }
 }

@@ -196,10 +196,14 @@ pub const RULES: &[Rule] = &[
             "ignore ",
             "disregard ",
             "do not tell",
-            "don't tell",
-            "without telling",
             "do not mention",
-            "without informing",
+            "do not inform",
+            "don't tell",
+            "don't mention",
+            "don't inform",
+            "without tell",
+            "without mention",
+            "without inform",
         ],
         r"(?:(?:ignore|disregard)\s+(?:all\s+|any\s+)?(?:your\s+)?(?:previous|prior|earlier|above)\s+(?:instructions|prompts|rules)|(?:do\s+not|don't|without)\s+(?:tell|telling|mention|mentioning|inform|informing)\s+(?:this\s+to\s+)?the\s+user)",
     ),
@@ -215,7 +219,13 @@ pub const RULES: &[Rule] = &[
         &["\"pools\""],
         r#""pools"\s*:\s*\[[^\]]{0,600}"user"\s*:\s*"[a-z0-9]{26,110}[."]"#,
     ),
-    rule("all-secrets", Group::BuildSecrets, &["tojson(secrets"], r"\$\{\{\s*toJSON\(\s*secrets\s*\)"),
+    rule("all-secrets", Group::BuildSecrets, &["tojson"], r"\$\{\{\s*toJSON\s*\(\s*secrets\s*\)"),
+    rule(
+        "piped-secrets",
+        Group::BuildSecrets,
+        &["curl ", "wget ", "nc "],
+        r"(?:\benv\b|\bprintenv\b|\$\{\{\s*secrets\.\w+\s*\}\})[^\n]{0,200}\|\s*(?:base64\b[^\n|]{0,40}\|\s*)?(?:curl|wget|nc)\s",
+    ),
 ];
 
 /// Words without which a source neither reaches out, nor starts or hides anything, whatever it is called.

@@ -21,7 +21,7 @@ const EFFECTS: &[(EffectKind, Labels, &str)] = &[
         Labels::NETWORK,
         "requests.get requests.post requests.put requests.patch requests.delete requests.head requests.request \
          requests.Session().get requests.Session().post requests.Session().put requests.Session().request \
-         requests.session().get requests.session().post requests.session().request requests.Session().send \
+         requests.session().get requests.session().post requests.session().request requests.Session().send requests.Session.request requests.Session.send \
          requests.api.get requests.api.post requests.sessions.Session().get requests.sessions.Session().post \
          httpx.get httpx.post httpx.put httpx.request httpx.stream httpx.Client().get httpx.Client().post \
          httpx.AsyncClient().get httpx.AsyncClient().post httpx.Client().request httpx.AsyncClient().request \
@@ -38,7 +38,7 @@ const EFFECTS: &[(EffectKind, Labels, &str)] = &[
          socket.socket().connect socket.socket().connect_ex socket.socket().send socket.socket().sendall \
          socket.socket().sendto socket.socket().recv socket.socket().recvfrom socket.create_connection \
          socket.create_connection().send socket.create_connection().sendall socket.create_connection().recv \
-         socket.gethostbyname socket.getaddrinfo socket.gethostbyname_ex \
+         socket.gethostbyname socket.gethostbyaddr socket.socket().makefile().write socket.getaddrinfo socket.gethostbyname_ex \
          ssl.wrap_socket().send ssl.wrap_socket().sendall ssl.wrap_socket().connect \
          dns.resolver.resolve dns.resolver.query dns.resolver.Resolver().resolve dns.resolver.Resolver().query \
          smtplib.SMTP().sendmail smtplib.SMTP().send_message smtplib.SMTP_SSL().sendmail \
@@ -68,7 +68,10 @@ const EFFECTS: &[(EffectKind, Labels, &str)] = &[
         EffectKind::Process,
         Labels::OUTPUT,
         "os.system os.popen os.popen2 os.popen3 os.startfile os.execl os.execle os.execlp os.execlpe os.execv \
-         os.execve os.execvp os.execvpe os.spawnl os.spawnle os.spawnlp os.spawnv os.spawnve os.spawnvp \
+         os.execve os.execvp os.execvpe os.spawnl os.spawnle os.spawnlp os.spawnlpe os.spawnv os.spawnve os.spawnvp os.spawnvpe \
+         posix.execv posix.execve posix.posix_spawn posix.posix_spawnp posix.fork_exec pydoc.pipepager imaplib.IMAP4_stream \
+         pipes.Template().append asyncio.get_event_loop().subprocess_shell asyncio.get_running_loop().subprocess_shell \
+         asyncio.get_event_loop().subprocess_exec asyncio.get_running_loop().subprocess_exec ctypes.CDLL().system \
          os.posix_spawn os.posix_spawnp posix.system nt.system posix.popen nt.startfile nt.popen \
          subprocess.run subprocess.call subprocess.Popen subprocess.check_call subprocess.check_output \
          subprocess.getoutput subprocess.getstatusoutput subprocess.Popen().communicate commands.getoutput \
@@ -86,7 +89,8 @@ const EFFECTS: &[(EffectKind, Labels, &str)] = &[
         Labels::NONE,
         "exec eval compile execfile types.FunctionType types.CodeType runpy.run_module \
          code.InteractiveInterpreter().runcode code.InteractiveInterpreter().runsource \
-         code.InteractiveConsole().push timeit.timeit timeit.repeat cProfile.run profile.run \
+         code.InteractiveConsole().push code.InteractiveConsole().runsource timeit.Timer ctypes.pythonapi.PyRun_SimpleString \
+         cProfile.Profile().run profile.Profile().run trace.Trace().run bdb.Bdb().run timeit.timeit timeit.repeat cProfile.run profile.run \
          _testcapi.run_in_subinterp _xxsubinterpreters.run_string __pyarmor__ pytransform.pyarmor_runtime",
     ),
     (
@@ -241,9 +245,10 @@ pub(super) fn method(name: &str) -> Option<Api> {
 pub(super) fn canonical(name: &str) -> &str {
     // A function's `__call__` is the function.
     let mut name = name.strip_suffix(".__call__").unwrap_or(name);
-    for prefix in ["builtins.", "__builtins__.", "__builtin__.", "six.moves."] {
+    for prefix in ["builtins.", "__builtins__.", "__builtin__.", "six.moves.", "pip._vendor."] {
         name = name.strip_prefix(prefix).unwrap_or(name);
     }
+    let name = borrowed(name).unwrap_or(name);
     match name {
         "os.environ.get().encode" => "os.getenv",
         "requests.sessions.Session" | "requests.sessions.session" => "requests.Session",
@@ -253,6 +258,77 @@ pub(super) fn canonical(name: &str) -> &str {
         other if other.ends_with("__pyarmor__") => "__pyarmor__",
         other => secured(other).unwrap_or(other),
     }
+}
+
+/// A module that another one of the standard library imported is that module: `shutil.os`.
+fn borrowed(name: &str) -> Option<&str> {
+    const LENDERS: [&str; 48] = [
+        "bdb",
+        "bz2",
+        "cProfile",
+        "cgi",
+        "cmd",
+        "code",
+        "codeop",
+        "concurrent",
+        "configparser",
+        "ctypes",
+        "distutils",
+        "doctest",
+        "ensurepip",
+        "fileinput",
+        "filecmp",
+        "ftplib",
+        "getpass",
+        "gettext",
+        "gzip",
+        "imaplib",
+        "imp",
+        "importlib",
+        "linecache",
+        "locale",
+        "lzma",
+        "mailbox",
+        "mimetypes",
+        "multiprocessing",
+        "netrc",
+        "optparse",
+        "pdb",
+        "pkgutil",
+        "poplib",
+        "pty",
+        "pydoc",
+        "queue",
+        "runpy",
+        "sched",
+        "site",
+        "smtplib",
+        "sysconfig",
+        "tarfile",
+        "timeit",
+        "trace",
+        "venv",
+        "webbrowser",
+        "xmlrpc",
+        "zipfile",
+    ];
+    let (lender, module) = name.rsplit_once('.')?;
+    let acts = matches!(
+        module,
+        "os" | "subprocess"
+            | "sys"
+            | "builtins"
+            | "socket"
+            | "urllib"
+            | "http"
+            | "shutil"
+            | "base64"
+            | "ctypes"
+            | "importlib"
+    );
+    let own = name == "asyncio.subprocess" || lender == module;
+    let top = lender.split('.').next().unwrap_or(lender);
+    (acts && !own && !lender.contains('(') && (LENDERS.contains(&top) || is_foreign(lender))).then_some(module)
 }
 
 /// A socket under TLS is a socket, whoever wrapped it.
@@ -272,7 +348,7 @@ const BUILTINS: &str = "exec eval compile __import__ getattr setattr globals loc
      set dict str bytes bytearray int len range reversed sorted zip enumerate sum hex input raw_input \
      execfile unichr xrange exit quit print type memoryview __builtins__ __loader__ __spec__ iter next \
      min max abs isinstance id hash bool float repr format callable dir object super reload file \
-     breakpoint any all round delattr hasattr __name__ __file__ help";
+     breakpoint any all round delattr hasattr __name__ __file__ __path__ help";
 
 /// Whether a bare name is the language's own.
 pub(super) fn is_builtin(name: &str) -> bool {

@@ -6,10 +6,13 @@ use ruff_python_ast::{self as ast, Expr};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
+use super::cut::Cut;
+use super::declared::LAMBDA_STEPS;
 use super::eval::{env_value, later};
-use super::facts::{EffectKind, Handed, Labels, Taint, Target};
+use super::facts::{EffectKind, FunctionId, Handed, Labels, Taint, Target};
 use super::iterate::{computed_text, taken};
 use super::pure;
+use super::takers::calls_back;
 use super::value::{Known, Made, Value};
 use super::walk::{Scope, Walker};
 
@@ -23,6 +26,9 @@ pub(super) struct Arg {
 /// Functions walked inline within one another, and how often one function is.
 const INLINE_DEPTH_MAX: u32 = 4;
 const INLINE_EACH_MAX: u32 = 24;
+/// Statements of a function that is walked inline: a longer one computes nothing that would be folded, and one that runs
+/// what it is given is walked later, however long it is.
+const INLINE_STATEMENTS_MAX: usize = 30;
 
 pub(super) fn taint_of(args: &[Arg]) -> Taint {
     let mut taint = Taint::default();
@@ -136,6 +142,7 @@ impl<'a> Walker<'a, '_> {
                 if let Some(end) = self.method_of(*class, "__del__") {
                     self.hand_over(end, Handed::Surely, range);
                 }
+                self.instance(*class, range);
                 Value::tainted(Known::Object(*class), taint_of(&args))
             }
             Known::Object(class) => match self.method_of(*class, "__call__") {
@@ -157,11 +164,15 @@ impl<'a> Walker<'a, '_> {
                 self.call_value(&function.clone(), all, range)
             }
             Known::Made(made) => {
+                if let Some(value) = self.getter(&Rc::clone(made), &args, range) {
+                    return value;
+                }
                 let name: Rc<str> = Rc::clone(&made.name);
                 self.call_named(&name, None, &callee.taint, args, range)
             }
             _ => {
                 self.give_functions(&args, Handed::Perhaps, range);
+                self.acting_given("", &args, range);
                 let mut taint = taint_of(&args);
                 taint.join(&callee.taint);
                 Value::tainted(Known::Unknown, taint)
@@ -176,8 +187,11 @@ impl<'a> Walker<'a, '_> {
                 Known::Function(id) => self.hand_over(*id, how, range),
                 Known::Class(class) => self.hand_over_class(*class, how, range),
                 Known::Dict(items) => {
-                    for (_, value) in items.iter().take(64) {
+                    for (key, value) in items.iter().take(64) {
                         match &value.known {
+                            Known::Class(class) if key.as_str().is_some_and(super::asked::is_asked_for) => {
+                                self.shared.asked.push(*class);
+                            }
                             Known::Class(class) => self.hand_over_class(*class, how, range),
                             Known::Function(id) => self.hand_over(*id, how, range),
                             _ => {}
@@ -200,38 +214,51 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn call_lambda(&mut self, id: u32, args: &[Arg]) -> Value {
-        let Some(lambda) = self.lambdas.get(id as usize).copied() else { return Value::default() };
-        if self.inline_depth >= INLINE_DEPTH_MAX * 4 {
+        let Some(lambda) = self.lambdas.get(id as usize) else { return Value::default() };
+        let node = lambda.node;
+        let depth = self.inline_depth;
+        if depth >= INLINE_DEPTH_MAX * 4 {
             return Value::tainted(Known::Unknown, taint_of(args));
         }
         let mut scope = Scope::default();
-        if let Some(parameters) = &lambda.parameters {
+        if let Some(parameters) = &node.parameters {
             for (n, parameter) in parameters.iter().enumerate() {
                 let name = parameter.name().as_str();
-                let default = parameter.default().map(|default| self.eval(default));
-                let value = argument(args, n, name).cloned().or(default).unwrap_or_default();
+                let default = || lambda.defaults.get(n).cloned().flatten();
+                let value = argument(args, n, name).cloned().or_else(default).unwrap_or_default();
                 scope.names.insert(name.into(), value);
             }
         }
+        if self.shared.budget.steps(LAMBDA_STEPS << depth).is_none() {
+            self.cut(Cut::Folding, node.range());
+            return Value::tainted(Known::Unknown, taint_of(args));
+        }
         self.inline_depth += 1;
         self.scopes.push(scope);
-        let value = self.eval(&lambda.body);
+        let value = self.eval(&node.body);
         self.scopes.pop();
         self.inline_depth -= 1;
         value
     }
 
-    fn call_function(&mut self, id: u32, args: &[Arg], shift: u8, range: TextRange) -> Value {
+    pub(super) fn call_function(&mut self, id: u32, args: &[Arg], shift: u8, range: TextRange) -> Value {
         for (n, arg) in args.iter().enumerate() {
             let how = if self.takes(id, n + usize::from(shift), arg) { Handed::Surely } else { Handed::Perhaps };
             self.give_functions(std::slice::from_ref(arg), how, range);
         }
         let taints = args.iter().map(|arg| (arg.keyword.clone(), arg.value.taint.clone())).collect();
         let site = self.call_site(Target::Local(id), taints, shift, None, range);
-        let taint = Taint { calls: site.map(|site| Rc::from([site])), ..Taint::default() };
+        let taint = Taint { calls: site.map(|site| Rc::from([(site, site)])), ..Taint::default() };
         let speaks =
             args.iter().any(|arg| arg.value.is_constant() && !matches!(arg.value.known, Known::None | Known::Bool(_)));
-        let inlined = if speaks || args.is_empty() { self.inline(id, args, shift) } else { None };
+        let inlined = match speaks || args.is_empty() {
+            true if self.may_inline(id) => self.inline(id, args, shift),
+            true => {
+                self.put_off(id, args, shift, range);
+                None
+            }
+            false => None,
+        };
         match inlined {
             Some(value) => {
                 let mut taint = taint;
@@ -242,18 +269,21 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
+    /// Whether there is room to walk a function's body once more where it is called.
+    pub(super) fn may_inline(&self, id: FunctionId) -> bool {
+        self.defs.get(&id).is_some_and(|def| {
+            def.inlined < INLINE_EACH_MAX
+                && self.inline_depth < INLINE_DEPTH_MAX
+                && self.shared.inlined < self.shared.limits.inlined_max
+                && def.node.body.len() <= INLINE_STATEMENTS_MAX
+        })
+    }
+
     /// Walks a function's body with the arguments at hand; gives what it returns, if that is known.
-    pub(super) fn inline(&mut self, id: u32, args: &[Arg], shift: u8) -> Option<Value> {
+    pub(super) fn inline(&mut self, id: FunctionId, args: &[Arg], shift: u8) -> Option<Value> {
         let def = self.defs.get_mut(&id)?;
         let node = def.node;
         let class = def.class;
-        if def.inlined >= INLINE_EACH_MAX
-            || self.inline_depth >= INLINE_DEPTH_MAX
-            || self.shared.inlined >= self.shared.limits.inlined_max
-            || node.body.len() > 30
-        {
-            return None;
-        }
         def.inlined += 1;
         self.shared.inlined += 1;
         let mut scope = Scope::default();
@@ -265,7 +295,7 @@ impl<'a> Walker<'a, '_> {
                 (None, Some(default)) => self.eval(default),
                 (None, None) => Value::default(),
             };
-            value.taint = Taint { params: 1_u32.checked_shl(n as u32).unwrap_or(0), ..Taint::default() };
+            value.taint = Taint { params: Taint::param(n), ..Taint::default() };
             if let (0, Some(class)) = (n, class) {
                 value = Value::of(Known::Object(class));
             }
@@ -294,8 +324,18 @@ impl<'a> Walker<'a, '_> {
             Known::Object(class) | Known::Class(class) => {
                 return match self.method_of(*class, method) {
                     Some(id) => self.call_function(id, &args, 1, range),
-                    None => self.unknown_method(on, method, &args, range),
+                    None => {
+                        // What a thread runs.
+                        if method == "start" {
+                            self.uses(on, &["run"], range);
+                        }
+                        self.unknown_method(on, method, &args, range)
+                    }
                 };
+            }
+            Known::Made(made) if &*made.name == "super()" && self.inherited(method).is_some() => {
+                let id = self.inherited(method).unwrap_or_default();
+                return self.call_function(id, &args, 1, range);
             }
             Known::Made(made) => {
                 let name = format!("{}.{method}", made.name);
@@ -324,7 +364,13 @@ impl<'a> Walker<'a, '_> {
                     if layer.is_some() { add_layer(on.peeled.as_ref(), layer) } else { passed_on(on, &values) };
                 Value::new(known, taint, peeled)
             }
-            None => Value::tainted(Known::Unknown, taint),
+            None => {
+                // Under a codec that is not known here it may be anything.
+                if matches!(method, "decode" | "encode") && on.as_data().is_some() {
+                    taint.labels = taint.labels.with(Labels::DECODED);
+                }
+                Value::tainted(Known::Unknown, taint)
+            }
         }
     }
 
@@ -353,6 +399,7 @@ impl<'a> Walker<'a, '_> {
     /// A method of something that is not known: it counts if its name and what it is given speak.
     fn unknown_method(&mut self, on: &Value, method: &str, args: &[Arg], range: TextRange) -> Value {
         self.give_functions(args, Handed::Perhaps, range);
+        self.acting_given(method, args, range);
         let mut taint = taint_of(args);
         taint.join(&on.taint);
         if unlocks(method) {
@@ -381,6 +428,10 @@ impl<'a> Walker<'a, '_> {
     fn call_named(&mut self, name: &str, on: Option<&Value>, taint: &Taint, args: Vec<Arg>, range: TextRange) -> Value {
         if let Some(value) = self.special(name, on, &args, range) {
             return value;
+        }
+        self.acting_given(name, &args, range);
+        if calls_back(name) {
+            self.give_functions(&args, Handed::Surely, range);
         }
         if let Some(value) = self.fold(name, on, &args) {
             if name == "marshal.loads" {
@@ -412,7 +463,9 @@ impl<'a> Walker<'a, '_> {
             self.pass_on(name, &args, &mut gives, range);
         }
         let characters = name == "map" && args.first().and_then(|arg| arg.value.name()).as_deref() == Some("chr");
-        if pure::decodes(name) || characters {
+        // `str(b"…", codec)`, of a codec that is not known here.
+        let by_codec = name == "str" && args.get(1).is_some() && args[0].value.is_constant();
+        if pure::decodes(name) || characters || by_codec {
             gives.labels = gives.labels.with(Labels::DECODED);
         }
         if pure::encodes(name) {
@@ -461,7 +514,7 @@ impl<'a> Walker<'a, '_> {
         }
         let taints = args.iter().map(|arg| (arg.keyword.clone(), arg.value.taint.clone())).collect();
         if let Some(site) = self.call_site(Target::Named(name.into()), taints, 0, None, range) {
-            gives.join(&Taint { calls: Some(Rc::from([site])), ..Taint::default() });
+            gives.join(&Taint { calls: Some(Rc::from([(site, site)])), ..Taint::default() });
         }
     }
 
@@ -491,9 +544,15 @@ impl<'a> Walker<'a, '_> {
         match name {
             "exec" | "eval" | "compile" | "execfile" => Some(self.run(name, args, range)),
             "timeit.timeit" | "timeit.repeat" | "cProfile.run" | "profile.run" => Some(self.run(name, args, range)),
-            "code.InteractiveInterpreter().runsource" | "code.InteractiveConsole().push" => {
-                Some(self.run(name, args, range))
-            }
+            "timeit.Timer"
+            | "ctypes.pythonapi.PyRun_SimpleString"
+            | "cProfile.Profile().run"
+            | "profile.Profile().run"
+            | "trace.Trace().run"
+            | "bdb.Bdb().run"
+            | "code.InteractiveConsole().runsource"
+            | "code.InteractiveInterpreter().runsource"
+            | "code.InteractiveConsole().push" => Some(self.run(name, args, range)),
             "getattr" | "operator.attrgetter" | "object.__getattribute__" => {
                 let by = argument(args, 1, "name")?.clone();
                 self.looked_up(&by, range);
@@ -505,7 +564,7 @@ impl<'a> Walker<'a, '_> {
                 self.looked_up(&first?.clone(), range);
                 self.effect(EffectKind::Import, name.into(), args.to_vec(), &Taint::default(), range);
                 let module = module?;
-                self.imported(module.as_str().into(), false);
+                self.imported(module.as_str().into(), false, range);
                 let whole = name.starts_with("importlib.import") || argument(args, 3, "fromlist").is_some();
                 let bound = if whole { module.as_str() } else { module.split('.').next().unwrap_or("") };
                 Some(Value::of(Known::Name(api::canonical(bound).into())))
@@ -571,9 +630,9 @@ impl<'a> Walker<'a, '_> {
                 result.unwrap_or_else(|| if name == "compile" { code } else { Value::default() })
             }
             Known::Later(_) | Known::Name(_) if code.waits() => {
-                if let Some(effect) = at
-                    && self.shared.module.later.len() < 64
-                {
+                if self.shared.module.later.len() >= self.shared.limits.later_max {
+                    self.cut(Cut::Later, range);
+                } else if let Some(effect) = at {
                     self.shared.module.later.push(super::facts::Later { effect, value: code.clone() });
                 }
                 code

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use ruff_text_size::TextRange;
 
 use super::call::{Arg, taint_of};
+use super::cut::Cut;
 use super::facts::{Argument, Effect, EffectKind, Piece, Taint};
 use super::value::{Known, Value};
 use super::walk::Walker;
@@ -29,11 +30,18 @@ impl Walker<'_, '_> {
                 || arg.keyword.as_deref() == Some("preexec_fn")
                 || arg.keyword.as_deref() == Some("creationflags")
         });
+        if matches!(kind, EffectKind::Exec | EffectKind::Process) {
+            self.runs(&args, range);
+        }
         self.read_arguments(kind, &args, range);
-        let max = self.shared.limits.argument_bytes_max;
+        let limits = self.shared.limits;
+        if args.len() > limits.arguments_max {
+            self.cut(Cut::Arguments, range);
+        }
+        let max = limits.argument_bytes_max;
         let args: Vec<Argument> = args
             .into_iter()
-            .take(16)
+            .take(limits.arguments_max)
             .map(|arg| Argument {
                 keyword: arg.keyword,
                 text: texts(&arg.value, max),
@@ -42,7 +50,9 @@ impl Walker<'_, '_> {
             })
             .collect();
         let key = (self.layer, u32::from(range.start()), kind);
-        if let Some(at) = self.shared.effect_at.get(&key).copied() {
+        let met = self.shared.effect_at.get(&key).map_or(&[][..], Vec::as_slice);
+        let same = met.iter().copied().find(|at| !tells_apart(&self.shared.module.effects[*at].args, &args));
+        if let Some(at) = same {
             let effect = &mut self.shared.module.effects[at];
             // Taint met inline speaks of other parameters; only its sources count.
             effect.taint.join(&all);
@@ -52,11 +62,11 @@ impl Walker<'_, '_> {
             return Some(at);
         }
         if self.shared.module.effects.len() >= self.shared.limits.effects_max {
-            self.shared.notes.insert("more effects than are kept");
+            self.cut(Cut::Effects, range);
             return None;
         }
         let at = self.shared.module.effects.len();
-        self.shared.effect_at.insert(key, at);
+        self.shared.effect_at.entry(key).or_default().push(at);
         let place = self.place(range);
         self.shared.module.effects.push(Effect {
             kind,
@@ -73,12 +83,32 @@ impl Walker<'_, '_> {
         Some(at)
     }
 
+    /// Something is run: who is given what is run, and whether that would be known if folding had gone on.
+    fn runs(&mut self, args: &[Arg], range: TextRange) {
+        self.ran += 1;
+        // Where it runs, and with which variables, is not what is run.
+        let is_run =
+            |arg: &&Arg| arg.keyword.as_deref().is_none_or(|name| matches!(name, "args" | "executable" | "cmd"));
+        let params = args.iter().filter(is_run).fold(0, |params, arg| params | arg.value.taint.params);
+        if params != 0 {
+            *self.shared.runs.entry(self.function).or_default() |= params;
+        }
+        let unknown = |arg: &Arg| matches!(arg.value.known, Known::Unknown) && arg.value.taint.params == 0;
+        if self.shared.budget.is_spent && args.first().is_some_and(unknown) {
+            self.cut(Cut::Unfolded, range);
+        }
+    }
+
     /// Arguments that are programs themselves are read as such, and texts made of pieces searched for signs.
     fn read_arguments(&mut self, kind: EffectKind, args: &[Arg], range: TextRange) {
         for arg in args {
             let mut values = vec![arg.value.clone()];
             if let Known::List(items) = &arg.value.known {
-                values.extend(items.iter().take(32).cloned());
+                let most = self.shared.limits.arguments_max;
+                if kind == EffectKind::Process && items.len() > most {
+                    self.cut(Cut::Arguments, range);
+                }
+                values.extend(items.iter().take(most).cloned());
             }
             for (n, value) in values.iter().enumerate() {
                 let shown = super::facts::show(&value.pieces());
@@ -101,7 +131,14 @@ impl Walker<'_, '_> {
     }
 }
 
-/// What is known of an argument's text, lists joined by blanks; cut to `max` bytes.
+/// Whether one place is met with other arguments: `for a in (x, y): run(a)` does two things, and of what is known in part,
+/// or not at all, the fullest is one of them.
+fn tells_apart(before: &[Argument], now: &[Argument]) -> bool {
+    let known = |arg: &Argument| !arg.text.is_empty() && arg.text.iter().all(|piece| piece.text().is_some());
+    before.iter().zip(now).any(|(a, b)| known(a) && known(b) && a.text != b.text)
+}
+
+/// What is known of an argument's text, lists joined by blanks; its two ends where it is longer than `max` bytes.
 fn texts(value: &Value, max: usize) -> Vec<Piece> {
     let pieces = match &value.known {
         // What is asked for stands in the request that is sent.
@@ -120,18 +157,63 @@ fn texts(value: &Value, max: usize) -> Vec<Piece> {
         }
         _ => value.pieces(),
     };
-    let mut left = max;
     let mut out: Vec<Piece> = Vec::new();
     for piece in pieces {
         match piece {
-            Piece::Text(text) => {
-                let cut = super::shorten(&text, left);
-                left -= cut.len().min(left);
-                out.push(if cut.len() == text.len() { Piece::Text(text) } else { Piece::Text(cut.into()) });
-            }
+            Piece::Text(text) => out.push(Piece::Text(squeezed(&text).map_or(text, Rc::from))),
             Piece::Hole if out.last() == Some(&Piece::Hole) => {}
             other => out.push(other),
         }
     }
+    ends(&mut out, max);
     if out.iter().all(|piece| matches!(piece, Piece::Hole)) { Vec::new() } else { out }
+}
+
+/// Blanks in a row that are one: they push what is said out of what is kept.
+const BLANKS_MAX: usize = 16;
+
+/// A text with many blanks in a row, with one for each such run.
+fn squeezed(text: &str) -> Option<String> {
+    let blanks = " ".repeat(BLANKS_MAX);
+    let mut rest = text;
+    let mut out: Option<String> = None;
+    while let Some(at) = rest.find(&blanks) {
+        let out = out.get_or_insert_with(String::new);
+        out.push_str(&rest[..=at]);
+        rest = rest[at..].trim_start_matches(' ');
+    }
+    out.map(|out| out + rest)
+}
+
+/// Takes the middle out of a text of more than `max` bytes.
+fn ends(pieces: &mut Vec<Piece>, max: usize) {
+    let total: usize = pieces.iter().filter_map(Piece::text).map(str::len).sum();
+    if total <= max {
+        return;
+    }
+    let (from, to) = (max / 2, total - max / 2);
+    let mut at = 0;
+    let mut out: Vec<Piece> = Vec::new();
+    for piece in pieces.drain(..) {
+        let Piece::Text(text) = piece else {
+            out.push(piece);
+            continue;
+        };
+        let (begin, end) = (at, at + text.len());
+        at = end;
+        if begin < from {
+            out.push(Piece::Text(super::shorten(&text, from - begin).into()));
+        }
+        if begin < to && end >= to {
+            out.push(Piece::Text(" … ".into()));
+        }
+        if end > to {
+            let mut cut = to.saturating_sub(begin);
+            while !text.is_char_boundary(cut) {
+                cut += 1;
+            }
+            out.push(Piece::Text(text[cut..].into()));
+        }
+    }
+    *pieces = out;
 }

@@ -6,12 +6,13 @@ use ruff_python_ast::{self as ast, Expr, Operator};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
+use super::cut::Cut;
 use super::facts::{Labels, LayerKind, OddityKind, Piece, Sign, Taint};
 use super::peel;
 use super::pure;
 use super::signs;
 use super::value::{Known, LATER_SIZE_MAX, Later, Value};
-use super::walk::{STACK_PIECE, STACK_RED_ZONE, Scope, UNROLL_SITES_MAX, Walker};
+use super::walk::{STACK_PIECE, STACK_RED_ZONE, Scope, Walker};
 
 /// Longest full name that is followed, in bytes.
 const NAME_BYTES_MAX: usize = 160;
@@ -31,13 +32,22 @@ fn piece_count(value: &Value) -> usize {
 
 impl<'a> Walker<'a, '_> {
     pub(super) fn eval(&mut self, expr: &'a Expr) -> Value {
-        if self.depth >= self.shared.limits.depth_max {
-            self.shared.notes.insert("code nested too deeply was not walked");
+        let depth_max = self.shared.limits.depth_max;
+        if self.depth >= depth_max {
+            if !self.beside.puts_off() {
+                self.cut(Cut::Depth, expr.range());
+            }
             return Value::default();
         }
+        #[cfg(test)]
+        super::tests_walk::evaluated(expr);
+        let halfway = self.beside.enters(expr, self.depth, depth_max);
         self.depth += 1;
         let value = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.expression(expr));
         self.depth -= 1;
+        if halfway {
+            self.beside.leaves();
+        }
         value
     }
 
@@ -66,10 +76,7 @@ impl<'a> Walker<'a, '_> {
             | Expr::Tuple(ast::ExprTuple { elts, .. })
             | Expr::Set(ast::ExprSet { elts, .. }) => self.sequence(elts),
             Expr::Dict(node) => self.dictionary(node),
-            Expr::Lambda(node) => {
-                self.lambdas.push(node);
-                Value::of(Known::Lambda(self.lambdas.len() as u32 - 1))
-            }
+            Expr::Lambda(node) => self.lambda(node),
             Expr::ListComp(node) => self.comprehension(&node.generators, &node.elt),
             Expr::SetComp(node) => self.comprehension(&node.generators, &node.elt),
             Expr::Generator(node) => self.comprehension(&node.generators, &node.elt),
@@ -177,8 +184,11 @@ impl<'a> Walker<'a, '_> {
     pub(super) fn signs_of(&mut self, text: &str, range: TextRange) {
         if text.contains('.') {
             for host in signs::hosts(text) {
-                if self.shared.module.hosts.len() < self.shared.limits.hosts_max {
-                    self.shared.module.hosts.insert(host);
+                let hosts = &mut self.shared.module.hosts;
+                if hosts.len() < self.shared.limits.hosts_max {
+                    hosts.insert(host);
+                } else if !hosts.contains(&host) {
+                    self.cut(Cut::Hosts, range);
                 }
             }
         }
@@ -193,8 +203,12 @@ impl<'a> Walker<'a, '_> {
 
     /// Remembers a sign, once a function.
     pub(super) fn sign(&mut self, sign: &'static str, text: &str, range: TextRange) {
-        let seen = self.shared.sign_at.insert((sign, self.function), ()).is_some();
-        if !seen && self.shared.module.signs.len() < self.shared.limits.signs_max {
+        if self.shared.sign_at.insert((sign, self.function), ()).is_some() {
+            return;
+        }
+        if self.shared.module.signs.len() >= self.shared.limits.signs_max {
+            self.cut(Cut::Signs, range);
+        } else {
             let place = self.place(range);
             let text = super::shorten(text, 200);
             self.shared.module.signs.push(Sign { sign, function: self.function, place, text });
@@ -255,8 +269,14 @@ impl<'a> Walker<'a, '_> {
             }
             Known::Object(class) | Known::Class(class) => {
                 if let Some(value) = self.member(*class, name, 0) {
+                    if matches!(on.known, Known::Object(_))
+                        && let Some(id) = self.method_of(*class, name).filter(|id| self.is_property(*id))
+                    {
+                        return self.call_function(id, &[], 1, range);
+                    }
                     return value;
                 }
+                self.uses(on, &["__getattr__", "__getattribute__"], range);
                 Known::Bound(Rc::new((on.clone(), name.into())))
             }
             Known::Made(made) if made.name.len() + name.len() < NAME_BYTES_MAX => {
@@ -274,7 +294,6 @@ impl<'a> Walker<'a, '_> {
             }
             _ => Known::Unknown,
         };
-        let _ = range;
         Value::tainted(known, on.taint.clone())
     }
 
@@ -499,6 +518,11 @@ impl<'a> Walker<'a, '_> {
             },
             _ => {}
         }
+        match on.known {
+            Known::Class(_) => self.uses(&on, &["__class_getitem__"], range),
+            Known::Object(_) => self.uses(&on, &["__getitem__"], range),
+            _ => {}
+        }
         let cost = on.as_data().map_or(1, |data| 1 + data.len() / 256);
         let found = self.shared.budget.steps(cost).and_then(|()| pure::index(&on, at));
         match found {
@@ -663,13 +687,13 @@ impl<'a> Walker<'a, '_> {
             self.generate(rest, element, items, taint);
             return false;
         };
-        let before = self.sites;
+        let before = self.done();
         for (n, value) in all.into_iter().enumerate() {
-            if n >= UNROLL_SITES_MAX && self.sites != before {
+            if self.is_enough(n, before, first.range()) {
                 return false;
             }
             if self.shared.budget.steps(8).is_none() {
-                self.shared.notes.insert("folding ran out of steps");
+                self.cut(Cut::Folding, first.range());
                 return false;
             }
             self.assign(&first.target, value);
@@ -684,8 +708,9 @@ impl<'a> Walker<'a, '_> {
             if !self.generate(rest, element, items, taint) {
                 return false;
             }
-            // Elements that say nothing will not start to.
-            if items.len() == 4 && items.iter().all(|item| matches!(item.known, Known::Unknown)) {
+            // Elements that say nothing will not start to, unless they run something else each time.
+            if self.ran == before.1 && items.len() == 4 && items.iter().all(|item| matches!(item.known, Known::Unknown))
+            {
                 return false;
             }
         }

@@ -1,7 +1,9 @@
 //! What remains of a module when its tree is gone: functions, calls, effects, layers, oddities.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+
+use super::cut::Cut;
 
 /// Index of a function in [`Module::functions`]; 0 is the module's top level.
 pub type FunctionId = u32;
@@ -107,15 +109,23 @@ impl Labels {
 pub struct Taint {
     /// Sources seen.
     pub labels: Labels,
-    /// Bit *n*: parameter *n* of the enclosing function.
+    /// Bit *n*: parameter *n* of the enclosing function; the last bit: all from there on.
     pub params: u32,
-    /// Results of these `Module::calls`; at most [`Taint::CALLS_MAX`].
-    pub calls: Option<Rc<[u32]>>,
+    /// Results of these `Module::calls`, from the first to the last of each range; at most [`Taint::CALLS_MAX`] ranges.
+    pub calls: Option<Rc<[(u32, u32)]>>,
 }
 
 impl Taint {
-    /// Most call results that one value remembers; further ones are forgotten.
+    /// Most ranges of calls that one value remembers. Further ones are taken together with their nearest, and with what
+    /// stands between: none is forgotten.
     pub const CALLS_MAX: usize = 8;
+    /// Parameters of one function that are told apart; all further ones are taken together.
+    pub const PARAMS_MAX: usize = 32;
+
+    /// The bit of a parameter.
+    pub const fn param(at: usize) -> u32 {
+        1 << if at < Self::PARAMS_MAX { at } else { Self::PARAMS_MAX - 1 }
+    }
 
     /// Known sources alone.
     pub fn of(labels: Labels) -> Self {
@@ -132,13 +142,35 @@ impl Taint {
         let Some(theirs) = &other.calls else { return };
         match &self.calls {
             None => self.calls = Some(Rc::clone(theirs)),
-            Some(ours) if Rc::ptr_eq(ours, theirs) || theirs.iter().all(|call| ours.contains(call)) => {}
+            Some(ours) if Rc::ptr_eq(ours, theirs) => {}
             Some(ours) => {
-                let all: BTreeSet<u32> = ours.iter().chain(theirs.iter()).copied().collect();
-                self.calls = Some(all.into_iter().take(Self::CALLS_MAX).collect());
+                let holds = |(from, to): &(u32, u32)| ours.iter().any(|(first, last)| first <= from && to <= last);
+                if !theirs.iter().all(holds) {
+                    self.calls = Some(together(ours, theirs));
+                }
             }
         }
     }
+}
+
+/// Both sets of ranges, those that touch made one, and the nearest as long as there are too many.
+fn together(ours: &[(u32, u32)], theirs: &[(u32, u32)]) -> Rc<[(u32, u32)]> {
+    let mut all: Vec<(u32, u32)> = ours.iter().chain(theirs).copied().collect();
+    all.sort_unstable();
+    let mut apart: Vec<(u32, u32)> = Vec::with_capacity(all.len());
+    for (from, to) in all {
+        match apart.last_mut() {
+            Some((_, last)) if from <= *last + 1 => *last = to.max(*last),
+            _ => apart.push((from, to)),
+        }
+    }
+    while apart.len() > Taint::CALLS_MAX {
+        let gap = |at: &usize| apart[*at].0 - apart[*at - 1].1;
+        let Some(nearest) = (1..apart.len()).min_by_key(gap) else { break };
+        apart[nearest - 1].1 = apart[nearest].1;
+        apart.remove(nearest);
+    }
+    apart.into()
 }
 
 /// What an effect does to the world.
@@ -338,6 +370,8 @@ pub enum Handed {
     Surely,
     /// To something that is not known: it may keep it until somebody calls that.
     Perhaps,
+    /// To a build that calls it only when somebody asks for it by name.
+    Asked,
 }
 
 /// A call (or a function handed over) that other facts depend on.
@@ -358,7 +392,7 @@ pub struct Call {
 }
 
 /// An import, wherever it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Import {
     /// The module's name, relative ones with their leading dots.
     pub module: Rc<str>,
@@ -389,8 +423,8 @@ pub enum LayerKind {
     Elf,
     /// A macOS program.
     MachO,
-    /// A zip archive.
-    Zip,
+    /// An archive: a zip, a tar, 7z, RAR, or what is packed alone.
+    Archive,
     /// An image, a font, a certificate: data with an honest name.
     Media,
     /// Other text.
@@ -468,6 +502,28 @@ pub struct Oddity {
     pub what: String,
 }
 
+/// Where modules are looked for besides, or that all of them are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// What is called: `sys.path.insert`, `__path__.append`, `pkgutil.walk_packages`.
+    pub name: Rc<str>,
+    /// The folder, as far as it is known.
+    pub text: String,
+    /// The function that does it.
+    pub function: FunctionId,
+}
+
+impl Search {
+    /// Whether a package is walked through, and no folder is added.
+    pub fn walks(&self) -> bool {
+        self.name.starts_with("pkgutil.")
+    }
+    /// Whether it is the package's own search path.
+    pub fn of_package(&self) -> bool {
+        self.name.starts_with("__path__")
+    }
+}
+
 /// Facts of one module.
 #[derive(Debug, Clone, Default)]
 pub struct Module {
@@ -483,8 +539,8 @@ pub struct Module {
     pub(super) stores: BTreeSet<&'static str>,
     pub(super) signs: Vec<Sign>,
     pub(super) prose: Vec<(u32, u32)>,
-    /// What was left out or cut short, in words.
-    pub degraded: Vec<String>,
+    pub(super) searches: Vec<Search>,
+    pub(super) cuts: BTreeMap<Cut, Place>,
 }
 
 /// A module-level name that other modules can use.
@@ -546,6 +602,18 @@ impl Module {
     /// Literals that speak for themselves.
     pub fn signs(&self) -> &[Sign] {
         &self.signs
+    }
+    /// Where modules are looked for besides.
+    pub fn searches(&self) -> &[Search] {
+        &self.searches
+    }
+    /// The bounds that were met, each where it was met first.
+    pub fn cuts(&self) -> &BTreeMap<Cut, Place> {
+        &self.cuts
+    }
+    /// Notes that a bound was met.
+    pub(super) fn cut(&mut self, cut: Cut, place: Place) {
+        self.cuts.entry(cut).or_insert(place);
     }
     /// Whether a line of the file stands within a docstring, or in a text of several lines that reads as no program.
     pub fn is_prose(&self, line: u32) -> bool {

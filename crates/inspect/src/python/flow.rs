@@ -4,14 +4,13 @@
 //! Labels are only ever added, so a call that is followed again while nothing that it reads has changed adds nothing:
 //! such calls are passed over, and calls that carry nothing at all are left out from the start.
 
+use super::cut::Cut;
 use super::facts::{Call, Function, Labels, Taint, Target};
 use super::link::{Linked, Linker, Targets};
 use super::walk::Map;
 
 /// Rounds of spreading taint; each round follows every call once.
 const ROUNDS_MAX: usize = 24;
-/// Parameters of one function that are followed: as many as [`Taint::params`] has bits.
-const PARAMS_MAX: usize = 32;
 
 /// A call that carries labels to a function or back.
 struct Passed<'m> {
@@ -84,14 +83,14 @@ impl State {
     fn results(&self, module: usize, taint: &Taint) -> Labels {
         let Some(calls) = &taint.calls else { return Labels::NONE };
         let sites = self.sites.row(module);
-        let of = |call: &u32| sites.get(*call as usize).copied().unwrap_or_default();
-        calls.iter().map(of).fold(Labels::NONE, Labels::with)
+        let of = |(from, to): &(u32, u32)| sites.get(*from as usize..=*to as usize).unwrap_or_default();
+        calls.iter().flat_map(of).copied().fold(Labels::NONE, Labels::with)
     }
 
     /// Follows a call; whether anything changed.
     fn follow(&mut self, call: &Passed<'_>, arguments: &[(u8, &Taint)], now: u32) -> bool {
         let (module, from, target) = (call.module as usize, call.from as usize, call.target as usize);
-        let mut given = [Labels::NONE; PARAMS_MAX];
+        let mut given = [Labels::NONE; Taint::PARAMS_MAX];
         for (slot, taint) in &arguments[call.args.start as usize..call.args.end as usize] {
             let slot = &mut given[usize::from(*slot)];
             *slot = slot.with(self.labels(module, from, taint));
@@ -133,7 +132,7 @@ impl Linker {
     /// The labels that reach each effect.
     pub(super) fn taint(&mut self, targets: &Targets) -> Vec<Vec<Labels>> {
         let functions = self.modules.iter().flat_map(|linked| &linked.module.functions);
-        let params = Rows::new(functions.map(|function| function.params.len().min(PARAMS_MAX)));
+        let params = Rows::new(functions.map(|function| function.params.len().min(Taint::PARAMS_MAX)));
         let sites = Rows::new(self.modules.iter().map(|linked| linked.module.calls.len()));
         let (params_at, sites_at) = (vec![0; self.functions()], vec![0; self.modules.len()]);
         let mut state = State { params, sites, params_at, sites_at };
@@ -160,7 +159,7 @@ impl Linker {
         };
         let labels = self.modules.iter().enumerate().map(|(n, linked)| of(n, linked)).collect();
         if is_cut {
-            self.degraded.push(format!("taint was followed for {ROUNDS_MAX} rounds"));
+            self.cuts.insert(Cut::Spread);
         }
         labels
     }
@@ -197,7 +196,9 @@ impl Linker {
                 let begin = arguments.len() as u32;
                 for (at, (keyword, taint)) in call.args.iter().enumerate().filter(|(_, (_, taint))| !taint.is_empty()) {
                     let slot = position(call, function, at, keyword.as_deref());
-                    arguments.extend(slot.filter(|slot| *slot < params).map(|slot| (slot as u8, taint)));
+                    // Those beyond what is told apart share the last place.
+                    let slot = slot.filter(|slot| *slot < function.params.len()).map(|slot| slot.min(params - 1));
+                    arguments.extend(slot.map(|slot| (slot as u8, taint)));
                 }
                 let args = begin..arguments.len() as u32;
                 if args.is_empty() && function.returns.labels.is_empty() && function.returns.calls.is_none() {

@@ -7,7 +7,7 @@ use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
 use super::call::{Arg, argument, made_argument};
-use super::facts::{EffectKind, FunctionId, Handed, Labels, Taint, Target};
+use super::facts::{EffectKind, Handed, Labels, Taint, Target};
 use super::pure;
 use super::value::{Known, Made, Value};
 use super::walk::Walker;
@@ -104,7 +104,9 @@ impl<'a> Walker<'a, '_> {
     /// A function of the module takes another, or a class, where that is defined: it runs, and calls what it calls.
     pub(super) fn decorated_by(&mut self, by: u32, argument: Arg, range: TextRange) {
         self.call_site(Target::Local(by), vec![(None, Taint::default())], 0, None, range);
-        self.inline(by, &[argument], 0);
+        if self.may_inline(by) {
+            self.inline(by, &[argument], 0);
+        }
     }
 
     /// Something of another module is replaced by a function of this one.
@@ -113,6 +115,11 @@ impl<'a> Walker<'a, '_> {
         // What only gives a constant passes nothing on.
         let constant = matches!(by.known, Known::Lambda(_)) && self.call_value(by, vec![], range).is_constant();
         if !constant {
+            // The interpreter asks its hooks.
+            let hook = name.ends_with("hook") && (name.starts_with("sys.") || name.starts_with("threading."));
+            if let (true, Known::Function(id)) = (hook, &by.known) {
+                self.call_site(Target::Local(*id), Vec::new(), 0, None, range);
+            }
             self.give_functions(&[given], Handed::Perhaps, range);
             self.effect(EffectKind::Patch, name, vec![], &by.taint, range);
         }
@@ -162,31 +169,62 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    /// What a decorator does with the function at once.
-    pub(super) fn decorate(&mut self, decorator: &Value, id: FunctionId, range: TextRange) {
+    /// What a decorator does at once with what it stands above; what comes of it, where that is called here.
+    pub(super) fn decorate(&mut self, decorator: &Value, argument: Arg, range: TextRange) -> Option<Value> {
         let runs = match &decorator.known {
             Known::Lambda(_) => true,
-            Known::Name(name) => api::named(name).is_some_and(|api| api.effect.is_some()),
+            // What is text by now was made by the decorators below, for this one.
+            Known::Name(name) => {
+                argument.value.as_data().is_some() || api::named(name).is_some_and(|api| api.effect.is_some())
+            }
+            Known::Made(made) => &*made.name == "functools.partial()",
             _ => false,
         };
-        let argument = Arg { keyword: None, value: Value::of(Known::Function(id)) };
         if runs {
-            self.call_value(decorator, vec![argument], range);
-        } else if let Known::Function(by) = decorator.known {
+            return Some(self.call_value(decorator, vec![argument], range));
+        }
+        if let Known::Function(by) = decorator.known {
             self.decorated_by(by, argument, range);
         }
+        None
     }
 
     /// More names that mean more than a call.
     pub(super) fn rarer(&mut self, name: &str, on: Option<&Value>, args: &[Arg], range: TextRange) -> Option<Value> {
         let first = args.first().map(|arg| &arg.value);
         match name {
+            "setattr" if matches!(first?.known, Known::Class(_) | Known::Object(_)) => {
+                let (Known::Class(class) | Known::Object(class)) = first?.known else { return None };
+                let (attribute, by) = (argument(args, 1, "name")?.as_str()?, argument(args, 2, "value")?);
+                self.shared.classes[class as usize].attributes.insert(attribute.into(), by.clone());
+                None
+            }
             "setattr" => {
                 let (object, attribute) = (first?.name()?, argument(args, 1, "name")?.as_str()?);
                 let by = argument(args, 2, "value")
                     .filter(|by| matches!(by.known, Known::Function(_) | Known::Lambda(_)))?;
                 self.patch(format!("{object}.{attribute}").into(), &by.clone(), range);
                 Some(Value::default())
+            }
+            "vars().get" if on.is_some_and(|on| made_argument(on, 0).name().is_some()) => {
+                let key = first?.as_str()?.to_owned();
+                Some(self.attribute(&made_argument(on?, 0), &key, range))
+            }
+            "sys.modules.get" => Some(Value::of(Known::Name(api::canonical(first?.as_str()?).into()))),
+            "pkgutil.resolve_name" => {
+                let full = first?.as_str()?.replace(':', ".");
+                Some(self.named(api::canonical(&full)))
+            }
+            // Known by its keywords.
+            "dict" if !args.is_empty() && args.iter().all(|arg| arg.keyword.is_some()) => {
+                let key = |arg: &Arg| Value::str(arg.keyword.as_deref().unwrap_or_default());
+                let items = args.iter().map(|arg| (key(arg), arg.value.clone())).collect();
+                Some(Value::tainted(Known::Dict(Rc::new(items)), super::call::taint_of(args)))
+            }
+            _ if name.ends_with(".__dict__.get") || name.ends_with(".__getattribute__") => {
+                let base = name.strip_suffix(".__dict__.get").or_else(|| name.strip_suffix(".__getattribute__"))?;
+                let key = first?.as_str()?.to_owned();
+                Some(self.attribute(&Value::of(Known::Name(base.into())), &key, range))
             }
             "__dict__.get" | "globals().get" | "vars().get" | "locals().get" | "__dict__.__getitem__" => {
                 let key = first?.as_str()?;
@@ -199,6 +237,23 @@ impl<'a> Walker<'a, '_> {
             }
             "sys.meta_path.insert" | "sys.meta_path.append" | "sys.path_hooks.insert" | "sys.path_hooks.append" => {
                 Some(self.hooked(args, range))
+            }
+            "sys.path.insert"
+            | "sys.path.append"
+            | "sys.path.extend"
+            | "site.addsitedir"
+            | "pkgutil.walk_packages"
+            | "pkgutil.iter_modules"
+            | "__path__.insert"
+            | "__path__.append"
+            | "__path__.extend" => {
+                const SEARCHES_MAX: usize = 64;
+                let text = args.last().map(|arg| super::facts::show(&arg.value.pieces())).unwrap_or_default();
+                let (name, function) = (name.into(), self.function);
+                if self.shared.module.searches.len() < SEARCHES_MAX {
+                    self.shared.module.searches.push(super::facts::Search { name, text, function });
+                }
+                None
             }
             "array.array().tobytes" | "array.array().tostring" => {
                 let numbers = Arg { keyword: None, value: made_argument(on?, 1) };

@@ -1,10 +1,11 @@
 //! Layers: what stands under an encoding, or in a literal that is run, is read as what it is.
 
-use std::hash::{Hash as _, Hasher as _};
 use std::rc::Rc;
 
 use ruff_text_size::TextRange;
+use sha2::Digest as _;
 
+use super::cut::Cut;
 use super::facts::{FunctionId, Layer, LayerKind, OddityKind, Place};
 use super::lexical;
 use super::peel;
@@ -35,6 +36,9 @@ impl<'a> Walker<'a, '_> {
             _ => return None,
         };
         let kind = peel::classify(&data);
+        // What is handed to a reader of pickles is one, whatever it begins with.
+        let is_pickle = how == "deserialise" && !matches!(kind, LayerKind::Marshal | LayerKind::Archive);
+        let kind = if is_pickle { LayerKind::Pickle } else { kind };
         let runs = how != "file" && how != "literal";
         let text = std::str::from_utf8(&data).ok().map(str::to_owned).or_else(|| wide(&data));
         let telling = !matches!(kind, LayerKind::Text | LayerKind::Bytes | LayerKind::Media);
@@ -49,8 +53,9 @@ impl<'a> Walker<'a, '_> {
         path.truncate(self.shared.limits.layers_deep_max as usize + 1);
         let python = matches!(kind, LayerKind::Python) || how == "exec" && text.is_some();
         let kind = if python { LayerKind::Python } else { kind };
-        let id = self.keep_layer(path, kind, &data, runs, range)?;
-        self.shared.layers_read.insert(digest(&data));
+        let digest = digest(&data);
+        let id = self.keep_layer(path, kind, &data, (runs, digest), range)?;
+        self.shared.layers_read.insert(digest);
         match text {
             Some(text) if python => self.read_python(&text, id, how != "literal"),
             Some(text) if !matches!(kind, LayerKind::Marshal | LayerKind::Pickle) => {
@@ -61,16 +66,16 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    /// Remembers a layer once; `None` when it was read before, or there are too many.
+    /// Remembers a layer once; `None` when it was read before, or there are too many. One place may run many.
     fn keep_layer(
         &mut self,
         path: Vec<&'static str>,
         kind: LayerKind,
         data: &Rc<[u8]>,
-        runs: bool,
+        (runs, digest): (bool, Digest),
         range: TextRange,
     ) -> Option<u32> {
-        let key = (self.layer, u32::from(range.start()), data.len());
+        let key = (self.layer, u32::from(range.start()), digest);
         if let Some(id) = self.shared.layer_at.get(&key) {
             if let Some(layer) = self.shared.module.layers.get_mut(*id as usize - 1) {
                 layer.runs |= runs;
@@ -78,7 +83,7 @@ impl<'a> Walker<'a, '_> {
             return None;
         }
         if self.shared.module.layers.len() >= self.shared.limits.layers_max {
-            self.shared.notes.insert("more layers than are read");
+            self.cut(Cut::Layers, range);
             return None;
         }
         let is_text = matches!(
@@ -109,20 +114,18 @@ impl<'a> Walker<'a, '_> {
     /// Reads Python found inside, in the namespace in which it would run.
     fn read_python(&mut self, text: &str, layer: u32, shares_names: bool) -> Option<Value> {
         if self.shared.layer_depth >= self.shared.limits.layers_deep_max {
-            self.shared.notes.insert("layers deeper than are read");
+            self.shared.module.cut(Cut::LayersDeep, Place { layer, line: 1, column: 1 });
             return None;
         }
         if text.len() > self.shared.limits.source_bytes_max {
-            self.shared.notes.insert("a layer larger than is parsed was only searched as text");
+            self.shared.module.cut(Cut::Source, Place { layer, line: 1, column: 1 });
             self.signs_of(text, TextRange::default());
             return None;
         }
         let lines = line_starts(text);
         let scan = lexical::scan(text, &lines, layer, &mut self.shared.module);
         let Some(parsed) = lexical::parse(text, &scan, self.shared.tokens, &self.shared.limits) else {
-            let note = "a layer that nests deeper than Python reads, or is denser, was only searched as text";
-            self.shared.notes.insert(note);
-            lexical::note(&mut self.shared.module, OddityKind::Nesting, Place { layer, line: 1, column: 1 }, 1, "");
+            scan.refused(Place { layer, line: 1, column: 1 }, &mut self.shared.module);
             self.signs_of(text, TextRange::default());
             return None;
         };
@@ -145,6 +148,7 @@ impl<'a> Walker<'a, '_> {
             scopes: vec![names],
             defs: super::walk::Map::default(),
             lambdas: Vec::new(),
+            beside: super::declared::Beside::default(),
             literals: std::collections::BTreeMap::new(),
             stars: self.stars.clone(),
             function: self.function,
@@ -154,6 +158,8 @@ impl<'a> Walker<'a, '_> {
             loops: 0,
             tainted: 0,
             sites: 0,
+            ran: 0,
+            put_off: super::given::PutOff::default(),
             swallowed: self.swallowed,
             main_only: self.main_only,
             returned: None,
@@ -283,12 +289,12 @@ impl<'a> Walker<'a, '_> {
     }
 }
 
-/// Tells layers apart within one module. One who finds two layers of one digest hides from the search for what nothing
-/// runs, not from what runs.
-fn digest(data: &[u8]) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    data.hash(&mut hasher);
-    hasher.finish()
+/// Tells layers apart within one module. What is taken for a layer that was read is not read: nobody must be able to make
+/// two of one digest.
+pub(super) type Digest = [u8; 32];
+
+fn digest(data: &[u8]) -> Digest {
+    sha2::Sha256::digest(data).into()
 }
 
 /// Bits a byte.

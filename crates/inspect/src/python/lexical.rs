@@ -11,6 +11,7 @@ use ruff_text_size::{Ranged, TextRange, TextSize};
 use unicode_normalization::UnicodeNormalization;
 
 use super::Limits;
+use super::cut::Cut;
 use super::facts::{LayerId, Module, Oddity, OddityKind, Place};
 use super::walk::place;
 
@@ -32,6 +33,16 @@ pub(super) struct Scan {
     chain: u32,
     /// All of them.
     pub(super) tokens: u32,
+    /// Whether it could do anything: what imports, calls, decorates and defines nothing is a table.
+    acts: bool,
+}
+
+impl Scan {
+    /// Notes that the text was not parsed.
+    pub(super) fn refused(&self, place: Place, module: &mut Module) {
+        module.cut(if self.acts { Cut::Dense } else { Cut::Table }, place);
+        note(module, OddityKind::Nesting, place, 1, "");
+    }
 }
 
 /// Reads the tokens and lines, and notes what is odd.
@@ -49,12 +60,17 @@ fn tokens(text: &str) -> Scan {
     let mut lexer = lexer::lex(text, Mode::Module);
     let mut scan = Scan::default();
     let (mut brackets, mut strings, mut chain) = (0_u32, 0_u32, 0_u32);
+    let mut before = TokenKind::Newline;
     loop {
         let kind = lexer.next_token();
         chain += 1;
+        let callable = matches!(before, TokenKind::Name | TokenKind::Rpar | TokenKind::Rsqb | TokenKind::Rbrace);
+        scan.acts |= callable && kind == TokenKind::Lpar;
+        before = kind;
         scan.tokens = scan.tokens.saturating_add(1);
         match kind {
             TokenKind::EndOfFile => break,
+            TokenKind::Import | TokenKind::Class | TokenKind::At | TokenKind::Unknown => scan.acts = true,
             TokenKind::Lpar | TokenKind::Lsqb | TokenKind::Lbrace => brackets += 1,
             TokenKind::Rpar | TokenKind::Rsqb | TokenKind::Rbrace => brackets = brackets.saturating_sub(1),
             TokenKind::FStringStart | TokenKind::TStringStart => strings += 1,

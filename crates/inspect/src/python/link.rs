@@ -3,16 +3,18 @@
 //! Functions of all modules are numbered in one row. Reach spreads over calls and imports from the roots.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Limits;
+use super::cut::Cut;
 use super::facts::{Effect, Function, FunctionId, Handed, Labels, Layer, LayerKind, Module, Piece, Taint, Target};
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
 use super::walk::Map;
 
 /// Hops from a name to the name that it stands for.
-const HOPS_MAX: u32 = 8;
+const HOPS_MAX: u32 = 64;
 
 /// When something runs, from "only if somebody calls it" up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,8 +79,8 @@ pub struct Program {
     pub(super) edges: Edges,
     pub(super) labels: Vec<Vec<Labels>>,
     pub(super) chains: Vec<Chain>,
-    /// What was left out, in words.
-    pub degraded: Vec<String>,
+    /// The bounds that were met when the modules were put together.
+    pub cuts: BTreeSet<Cut>,
 }
 
 /// An effect with all that is known of it.
@@ -162,7 +164,25 @@ pub struct Chain {
 /// Puts modules together. `modules` are member paths and facts; `roots` are what runs by itself beyond the rules
 /// that hold everywhere: a `setup.py` runs at install, a module's top level at import.
 pub fn link(modules: Vec<(String, Module)>, roots: &[Root], limits: &Limits) -> Program {
+    link_with(modules, roots, Besides::default(), limits)
+}
+
+/// What names of modules and calls do not tell; modules by their place among all.
+#[derive(Debug, Default)]
+pub struct Besides {
+    /// Further names of modules.
+    pub names: Vec<(String, usize)>,
+    /// A function of a module, and a module of which it runs the top level.
+    pub runs: Vec<(usize, FunctionId, usize)>,
+}
+
+/// The same, where modules are reached in other ways too.
+pub fn link_with(modules: Vec<(String, Module)>, roots: &[Root], besides: Besides, limits: &Limits) -> Program {
     let mut linker = Linker::new(modules, limits);
+    for (name, module) in besides.names {
+        linker.by_name.entry(name).or_insert(module);
+    }
+    linker.runs_late = besides.runs;
     linker.fill();
     linker.late();
     linker.number();
@@ -172,7 +192,7 @@ pub fn link(modules: Vec<(String, Module)>, roots: &[Root], limits: &Limits) -> 
     let reach = linker.reach(&edges, roots, &by_path);
     let labels = linker.taint(&targets);
     let chains = linker.chains(&edges, &reach, &labels);
-    Program { modules: linker.modules, by_path, reach, edges, labels, chains, degraded: linker.degraded }
+    Program { modules: linker.modules, by_path, reach, edges, labels, chains, cuts: linker.cuts }
 }
 
 /// The modules that are members, sorted by path; of two with one path the first comes first.
@@ -200,7 +220,7 @@ pub(super) struct Linker {
     budget: Budget,
     /// The function that runs a late module, by the module's index.
     runs_late: Vec<(usize, FunctionId, usize)>,
-    pub(super) degraded: Vec<String>,
+    pub(super) cuts: BTreeSet<Cut>,
 }
 
 /// How control passes from one function to another.
@@ -212,6 +232,8 @@ pub(super) enum How {
     AsScript,
     /// When whoever keeps it calls it.
     Kept,
+    /// Unless it is for a build.
+    Asked,
 }
 
 /// For each call of each module, the functions that it reaches.
@@ -246,7 +268,7 @@ impl Linker {
             value_bytes_max: limits.value_bytes_max,
             is_spent: false,
         };
-        Self { modules, by_name, limits: *limits, budget, runs_late: Vec::new(), degraded: Vec::new() }
+        Self { modules, by_name, limits: *limits, budget, runs_late: Vec::new(), cuts: BTreeSet::new() }
     }
 
     fn number(&mut self) {
@@ -329,11 +351,17 @@ impl Linker {
         let mut all = Vec::with_capacity(self.modules.len());
         for (n, linked) in self.modules.iter().enumerate() {
             known.clear();
+            // Modules of the distribution alone: of all others nothing is known.
+            let stars = linked.module.imports.iter().filter(|import| import.star);
+            let stars: Vec<usize> =
+                stars.filter_map(|import| self.find(n, &import.module)).map(|(module, _)| module).collect();
             let mut targets = Vec::with_capacity(linked.module.calls.len());
             for call in &linked.module.calls {
                 targets.push(match &call.target {
                     Target::Local(id) => Some(linked.first as u32 + *id),
-                    Target::Named(name) => *known.entry(name).or_insert_with(|| self.named_target(&names, n, name)),
+                    Target::Named(name) => {
+                        *known.entry(name).or_insert_with(|| self.named_target(&names, (n, &stars), name))
+                    }
                 });
             }
             all.push(targets);
@@ -341,16 +369,12 @@ impl Linker {
         all
     }
 
-    fn named_target(&self, names: &Names, from: usize, name: &str) -> Option<u32> {
+    fn named_target(&self, names: &Names, (from, stars): (usize, &[usize]), name: &str) -> Option<u32> {
         if let Some((module, rest)) = self.find(from, name) {
             return if rest.is_empty() { None } else { self.function(names, module, &rest) };
         }
         // A bare name may have come by a star import.
-        let stars = self.modules[from].module.imports.iter().filter(|import| import.star);
-        stars.take(16).find_map(|import| {
-            let (module, _) = self.find(from, &import.module)?;
-            self.function(names, module, name)
-        })
+        stars.iter().find_map(|module| self.function(names, *module, name))
     }
 
     /// Puts constants of other modules into texts known in part, and looks at what they then say.
@@ -515,8 +539,9 @@ impl Linker {
                 // Who was given a function, and may keep it, calls it when somebody calls that.
                 let then = match how {
                     How::Kept if when == Reach::ImportTime => continue,
+                    How::Asked if when == Reach::InstallTime => continue,
                     How::AsScript if when < Reach::InstallTime => Reach::Script.min(when),
-                    How::Kept | How::AsScript | How::Called => when,
+                    How::Kept | How::AsScript | How::Asked | How::Called => when,
                 };
                 if reach[*to as usize] < then {
                     work.push((*to as usize, then));
@@ -534,6 +559,7 @@ impl Linker {
                 if let Some(target) = target {
                     let how = match call.handed {
                         Some(Handed::Perhaps) => How::Kept,
+                        Some(Handed::Asked) => How::Asked,
                         _ if call.main_only => How::AsScript,
                         Some(Handed::Surely) | None => How::Called,
                     };
@@ -556,7 +582,7 @@ impl Linker {
 }
 
 /// A member's path as a module's name; the folder of an sdist and `src` left out.
-fn dotted(path: &str) -> String {
+pub(crate) fn dotted(path: &str) -> String {
     let mut parts: Vec<&str> = path.split('/').collect();
     if parts.len() > 1 && parts[0].contains('-') && parts[0].bytes().any(|b| b.is_ascii_digit()) {
         parts.remove(0);

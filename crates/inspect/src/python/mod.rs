@@ -6,9 +6,11 @@
 //!       ─► parser   with recovery: errors are facts, the rest is still read
 //!       ─► walk     statements in order, an environment of values      ┐
 //!          eval     expressions: names resolved, constants folded      │ value = what is known
-//!          call     what a call does and gives (api: one table)        │       + where it comes from (taint)
+//!          loops    round by round, or once                            │
+//!          call     what a call does and gives (api: one table; given)  │       + where it comes from (taint)
+//!          declared what stands beside a body; takers: who calls       │
 //!          pure     functions that only compute                        │       + encodings taken off
-//!          peel     base64 … zlib … AES; cipher                        ┘
+//!          peel     base64 … zlib … AES; cipher, codec                 ┘
 //!          layer    what comes out, or is run, is read in turn, in the namespace in which it would run
 //!       ─► Module   functions, calls, effects, layers, oddities, signs, exports; the tree is dropped
 //!
@@ -19,7 +21,7 @@
 //!
 //! Nothing here judges: checks are thin functions over these facts.
 //!
-//! Everything is bounded by [`Limits`]; a limit met is noted in [`Module::degraded`] and never an error. Recursion
+//! Everything is bounded by [`Limits`]; a limit met is a [`Cut`] of the module and never an error. Recursion
 //! (nested code, nested layers, the parser's own) takes further stack in pieces as it needs it, by `stacker`,
 //! which asks for memory and not for threads, so that it works in the confined child; its depth is bounded too.
 
@@ -29,39 +31,52 @@
 )]
 
 mod api;
+mod asked;
 mod call;
 mod chains;
 mod cipher;
+mod codec;
+mod cut;
+mod declared;
 mod effect;
 mod eval;
 mod facts;
 mod flow;
+mod given;
 mod hash;
 mod iterate;
 mod layer;
 mod lexical;
+#[cfg(test)]
+mod limit_tests;
 mod link;
-mod peel;
+mod loops;
+pub(crate) mod peel;
 mod program;
 mod pure;
 mod signs;
 mod source;
+mod takers;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_walk;
 mod value;
 mod walk;
 
+pub use cut::Cut;
 pub use facts::{
     Argument, Call, Effect, EffectKind, Function, FunctionId, Handed, Import, Labels, Layer, LayerId, LayerKind,
-    Module, Oddity, OddityKind, Piece, Place, Sign, Taint, Target,
+    Module, Oddity, OddityKind, Piece, Place, Search, Sign, Taint, Target,
 };
-pub use link::{Chain, ChainKind, Flow, Program, Reach, Root, Seen, link};
+pub(crate) use link::dotted;
+pub use link::{Besides, Chain, ChainKind, Flow, Program, Reach, Root, Seen, link, link_with};
 
 use ruff_text_size::TextRange;
 use source::line_starts;
 use walk::{Map, Scope, Shared, Walker};
 
-/// Bounds of reading one module. Past each of them less is known, and [`Module::degraded`] says so.
+/// Bounds of reading one module. Past each of them less is known, and [`Module::cuts`] says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Source that is parsed, in bytes; longer is only searched as text.
@@ -84,8 +99,10 @@ pub struct Limits {
     pub value_bytes_max: usize,
     /// Elements of data that a loop is walked through one by one.
     pub unroll_max: usize,
-    /// Calls whose function is walked with the arguments at hand.
+    /// Calls whose function is walked with the arguments at hand; as many again of functions that run what they are given.
     pub inlined_max: u32,
+    /// Rounds of a loop that runs what it is given.
+    pub rounds_max: usize,
     /// Layers below one another.
     pub layers_deep_max: u32,
     /// Layers of one module.
@@ -106,11 +123,15 @@ pub struct Limits {
     pub exports_max: usize,
     /// Bytes of one exported value.
     pub export_bytes_max: usize,
+    /// Effects whose code is put together from several modules.
+    pub later_max: usize,
+    /// Arguments kept of one call, and words of a list among them.
+    pub arguments_max: usize,
     /// Hosts in literals.
     pub hosts_max: usize,
     /// Literals that speak for themselves.
     pub signs_max: usize,
-    /// Bytes kept of one argument.
+    /// Bytes kept of one argument, half of them at each end.
     pub argument_bytes_max: usize,
 }
 
@@ -128,6 +149,7 @@ impl Default for Limits {
             value_bytes_max: 16 << 20,
             unroll_max: 200_000,
             inlined_max: 2_000,
+            rounds_max: 1_000,
             layers_deep_max: 64,
             layers_max: 256,
             layer_bytes_kept_max: 8 << 20,
@@ -135,12 +157,14 @@ impl Default for Limits {
             functions_max: 20_000,
             effects_max: 10_000,
             calls_max: 50_000,
-            imports_max: 2_000,
-            exports_max: 2_000,
+            imports_max: 20_000,
+            exports_max: 20_000,
             export_bytes_max: 64 << 10,
-            hosts_max: 1_000,
-            signs_max: 1_000,
-            argument_bytes_max: 1_000,
+            later_max: 64,
+            arguments_max: 128,
+            hosts_max: 10_000,
+            signs_max: 10_000,
+            argument_bytes_max: 2_000,
         }
     }
 }
@@ -156,6 +180,9 @@ pub fn prepare() -> impl Iterator<Item = ()> {
     [api::prepare, lexical::prepare, peel::prepare, signs::prepare].into_iter().map(|tables| tables())
 }
 
+/// Where a module begins.
+const TOP: Place = Place { layer: 0, line: 1, column: 1 };
+
 /// Reads one module. Never fails: what cannot be read is a fact.
 pub fn read(bytes: &[u8], limits: &Limits) -> Module {
     let decoded = source::decode(bytes);
@@ -170,49 +197,48 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Module {
             is_spent: false,
         },
         classes: Vec::new(),
+        commands: Vec::new(),
+        asked: Vec::new(),
         effect_at: Map::default(),
         call_at: Map::default(),
         layer_at: Map::default(),
         layers_read: std::collections::HashSet::new(),
+        imports: std::collections::HashSet::default(),
         sign_at: Map::default(),
         layer_depth: 0,
         tokens: 0,
         layer_bytes_kept: [0; 2],
         inlined: 0,
-        notes: std::collections::BTreeSet::new(),
+        runs: Map::default(),
     };
     shared.module.functions.push(Function {
         name: "<module>".into(),
         params: Vec::new(),
-        place: Place { layer: 0, line: 1, column: 1 },
+        place: TOP,
         handed_over: false,
         returns: Taint::default(),
     });
     for (kind, what) in decoded.oddities {
-        lexical::note(&mut shared.module, kind, Place { layer: 0, line: 1, column: 1 }, 1, &what);
+        lexical::note(&mut shared.module, kind, TOP, 1, &what);
     }
     let lines = line_starts(&text);
     read_text(&text, lines, &mut shared);
     if shared.budget.is_spent {
-        shared.notes.insert("folding and decoding ran out of bytes");
+        shared.module.cut(Cut::Folding, TOP);
     }
-    let mut module = shared.module;
-    module.degraded.extend(shared.notes.into_iter().map(str::to_owned));
-    module
+    shared.module
 }
 
 fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
     let limits = shared.limits;
     let tree = if text.len() > limits.source_bytes_max {
-        shared.notes.insert("source longer than is parsed was only searched as text");
+        shared.module.cut(Cut::Source, TOP);
         None
     } else {
         let scan = lexical::scan(text, &lines, 0, &mut shared.module);
         let parsed = lexical::parse(text, &scan, shared.tokens, &limits);
         if parsed.is_none() {
-            let note = "source nested deeper than Python reads, or denser than is read, was only searched as text";
-            shared.notes.insert(note);
-            lexical::note(&mut shared.module, OddityKind::Nesting, Place { layer: 0, line: 1, column: 1 }, 1, "");
+            scan.refused(TOP, &mut shared.module);
         } else {
             shared.tokens += scan.tokens;
         }
@@ -229,6 +255,7 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
         scopes: vec![Scope::default()],
         defs: Map::default(),
         lambdas: Vec::new(),
+        beside: declared::Beside::default(),
         literals: std::collections::BTreeMap::new(),
         stars: Vec::new(),
         function: 0,
@@ -238,6 +265,8 @@ fn read_text(text: &str, lines: Vec<u32>, shared: &mut Shared) {
         loops: 0,
         tainted: 0,
         sites: 0,
+        ran: 0,
+        put_off: given::PutOff::default(),
         swallowed: false,
         main_only: false,
         returned: None,

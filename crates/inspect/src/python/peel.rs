@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::facts::LayerKind;
+use crate::kind::{self, Kind};
 
 /// Python's decoder takes any padding and ignores trailing bits.
 pub(super) const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -126,7 +127,7 @@ pub(super) fn rot13(text: &str) -> String {
 }
 
 /// `\xNN`, `\uNNNN`, `\UNNNNNNNN`, octal and the single letters; what is not an escape stays.
-pub(super) fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -358,38 +359,31 @@ pub(super) fn guess(data: &[u8], room: Room) -> Option<(&'static str, Vec<u8>)> 
 
 /// What bytes are, by how they begin and read.
 pub(super) fn classify(data: &[u8]) -> LayerKind {
-    const MAGIC: [(&[u8], LayerKind); 14] = [
-        (b"MZ", LayerKind::Pe),
-        (b"\x7fELF", LayerKind::Elf),
-        (b"\xcf\xfa\xed\xfe", LayerKind::MachO),
-        (b"\xca\xfe\xba\xbe", LayerKind::MachO),
-        (b"PK\x03\x04", LayerKind::Zip),
-        (b"\x89PNG", LayerKind::Media),
-        (b"\xff\xd8\xff", LayerKind::Media),
-        (b"GIF8", LayerKind::Media),
-        (b"RIFF", LayerKind::Media),
-        (b"wOF", LayerKind::Media),
-        (b"\0\x01\0\0", LayerKind::Media),
-        (b"%PDF", LayerKind::Media),
-        (b"-----BEGIN", LayerKind::Media),
-        (b"\xe3\0\0\0", LayerKind::Marshal),
-    ];
-    if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| data.starts_with(magic)) {
-        return if *kind == LayerKind::Pe && data.len() < 64 { LayerKind::Bytes } else { *kind };
+    let text = std::str::from_utf8(data).ok().filter(|text| reads(text));
+    match kind::by_content(data) {
+        Some(Kind::Elf) => return LayerKind::Elf,
+        Some(Kind::Pe) => return LayerKind::Pe,
+        Some(Kind::MachO) => return LayerKind::MachO,
+        Some(Kind::Pyc) => return LayerKind::Marshal,
+        Some(Kind::Pickle) => return LayerKind::Pickle,
+        // What reads as a source is one, whatever it begins with: no name tells here.
+        Some(Kind::Archive) => return text.map(script).filter(is_script).unwrap_or(LayerKind::Archive),
+        Some(Kind::Media) => return text.map(script).filter(is_script).unwrap_or(LayerKind::Media),
+        Some(Kind::Python | Kind::Shell | Kind::PowerShell | Kind::Batch | Kind::JavaScript) => {}
+        Some(Kind::ToolConfig | Kind::Pth | Kind::Metadata | Kind::Text | Kind::Data) | None => {}
     }
-    if data.get(2..4) == Some(b"\r\n") && data.len() > 16 && data[16..].iter().take(1).any(|b| b & 0x7f == b'c') {
+    // A code object without the header of a file.
+    if data.starts_with(b"\xe3\0\0\0") || data.starts_with(b"c\0\0\0") {
         return LayerKind::Marshal;
     }
-    if data.starts_with(b"c\0\0\0") {
-        return LayerKind::Marshal;
+    if kind::is_document(data) || data.starts_with(b"-----BEGIN") {
+        return LayerKind::Media;
     }
-    if data.first() == Some(&0x80) && data.get(1).is_some_and(|v| (2..=5).contains(v)) && data.ends_with(b".") {
-        return LayerKind::Pickle;
-    }
-    match std::str::from_utf8(data) {
-        Ok(text) if reads(text) => script(text),
-        _ => LayerKind::Bytes,
-    }
+    text.map_or(LayerKind::Bytes, script)
+}
+
+fn is_script(kind: &LayerKind) -> bool {
+    matches!(kind, LayerKind::Python | LayerKind::Shell | LayerKind::PowerShell | LayerKind::JavaScript)
 }
 
 /// Text that a person could read: hardly any control characters.
@@ -401,9 +395,12 @@ fn reads(text: &str) -> bool {
 /// Which language a text is written in, if one that we know.
 pub(super) fn script(text: &str) -> LayerKind {
     let head = first_chars(text, 4_096);
-    let is_shebang = |line: &str| line.to_ascii_lowercase().contains("python");
-    if head.starts_with("#!") && head.lines().next().is_some_and(is_shebang) || is_python(text) {
-        return LayerKind::Python;
+    match kind::by_shebang(text.as_bytes()) {
+        Some(Kind::Python) => return LayerKind::Python,
+        Some(Kind::Shell) => return LayerKind::Shell,
+        Some(Kind::JavaScript) => return LayerKind::JavaScript,
+        _ if is_python(text) => return LayerKind::Python,
+        _ => {}
     }
     let (mut powershell, mut shell, mut javascript) = (false, false, 0_u32);
     for found in words().into_iter().flat_map(|words| words.find_overlapping_iter(head)) {
@@ -481,4 +478,43 @@ fn is_python(text: &str) -> bool {
         let lambda = line.contains('=') && line.contains(':') && line.contains("lambda ");
         imports || defines || calls || lambda
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A layer has no name: what the one table knows of members holds for it, and a source is one whatever it begins with.
+    #[test]
+    fn a_layer_is_what_a_member_of_its_bytes_would_be() {
+        let mut pe = vec![0; 0x80];
+        pe[..2].copy_from_slice(b"MZ");
+        pe[0x3c] = 0x40;
+        pe[0x40..0x44].copy_from_slice(b"PE\0\0");
+        for (bytes, kind) in [
+            (pe.as_slice(), LayerKind::Pe),
+            (&[b"MZ".as_slice(), &[1; 100]].concat(), LayerKind::Bytes),
+            (b"\xfe\xed\xfa\xce....", LayerKind::MachO),
+            (b"\xce\xfa\xed\xfe....", LayerKind::MachO),
+            (b"\xca\xfe\xba\xbe\0\0\0\x02", LayerKind::MachO),
+            (b"\xca\xfe\xba\xbe\0\0\0\x34\0", LayerKind::Bytes),
+            (b"\x1f\x8b\x08\0", LayerKind::Archive),
+            (b"7z\xbc\xaf\x27\x1c\0\x04", LayerKind::Archive),
+            (b"Rar!\x1a\x07\x01\0", LayerKind::Archive),
+            (b"PK\x03\x04....", LayerKind::Archive),
+            (b"#!/usr/bin/env node\nrun()\n", LayerKind::JavaScript),
+            (b"#!/bin/dash\ntrue\n", LayerKind::Shell),
+            (b"@echo off\r\nstart x\r\n", LayerKind::Shell),
+            (b"#!/usr/bin/python3\npass\n", LayerKind::Python),
+            (b"GIF89a = 1\nimport os\n", LayerKind::Python),
+            (b"RIFF and nothing that runs", LayerKind::Media),
+            (b"wOF2....", LayerKind::Media),
+            (b"-----BEGIN CERTIFICATE-----\n", LayerKind::Media),
+            (b"\xe3\0\0\0\0", LayerKind::Marshal),
+            (b"\x80\x04NNcos\nsystem\n", LayerKind::Pickle),
+            (b"plain words", LayerKind::Text),
+        ] {
+            assert_eq!(classify(bytes), kind, "{bytes:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::codec;
 use super::facts::Piece;
 use super::peel::{self, Room};
 use super::value::{Known, Value};
@@ -15,14 +16,16 @@ pub(super) struct Budget {
     pub(super) bytes: usize,
     /// Largest single value, in bytes.
     pub(super) value_bytes_max: usize,
-    /// Whether a value was asked for that could not be paid for any more.
+    /// Whether a value was asked for that could not be paid for any more, and was none that is too large by itself.
     pub(super) is_spent: bool,
 }
 
 impl Budget {
     /// Takes `n` steps; `None` when there are no more.
     pub(super) fn steps(&mut self, n: usize) -> Option<()> {
-        self.steps = self.steps.checked_sub(n)?;
+        let left = self.steps.checked_sub(n);
+        self.is_spent |= left.is_none() && n <= ONE_STEPS_MAX;
+        self.steps = left?;
         Some(())
     }
     /// Room for one value.
@@ -40,6 +43,12 @@ impl Budget {
         Some(())
     }
 }
+
+/// Steps that one value may ask for without being a loop's that honest code leaves to the machine.
+const ONE_STEPS_MAX: usize = 100_000;
+
+/// What an element of a list takes, in bytes, with a short text or a pair that it holds.
+const VALUE_BYTES: usize = 2 * size_of::<Value>();
 
 /// What came out, and the encoding that was taken off.
 pub(super) type Folded = Option<(Known, Option<&'static str>)>;
@@ -128,40 +137,12 @@ pub(super) fn function(name: &str, args: &[Value], budget: &mut Budget) -> Folde
         "bz2.decompress" | "bz2.BZ2Decompressor().decompress" => ("bzip2", peel::bzip2(data?, budget.room())?),
         "lzma.decompress" | "lzma.LZMADecompressor().decompress" => ("lzma", peel::lzma(data?, budget.room())?),
         "marshal.loads" => ("marshal", data?.to_vec()),
-        "codecs.decode" => return codec(args.first()?, args.get(1).and_then(Value::as_str).unwrap_or("utf-8"), budget),
-        "codecs.encode" => {
-            let codec_name = args.get(1).and_then(Value::as_str)?;
-            return codec_name.contains("13").then(|| codec(args.first()?, "rot13", budget)).flatten();
-        }
+        "codecs.decode" => return codec::decode(args.first()?, &args[1..], budget),
+        "codecs.encode" => return codec::encode(args.first()?.as_str()?, &args[1..], budget),
         _ => return plain(builtin(name, args, budget)?),
     };
     budget.bytes(out.1.len())?;
     Some((bytes(out.1), Some(out.0)))
-}
-
-/// `x.decode(codec)`, `codecs.decode(x, codec)`.
-fn codec(value: &Value, name: &str, budget: &mut Budget) -> Folded {
-    let data = value.as_data()?;
-    budget.bytes(data.len())?;
-    let plain_name: String = name.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    let (known, layer) = match plain_name.as_str() {
-        "rot13" => (Known::Str(peel::rot13(std::str::from_utf8(data).ok()?).into()), Some("rot13")),
-        "hex" | "hexcodec" => (bytes(peel::hex(data)?), Some("hex")),
-        "base64" | "base64codec" => (bytes(peel::base64(data, false)?), Some("base64")),
-        "zlib" | "zip" | "zlibcodec" => (bytes(peel::zlib(data, 15, budget.room())?), Some("zlib")),
-        "bz2" | "bz2codec" => (bytes(peel::bzip2(data, budget.room())?), Some("bzip2")),
-        "unicodeescape" | "rawunicodeescape" | "stringescape" => {
-            (Known::Str(peel::unescape(&String::from_utf8_lossy(data)).into()), Some("escape"))
-        }
-        "utf16" | "utf16le" => {
-            (Known::Str(encoding_rs::UTF_16LE.decode_with_bom_removal(data).0.into()), Some("utf-16"))
-        }
-        "latin1" | "iso88591" | "charmap" => {
-            (Known::Str(data.iter().map(|b| char::from(*b)).collect::<String>().into()), None)
-        }
-        _ => (Known::Str(String::from_utf8_lossy(data).into()), None),
-    };
-    Some((known, layer))
 }
 
 fn builtin(name: &str, args: &[Value], budget: &mut Budget) -> Option<Known> {
@@ -180,8 +161,12 @@ fn builtin(name: &str, args: &[Value], budget: &mut Budget) -> Option<Known> {
             }
             _ => Known::Int(first?.as_int()?),
         },
+        // Made empty, and filled bit by bit.
+        "bytes" | "bytearray" if args.is_empty() => Known::Bytes(Rc::from([])),
+        "str" if args.is_empty() => Known::Str("".into()),
+        "list" | "tuple" | "set" if args.is_empty() => Known::List(Rc::default()),
         "str" => match (&first?.known, args.get(1)) {
-            (Known::Bytes(_), Some(encoding)) => codec(first?, encoding.as_str()?, budget)?.0,
+            (Known::Bytes(_), Some(_)) => codec::decode(first?, &args[1..], budget)?.0,
             (Known::Str(text), _) => Known::Str(Rc::clone(text)),
             (Known::Int(n), _) => Known::Str(n.to_string().into()),
             (Known::Bool(b), _) => Known::Str(if *b { "True" } else { "False" }.into()),
@@ -232,7 +217,7 @@ fn is_many_numbers(value: &Value) -> bool {
 }
 
 /// `=70` is a byte in hexadecimal; `=` at the end of a line joins it to the next.
-fn quoted_printable(data: &[u8]) -> Vec<u8> {
+pub(super) fn quoted_printable(data: &[u8]) -> Vec<u8> {
     let (mut out, mut at) = (Vec::with_capacity(data.len()), 0);
     while let Some(byte) = data.get(at) {
         let next = data.get(at + 1..at + 3);
@@ -343,10 +328,7 @@ fn length(value: &Value) -> Option<usize> {
 fn bytes_of(value: &Value, args: &[Value], budget: &mut Budget) -> Option<Known> {
     match &value.known {
         Known::Bytes(data) => Some(Known::Bytes(Rc::clone(data))),
-        Known::Str(text) => {
-            let latin = args.get(1).and_then(Value::as_str).is_some_and(|name| name.starts_with("latin"));
-            encode(text, latin, budget)
-        }
+        Known::Str(text) => codec::encode(text, args.get(1..).unwrap_or_default(), budget).map(|(known, _)| known),
         Known::List(items) => {
             budget.bytes(items.len())?;
             let data: Option<Vec<u8>> = items.iter().map(|n| u8::try_from(n.as_int()?).ok()).collect();
@@ -359,15 +341,6 @@ fn bytes_of(value: &Value, args: &[Value], budget: &mut Budget) -> Option<Known>
         }
         _ => None,
     }
-}
-
-fn encode(text: &str, latin: bool, budget: &mut Budget) -> Option<Known> {
-    budget.bytes(text.len())?;
-    if latin {
-        let data: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-        return Some(bytes(data?));
-    }
-    Some(bytes(text.as_bytes().to_vec()))
 }
 
 fn range(args: &[Value], budget: &mut Budget) -> Option<Known> {
@@ -396,6 +369,9 @@ fn zip(args: &[Value], budget: &mut Budget) -> Option<Known> {
     if columns.iter().any(Vec::is_empty) {
         return None;
     }
+    let cells = longest.checked_mul(columns.len() + 1)?;
+    budget.steps(cells)?;
+    budget.bytes(cells.checked_mul(size_of::<Value>())?)?;
     let rows =
         (0..longest).map(|n| Value::list(columns.iter().map(|column| column[n % column.len()].clone()).collect()));
     Some(Known::List(Rc::new(rows.collect())))
@@ -419,15 +395,8 @@ pub(super) fn elements(value: &Value, budget: &mut Budget) -> Option<Vec<Value>>
 /// Folds a method of a known value.
 pub(super) fn method(on: &Value, name: &str, args: &[Value], budget: &mut Budget) -> Folded {
     match (&on.known, name) {
-        (Known::Bytes(_), "decode") => codec(on, args.first().and_then(Value::as_str).unwrap_or("utf-8"), budget),
-        (Known::Str(_), "decode") => codec(on, args.first().and_then(Value::as_str).unwrap_or("utf-8"), budget),
-        (Known::Str(text), "encode") => {
-            let codec_name = args.first().and_then(Value::as_str).unwrap_or("utf-8");
-            if codec_name.contains("13") {
-                return codec(on, "rot13", budget);
-            }
-            plain(encode(text, codec_name.starts_with("latin") || codec_name.starts_with("iso"), budget)?)
-        }
+        (Known::Bytes(_) | Known::Str(_), "decode") => codec::decode(on, args, budget),
+        (Known::Str(text), "encode") => codec::encode(text, args, budget),
         (Known::Bytes(data), "hex") => {
             plain(Known::Str(data.iter().map(|b| format!("{b:02x}")).collect::<String>().into()))
         }
@@ -463,10 +432,15 @@ pub(super) fn method(on: &Value, name: &str, args: &[Value], budget: &mut Budget
         (Known::Dict(items), "get" | "__getitem__") => {
             plain(items.iter().find(|(key, _)| same(key, args.first()))?.1.known.clone())
         }
-        (Known::Dict(items), "values") => plain(Known::List(Rc::new(items.iter().map(|(_, v)| v.clone()).collect()))),
-        (Known::Dict(items), "keys") => plain(Known::List(Rc::new(items.iter().map(|(k, _)| k.clone()).collect()))),
-        (Known::Dict(items), "items") => {
-            plain(Known::List(Rc::new(items.iter().map(|(k, v)| Value::list(vec![k.clone(), v.clone()])).collect())))
+        (Known::Dict(items), "values" | "keys" | "items") => {
+            budget.steps(items.len())?;
+            budget.bytes(items.len().checked_mul(VALUE_BYTES)?)?;
+            let part = |(key, value): &(Value, Value)| match name {
+                "values" => value.clone(),
+                "keys" => key.clone(),
+                _ => Value::list(vec![key.clone(), value.clone()]),
+            };
+            plain(Known::List(Rc::new(items.iter().map(part).collect())))
         }
         (Known::List(_) | Known::Int(_), "copy" | "tolist" | "__iter__") => plain(on.known.clone()),
         _ => None,
@@ -522,15 +496,13 @@ fn text_method(text: &Rc<str>, name: &str, args: &[Value], budget: &mut Budget) 
         "removeprefix" => text.strip_prefix(arg(0)?).unwrap_or(text).to_owned(),
         "removesuffix" => text.strip_suffix(arg(0)?).unwrap_or(text).to_owned(),
         "split" => {
-            let parts: Vec<Value> = match arg(0) {
-                Some("") => return None,
-                Some(separator) => text.split(separator).map(Value::str).collect(),
-                None => text.split_whitespace().map(Value::str).collect(),
+            return match arg(0) {
+                Some("") => None,
+                Some(separator) => parts(text.split(separator), budget),
+                None => parts(text.split_whitespace(), budget),
             };
-            budget.steps(parts.len())?;
-            return Some(Known::List(Rc::new(parts)));
         }
-        "splitlines" => return Some(Known::List(Rc::new(text.lines().map(Value::str).collect()))),
+        "splitlines" => return parts(text.lines(), budget),
         "startswith" => return Some(Known::Bool(text.starts_with(arg(0)?))),
         "endswith" => return Some(Known::Bool(text.ends_with(arg(0)?))),
         "find" | "index" => return Some(Known::Int(text.find(arg(0)?).map_or(-1, |n| n as i64))),
@@ -548,6 +520,14 @@ fn text_method(text: &Rc<str>, name: &str, args: &[Value], budget: &mut Budget) 
         _ => return None,
     };
     Some(Known::Str(made.into()))
+}
+
+/// A list of texts, paid for before it is made: there may be as many as there are bytes.
+fn parts<'t>(parts: impl Iterator<Item = &'t str> + Clone, budget: &mut Budget) -> Option<Known> {
+    let count = parts.clone().count();
+    budget.steps(count)?;
+    budget.bytes(count.checked_mul(VALUE_BYTES)?)?;
+    Some(Known::List(Rc::new(parts.map(Value::str).collect())))
 }
 
 /// `"…{}…".format(…)` and `%`: fields in order or by number; what a field's value is not known leaves a hole.

@@ -145,12 +145,18 @@ const DROPS: &[Words] = &[
 
 const PLACES: &[Words] = &[
     Words { sign: "startup:run-key", any: &["currentversion\\run", "currentversion/run"] },
-    Words { sign: "startup:folder", any: &["start menu\\programs\\startup", "programs/startup", "programs\\startup"] },
+    Words {
+        sign: "startup:folder",
+        any: &["start menu\\programs\\startup", "programs/startup", "programs\\startup", ".config/autostart"],
+    },
     Words { sign: "startup:schtasks", any: &["schtasks", "new-scheduledtask"] },
     Words { sign: "startup:cron", any: &["crontab", "/etc/cron", "@reboot"] },
     Words { sign: "startup:systemd", any: &["/etc/systemd/", "systemd/user", "systemctl enable", "systemctl --user"] },
     Words { sign: "startup:launchd", any: &["launchagents", "launchdaemons"] },
-    Words { sign: "startup:shell-rc", any: &[".bashrc", ".zshrc", ".profile", ".bash_profile"] },
+    Words {
+        sign: "startup:shell-rc",
+        any: &[".bashrc", ".zshrc", ".profile", ".bash_profile", "/etc/profile", "/etc/rc.local"],
+    },
     Words { sign: "startup:pth", any: &[".pth", "sitecustomize", "usercustomize"] },
     Words { sign: "startup:ssh-key", any: &["authorized_keys"] },
     Words { sign: "startup:git-hook", any: &[".git/hooks", "core.hookspath"] },
@@ -212,22 +218,16 @@ const WORDS: &[Words] = &[
     },
 ];
 
-/// Bytes of a literal that are looked at: signs stand near its ends or in short texts.
-const LOOKED_AT: usize = 4 << 10;
+/// Bytes of a literal that are looked at, at each end: in the middle of a longer one words stand by chance.
+const LOOKED_AT: usize = 64 << 10;
 
 /// The signs in a literal.
 pub(super) fn of(text: &str) -> Vec<&'static str> {
-    // Every sign holds one of these; most literals hold none.
-    if text.len() < 4
-        || !text.bytes().any(|b| matches!(b, b'.' | b'/' | b'\\' | b' ' | b'[' | b'-' | b'_') || b >= b'x')
-    {
-        return Vec::new();
+    let bytes = text.as_bytes();
+    match bytes.len() {
+        n if n <= 2 * LOOKED_AT => parts().scan(bytes),
+        n => parts().scan(&[&bytes[..LOOKED_AT], b"\0", &bytes[n - LOOKED_AT..]].concat()),
     }
-    let mut end = text.len().min(LOOKED_AT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    parts().scan(&text.as_bytes()[..end])
 }
 
 /// Whether a text is a path of a store of secrets.

@@ -82,7 +82,7 @@ fn escaped(bytes: &[u8], codec: &str) -> String {
 }
 
 /// RFC 2152; what is not well formed stays as it is.
-fn utf7(text: &str) -> String {
+pub(super) fn utf7(text: &str) -> String {
     use base64::Engine as _;
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

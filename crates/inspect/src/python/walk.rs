@@ -14,10 +14,12 @@ use ruff_text_size::{Ranged, TextRange};
 
 use super::Limits;
 use super::api;
+use super::cut::Cut;
 use super::facts::{
     Call, EffectKind, Export, Function, FunctionId, Handed, Import, Labels, LayerId, Module, Place, Taint, Target,
 };
-use super::layer::LongLiteral;
+use super::given::PutOff;
+use super::layer::{Digest, LongLiteral};
 use super::pure::{self, Budget};
 use super::value::{Known, Value};
 
@@ -28,14 +30,6 @@ pub(super) const STACK_RED_ZONE: usize = 128 << 10;
 pub(super) const STACK_PIECE: usize = 1 << 20;
 /// Names of one statement that are looked up as modules, too.
 const NAMES_IMPORTED_MAX: usize = 16;
-/// Statements of a loop body that is walked element by element.
-const UNROLL_BODY_MAX: usize = 12;
-/// Rounds of a loop that does more than compute; and of any loop that is not over data at hand.
-pub(super) const UNROLL_SITES_MAX: usize = 16;
-const UNROLL_WHILE_MAX: usize = 20_000;
-/// What one round of a loop costs, in steps, for each statement of its body.
-const ROUND_STEPS: usize = 8;
-
 /// One namespace.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
@@ -62,19 +56,26 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) classes: Vec<Class>,
+    /// Classes of commands, and where each stands: handed over when all of their layer was read.
+    pub(super) commands: Vec<(u32, TextRange)>,
+    /// Classes that stand under a word which no front end asks for.
+    pub(super) asked: Vec<u32>,
     /// Effects and calls by where they stand, so that walking twice does not count twice.
-    pub(super) effect_at: Map<(LayerId, u32, EffectKind), usize>,
+    pub(super) effect_at: Map<(LayerId, u32, EffectKind), Vec<usize>>,
     pub(super) call_at: Map<(LayerId, u32, u8), usize>,
-    pub(super) layer_at: Map<(LayerId, u32, usize), LayerId>,
-    /// Digests of what was read as a layer because it is run, written or unpacked.
-    pub(super) layers_read: std::collections::HashSet<u64>,
+    pub(super) layer_at: Map<(LayerId, u32, Digest), LayerId>,
+    /// What was read as a layer because it is run, written or unpacked.
+    pub(super) layers_read: std::collections::HashSet<Digest>,
+    /// Those of the module, to be asked for.
+    pub(super) imports: std::collections::HashSet<Import, BuildHasherDefault<super::hash::Fold>>,
     pub(super) sign_at: Map<(&'static str, u32), ()>,
     pub(super) layer_depth: u32,
     /// Tokens of the texts whose trees are held now.
     pub(super) tokens: u32,
     pub(super) layer_bytes_kept: [usize; 2],
     pub(super) inlined: u32,
-    pub(super) notes: std::collections::BTreeSet<&'static str>,
+    /// Bit *n*: the function runs its parameter *n*.
+    pub(super) runs: Map<FunctionId, u32>,
 }
 
 pub(super) struct Def<'a> {
@@ -91,7 +92,8 @@ pub(super) struct Walker<'a, 's> {
     pub(super) layer: LayerId,
     pub(super) scopes: Vec<Scope>,
     pub(super) defs: Map<FunctionId, Def<'a>>,
-    pub(super) lambdas: Vec<&'a ast::ExprLambda>,
+    pub(super) lambdas: Vec<super::declared::Lambda<'a>>,
+    pub(super) beside: super::declared::Beside<'a>,
     /// By where they begin, so that a loop does not add one twice.
     pub(super) literals: BTreeMap<u32, LongLiteral>,
     pub(super) stars: Vec<Rc<str>>,
@@ -105,6 +107,10 @@ pub(super) struct Walker<'a, 's> {
     pub(super) tainted: u32,
     /// Raised with every effect and every call that is followed: a loop with some is no decoder.
     pub(super) sites: u32,
+    /// Raised with everything that is run: a loop that does so is walked for longer.
+    pub(super) ran: u32,
+    /// Calls that were not walked with their arguments.
+    pub(super) put_off: PutOff,
     pub(super) swallowed: bool,
     pub(super) main_only: bool,
     /// What the function walked inline returned, and whether it returned for sure.
@@ -119,7 +125,10 @@ impl<'a> Walker<'a, '_> {
     /// Walks a module's body, then the bodies of its functions.
     pub(super) fn module(&mut self, body: &'a [Stmt]) {
         self.block(body);
+        self.asked_for_names();
+        self.hand_over_commands();
         self.pending();
+        self.given_and_run();
         self.long_literals();
         for (name, value) in &self.scopes[0].names {
             let known = match &value.known {
@@ -132,10 +141,15 @@ impl<'a> Walker<'a, '_> {
                 Known::Dict(items) if items.len() > 256 => continue,
                 other => other.clone(),
             };
-            if self.layer == 0 && self.shared.module.exports.len() < self.shared.limits.exports_max {
-                let export = Export { known, taint: value.taint.clone() };
-                self.shared.module.exports.push((Rc::clone(name), export));
+            if self.layer > 0 {
+                continue;
             }
+            if self.shared.module.exports.len() >= self.shared.limits.exports_max {
+                self.shared.module.cut(Cut::Exports, super::TOP);
+                break;
+            }
+            let export = Export { known, taint: value.taint.clone() };
+            self.shared.module.exports.push((Rc::clone(name), export));
         }
         self.shared.module.exports.sort_by(|a, b| a.0.cmp(&b.0));
     }
@@ -149,12 +163,13 @@ impl<'a> Walker<'a, '_> {
                 self.run_statement(code);
             }
             if self.depth >= self.shared.limits.depth_max {
-                self.shared.notes.insert("code nested too deeply was not walked");
+                self.cut(Cut::Depth, stmt.range());
                 return;
             }
             self.depth += 1;
             stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.stmt(stmt));
             self.depth -= 1;
+            self.too_deep();
         }
     }
 
@@ -190,7 +205,7 @@ impl<'a> Walker<'a, '_> {
         let mut scope = Scope::default();
         for (n, parameter) in node.parameters.iter().enumerate() {
             let name: Rc<str> = parameter.name().as_str().into();
-            let mut taint = Taint { params: 1_u32.checked_shl(n as u32).unwrap_or(0), ..Taint::default() };
+            let mut taint = Taint { params: Taint::param(n), ..Taint::default() };
             if api::is_secret_name(&name) {
                 taint.labels = Labels::SECRET_PARAM;
             }
@@ -224,34 +239,32 @@ impl<'a> Walker<'a, '_> {
                 }
             }
             Stmt::AugAssign(node) => self.augment(node),
-            Stmt::AnnAssign(node) => {
-                if let Some(value) = &node.value {
-                    let value = self.eval(value);
-                    self.assign(&node.target, value);
-                }
-            }
+            Stmt::AnnAssign(node) => self.annotated(node),
             Stmt::For(node) => self.for_loop(node),
             Stmt::While(node) => self.while_loop(node),
             Stmt::If(node) => self.branch(node),
             Stmt::With(node) => {
                 for item in &node.items {
                     let value = self.eval(&item.context_expr);
+                    self.uses(&value, &["__enter__", "__exit__", "__aenter__", "__aexit__"], item.range());
                     if let Some(target) = &item.optional_vars {
                         self.assign(target, value);
                     }
                 }
                 self.block(&node.body);
             }
-            Stmt::Match(node) => {
-                self.eval(&node.subject);
-                self.branches += 1;
-                node.cases.iter().for_each(|case| self.block(&case.body));
-                self.branches -= 1;
+            Stmt::Match(node) => self.matched(node),
+            Stmt::Raise(node) => {
+                for expr in node.exc.iter().chain(&node.cause) {
+                    let value = self.eval(expr);
+                    if matches!(value.known, Known::Class(_)) {
+                        self.call_value(&value, Vec::new(), expr.range());
+                    }
+                }
             }
-            Stmt::Raise(node) => node.exc.iter().chain(&node.cause).for_each(|value| drop(self.eval(value))),
             Stmt::Try(node) => self.attempt(node),
             Stmt::Assert(node) => {
-                self.eval(&node.test);
+                [&*node.test].into_iter().chain(node.msg.as_deref()).for_each(|value| drop(self.eval(value)))
             }
             Stmt::Import(node) => self.import(node),
             Stmt::ImportFrom(node) => self.import_from(node),
@@ -265,8 +278,16 @@ impl<'a> Walker<'a, '_> {
                     self.last = self.eval(&node.value);
                 }
             }
-            Stmt::TypeAlias(_) | Stmt::Pass(_) | Stmt::Break(_) | Stmt::Continue(_) | Stmt::IpyEscapeCommand(_) => {}
+            Stmt::TypeAlias(node) => {
+                self.type_parameters(node.type_params.as_deref());
+                self.eval(&node.value);
+            }
+            Stmt::Pass(_) | Stmt::Break(_) | Stmt::Continue(_) | Stmt::IpyEscapeCommand(_) => {}
         }
+    }
+
+    pub(super) fn in_class(&self) -> bool {
+        self.scopes.last().is_some_and(|scope| scope.class.is_some())
     }
 
     fn declare(&mut self, names: &[ast::Identifier]) {
@@ -291,12 +312,12 @@ impl<'a> Walker<'a, '_> {
 
     fn define(&mut self, node: &'a ast::StmtFunctionDef) {
         let class = self.scopes.last().and_then(|scope| scope.class);
-        for parameter in node.parameters.iter_non_variadic_params() {
-            if let Some(default) = &parameter.default {
-                self.eval(default);
-            }
+        self.head(node);
+        if self.inline_depth > 0 {
+            return;
         }
-        if self.inline_depth > 0 || self.shared.module.functions.len() >= self.shared.limits.functions_max {
+        if self.shared.module.functions.len() >= self.shared.limits.functions_max {
+            self.cut(Cut::Functions, node.range());
             return;
         }
         let id = self.shared.module.functions.len() as FunctionId;
@@ -323,16 +344,15 @@ impl<'a> Walker<'a, '_> {
             self.shared.classes[class as usize].methods.insert(node.name.as_str().into(), id);
         }
         self.bind(node.name.as_str(), Value::of(Known::Function(id)));
-        for decorator in &node.decorator_list {
-            let value = self.eval(&decorator.expression);
-            self.decorate(&value, id, decorator.range());
-        }
+        self.decorated(&node.decorator_list, Known::Function(id));
     }
 
     fn class(&mut self, node: &'a ast::StmtClassDef) {
+        self.type_parameters(node.type_params.as_deref());
         let bases: Vec<Value> =
             node.arguments.iter().flat_map(|arguments| arguments.args.iter()).map(|base| self.eval(base)).collect();
         if self.shared.classes.len() >= self.shared.limits.functions_max {
+            self.cut(Cut::Functions, node.range());
             return;
         }
         let command = bases
@@ -354,7 +374,14 @@ impl<'a> Walker<'a, '_> {
         if let Some(outer) = self.scopes.last_mut() {
             outer.pending.extend(pending);
         }
-        // Whoever makes a class is called for it: a metaclass, a base that hears of what is derived from it.
+        // A base hears of what is derived from it.
+        let bases = self.shared.classes[id as usize].bases.clone();
+        bases.iter().for_each(|base| self.uses(base, &["__init_subclass__"], node.range()));
+        // The members of an enumeration are made with it.
+        if bases.iter().filter_map(Value::name).any(|name| name.ends_with("Enum") || name.ends_with("Flag")) {
+            self.uses(&Value::of(Known::Class(id)), &["__init__", "__new__"], node.range());
+        }
+        // And a metaclass, for the class that it makes.
         let makers: Vec<u32> = node
             .arguments
             .iter()
@@ -365,14 +392,9 @@ impl<'a> Walker<'a, '_> {
         for maker in makers {
             self.hand_over_class(maker, Handed::Surely, node.range());
         }
-        for decorator in &node.decorator_list {
-            if let Known::Function(by) = self.eval(&decorator.expression).known {
-                let argument = super::call::Arg { keyword: None, value: Value::of(Known::Class(id)) };
-                self.decorated_by(by, argument, decorator.range());
-            }
-        }
+        self.decorated(&node.decorator_list, Known::Class(id));
         if command {
-            self.hand_over_class(id, Handed::Surely, node.range());
+            self.shared.commands.push((id, node.range()));
         }
     }
 
@@ -488,7 +510,7 @@ impl<'a> Walker<'a, '_> {
         let before = self.main_only;
         self.main_only |= main;
         if known != Some(false) {
-            self.arm(&node.body, known.is_none() && !main);
+            self.arm_of(&node.test, &node.body, known.is_none() && !main);
         }
         self.main_only = before;
         if known == Some(true) {
@@ -500,14 +522,17 @@ impl<'a> Walker<'a, '_> {
             if known.is_some() && truth == Some(Some(false)) {
                 continue;
             }
-            self.arm(&clause.body, !certain);
+            match &clause.test {
+                Some(test) => self.arm_of(test, &clause.body, !certain),
+                None => self.arm(&clause.body, !certain),
+            }
             if certain {
                 return;
             }
         }
     }
 
-    fn arm(&mut self, body: &'a [Stmt], unsure: bool) {
+    pub(super) fn arm(&mut self, body: &'a [Stmt], unsure: bool) {
         self.branches += u32::from(unsure);
         self.block(body);
         self.branches -= u32::from(unsure);
@@ -531,6 +556,9 @@ impl<'a> Walker<'a, '_> {
         self.branches += 1;
         for handler in &node.handlers {
             let ast::ExceptHandler::ExceptHandler(handler) = handler;
+            if let Some(kind) = &handler.type_ {
+                self.eval(kind);
+            }
             self.block(&handler.body);
         }
         self.branches -= 1;
@@ -538,75 +566,10 @@ impl<'a> Walker<'a, '_> {
         self.block(&node.finalbody);
     }
 
-    fn for_loop(&mut self, node: &'a ast::StmtFor) {
-        let iter = self.eval(&node.iter);
-        if weight(&node.body) <= UNROLL_BODY_MAX
-            && let Some(items) = pure::elements(&iter, &mut self.shared.budget)
-            && items.len() <= self.shared.limits.unroll_max
-        {
-            self.loops += 1;
-            let (cost, before) = (weight(&node.body).max(1) * ROUND_STEPS, self.sites);
-            for (n, item) in items.into_iter().enumerate() {
-                if self.stopped || n >= UNROLL_SITES_MAX && self.sites != before {
-                    break;
-                }
-                if self.shared.budget.steps(cost).is_none() {
-                    self.shared.notes.insert("folding ran out of steps");
-                    break;
-                }
-                self.assign(&node.target, item);
-                self.block(&node.body);
-            }
-            self.loops -= 1;
-        } else {
-            let element = Value::tainted(Known::Unknown, iter.taint.clone());
-            self.assign(&node.target, element);
-            self.twice(&node.body);
-        }
-        self.block(&node.orelse);
-    }
-
-    fn while_loop(&mut self, node: &'a ast::StmtWhile) {
-        let endless = node.test.is_boolean_literal_expr() || node.test.is_number_literal_expr();
-        let mut truth = self.eval(&node.test).truth();
-        if !endless && weight(&node.body) <= UNROLL_BODY_MAX {
-            self.loops += 1;
-            let mut rounds = 0;
-            // A body that broken source left empty still costs: else nothing would end this.
-            let (cost, before) = (weight(&node.body).max(1) * ROUND_STEPS, self.sites);
-            while truth == Some(true) && rounds < UNROLL_WHILE_MAX && !self.stopped {
-                let busy = rounds >= UNROLL_SITES_MAX && self.sites != before;
-                if busy || self.shared.budget.steps(cost).is_none() {
-                    break;
-                }
-                self.block(&node.body);
-                truth = self.eval(&node.test).truth();
-                rounds += 1;
-            }
-            self.loops -= 1;
-        }
-        if endless || truth.is_none() {
-            self.twice(&node.body);
-        }
-        self.block(&node.orelse);
-    }
-
-    fn twice(&mut self, body: &'a [Stmt]) {
-        self.branches += 1;
-        self.loops += 1;
-        let before = self.tainted;
-        self.block(body);
-        if self.tainted != before && self.loops == 1 {
-            self.block(body);
-        }
-        self.loops -= 1;
-        self.branches -= 1;
-    }
-
     fn import(&mut self, node: &'a ast::StmtImport) {
         for alias in &node.names {
             let full: Rc<str> = alias.name.as_str().into();
-            self.imported(Rc::clone(&full), false);
+            self.imported(Rc::clone(&full), false, node.range());
             match &alias.asname {
                 Some(name) => self.bind(name.as_str(), Value::of(Known::Name(full))),
                 None => {
@@ -621,7 +584,8 @@ impl<'a> Walker<'a, '_> {
         let dots = ".".repeat(node.level.min(64) as usize);
         let module = format!("{dots}{}", node.module.as_ref().map_or("", |module| module.as_str()));
         let star = node.names.iter().any(|alias| &*alias.name == "*");
-        self.imported(module.as_str().into(), star);
+        self.told_of_future(node);
+        self.imported(module.as_str().into(), star, node.range());
         if star {
             self.stars.push(module.as_str().into());
             return;
@@ -632,7 +596,7 @@ impl<'a> Walker<'a, '_> {
             let full = format!("{module}{joint}{}", alias.name);
             // The name may be a module's.
             if own && node.names.len() <= NAMES_IMPORTED_MAX {
-                self.imported(full.as_str().into(), false);
+                self.imported(full.as_str().into(), false, node.range());
             }
             let bound = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
             // A name that stands for a source carries its taint from here on.
@@ -653,12 +617,23 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    pub(super) fn imported(&mut self, module: Rc<str>, star: bool) {
-        let imports = &mut self.shared.module.imports;
+    pub(super) fn imported(&mut self, module: Rc<str>, star: bool, range: TextRange) {
         let import = Import { module, function: self.function, star };
-        if imports.len() < self.shared.limits.imports_max && !imports.contains(&import) {
-            imports.push(import);
+        if self.shared.imports.contains(&import) {
+            return;
         }
+        if self.shared.module.imports.len() >= self.shared.limits.imports_max {
+            self.cut(Cut::Imports, range);
+            return;
+        }
+        self.shared.imports.insert(import.clone());
+        self.shared.module.imports.push(import);
+    }
+
+    /// Notes that a bound was met.
+    pub(super) fn cut(&mut self, cut: Cut, range: TextRange) {
+        let place = self.place(range);
+        self.shared.module.cut(cut, place);
     }
 
     pub(super) fn place(&self, range: TextRange) -> Place {
@@ -681,13 +656,16 @@ impl<'a> Walker<'a, '_> {
         if let Some(at) = self.shared.call_at.get(&key)
             && calls[*at].target == target
         {
-            for (have, new) in calls[*at].args.iter_mut().zip(&args) {
-                have.1.join(&new.1);
+            let known = &mut calls[*at].args;
+            if known.is_empty() && args.iter().any(|(_, taint)| !taint.is_empty()) {
+                *known = args;
+            } else {
+                known.iter_mut().zip(&args).for_each(|(have, new)| have.1.join(&new.1));
             }
             return Some(*at as u32);
         }
         if calls.len() >= self.shared.limits.calls_max {
-            self.shared.notes.insert("more calls than are followed");
+            self.cut(Cut::Calls, range);
             return None;
         }
         let args = if args.iter().all(|(_, taint)| taint.is_empty()) { Vec::new() } else { args };
@@ -745,43 +723,4 @@ fn is_main_test(test: &Expr) -> bool {
     let is_main = |e: &Expr| e.as_string_literal_expr().is_some_and(|text| text.value.to_str() == "__main__");
     let [right] = &*compare.comparators else { return false };
     is_name(&compare.left) && is_main(right) || is_main(&compare.left) && is_name(right)
-}
-
-/// Statements of a body, those inside of it included, up to a little more than is ever unrolled.
-fn weight(body: &[Stmt]) -> usize {
-    let mut total = 0;
-    for stmt in body {
-        total += 1 + match stmt {
-            Stmt::For(node) => weight(&node.body),
-            Stmt::While(node) => weight(&node.body),
-            Stmt::If(node) => {
-                weight(&node.body) + node.elif_else_clauses.iter().map(|c| weight(&c.body)).sum::<usize>()
-            }
-            Stmt::Try(node) => weight(&node.body),
-            Stmt::With(node) => weight(&node.body),
-            Stmt::FunctionDef(_) | Stmt::ClassDef(_) => UNROLL_BODY_MAX,
-            Stmt::Return(_)
-            | Stmt::Delete(_)
-            | Stmt::TypeAlias(_)
-            | Stmt::Assign(_)
-            | Stmt::AugAssign(_)
-            | Stmt::AnnAssign(_)
-            | Stmt::Match(_)
-            | Stmt::Raise(_)
-            | Stmt::Assert(_)
-            | Stmt::Import(_)
-            | Stmt::ImportFrom(_)
-            | Stmt::Global(_)
-            | Stmt::Nonlocal(_)
-            | Stmt::Expr(_)
-            | Stmt::Pass(_)
-            | Stmt::Break(_)
-            | Stmt::Continue(_)
-            | Stmt::IpyEscapeCommand(_) => 0,
-        };
-        if total > UNROLL_BODY_MAX {
-            return total;
-        }
-    }
-    total
 }

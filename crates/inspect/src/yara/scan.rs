@@ -121,7 +121,8 @@ impl Scanning<'_> {
         self.bytes(&path, &[], &bytes, kind.is_text());
         let left = self.limits.analysed_bytes_max.saturating_sub(self.unpacked);
         let members = self.limits.members_max.saturating_sub(self.visited);
-        let opens = kind == Kind::Archive && depth < self.limits.nesting_max;
+        let archive = kind == Kind::Archive || kind::besides(kind, &bytes) == Some(Kind::Archive);
+        let opens = archive && depth < self.limits.nesting_max;
         if opens && bytes.len() <= self.limits.nested_bytes_max && left > 0 && members > 0 {
             let walked = WalkLimits { members_max: members, unpacked_bytes_max: left, ..WalkLimits::default() };
             walk_bytes(&bytes, &walked, &mut |head, stream| self.member(&path, depth + 1, head, stream));

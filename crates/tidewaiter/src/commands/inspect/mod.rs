@@ -1,5 +1,5 @@
-//! `inspect`: what the index would say of these files, on anybody's machine. The same sandbox, checks and policy as
-//! the server's; no server, no network, nothing kept.
+//! `inspect`: what the index would say of these files, on anybody's machine. The same sandbox and checks as the
+//! server's, and the policy that one may give; no server, no network, nothing kept.
 
 mod folder;
 mod sarif;
@@ -14,8 +14,8 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use index::model::Verdict;
-use index::policy::verdict::{Policy, conclude};
-use inspect::checks::{CHECKS, page};
+use index::policy::verdict::{Conclusion, Policy, conclude};
+use inspect::checks::{CHECKS, is_shadow, page};
 use inspect::yara::Sources;
 use inspect::{
     Failure, Finding, Inspection, Limits, Occasion, Profile, Request, Response, Sandbox, SandboxLimits, Subject,
@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::cli::{FailOn, Inspect, InspectFormat};
+use crate::settings::read_policy;
 use crate::{place, say};
 
 /// What a child may use here: nobody else waits for this machine. By the clock it may take what it takes where other work
@@ -35,7 +36,7 @@ const LIMITS: SandboxLimits =
 struct Judged {
     path: String,
     sha256: Option<String>,
-    verdict: Verdict,
+    conclusion: Conclusion,
     inspection: Inspection,
 }
 
@@ -48,6 +49,12 @@ impl Judged {
         };
         self.inspection.profile.words.is_empty() || self.inspection.findings.iter().any(fails)
     }
+}
+
+/// What files are judged by.
+struct Judge {
+    sandbox: Sandbox,
+    policy: Policy,
 }
 
 /// What is known of other files of the project.
@@ -73,6 +80,17 @@ pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
     if let Some(check) = &arguments.explain {
         return explain(check, &sandbox, &sources);
     }
+    let policy = match &arguments.policy {
+        None => Policy::built_in(),
+        Some(path) => match read_policy(path) {
+            Ok(policy) => policy,
+            Err(error) => {
+                eprintln!("tidewaiter: {error:#}");
+                return Ok(ExitCode::from(2));
+            }
+        },
+    };
+    let judge = Judge { sandbox, policy };
     let (names, files) = (arguments.name.len(), arguments.files.len());
     if names > 0 && names != files {
         eprintln!("tidewaiter: --name is given {names} times for {files} files: once for each of them, or not at all");
@@ -81,7 +99,7 @@ pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
     let mut others = Others::default();
     for (path, profile) in [(&arguments.previous, &mut others.previous), (&arguments.sibling, &mut others.sibling)] {
         let Some(path) = path else { continue };
-        match judge(&sandbox, path, None, &Others::default()) {
+        match judge.file(path, None, &Others::default()) {
             // Against nothing everything would be new.
             Ok(judged) if judged.is_unreadable() => {
                 eprintln!("tidewaiter: {}: it cannot be read, so nothing can be compared with it", path.display());
@@ -94,11 +112,11 @@ pub(super) fn run(arguments: &Inspect) -> Result<ExitCode> {
             }
         }
     }
-    let (judged, mut code) = judge_all(&sandbox, arguments, &others)?;
+    let (judged, mut code) = judge_all(&judge, arguments, &others)?;
     if arguments.format == InspectFormat::Sarif {
-        super::print(&sarif::document(&judged))?;
+        super::print(&sarif::document(&judged, &judge.policy))?;
     }
-    if judged.iter().any(|judged| fails(judged.verdict, arguments.fail_on)) {
+    if judged.iter().any(|judged| fails(judged.conclusion.verdict, arguments.fail_on)) {
         code = code.max(1);
     }
     Ok(ExitCode::from(code))
@@ -139,7 +157,7 @@ fn fails(verdict: Verdict, from: FailOn) -> bool {
 }
 
 /// Judges all files, some side by side, and prints each in its turn. The code is 2 when one cannot be opened.
-fn judge_all(sandbox: &Sandbox, arguments: &Inspect, others: &Others) -> Result<(Vec<Judged>, u8)> {
+fn judge_all(judge: &Judge, arguments: &Inspect, others: &Others) -> Result<(Vec<Judged>, u8)> {
     let bar = indicatif::ProgressBar::new(arguments.files.len() as u64);
     if arguments.files.len() < 2 || !std::io::stderr().is_terminal() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -150,7 +168,7 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, others: &Others) -> Result<
     let named: Vec<_> = arguments.files.iter().zip(names).collect();
     for some in named.chunks(side_by_side) {
         let outcomes: Vec<_> = thread::scope(|scope| {
-            let start = |(path, name): (&PathBuf, _)| judge(sandbox, path, name, others);
+            let start = |(path, name): (&PathBuf, _)| judge.file(path, name, others);
             let running: Vec<_> = some.iter().map(|&one| scope.spawn(move || start(one))).collect();
             running.into_iter().map(thread::ScopedJoinHandle::join).collect()
         });
@@ -176,28 +194,35 @@ fn judge_all(sandbox: &Sandbox, arguments: &Inspect, others: &Others) -> Result<
     Ok((all, code))
 }
 
-fn judge(sandbox: &Sandbox, path: &Path, name: Option<&str>, others: &Others) -> Result<Judged> {
-    let opened = place::open_file(path)?;
-    let folder = opened.metadata()?.is_dir();
-    let mut file = if folder { folder::packed(path)? } else { opened };
-    let sha256 = if folder { None } else { Some(sha256(&mut file)?) };
-    let subject = match name.or_else(|| path.file_name().and_then(|name| name.to_str())) {
-        Some(name) if !folder && name.parse::<packaging::DistFilename>().is_ok() => Subject::Distribution(name.into()),
-        _ => Subject::AnyArchive,
-    };
-    let (previous, sibling) = (others.previous.clone(), others.sibling.clone());
-    let (limits, occasion) = (Limits::default(), Occasion::default());
-    let request = Request::Checks { subject, limits, previous, sibling, occasion, costs: false };
-    let inspection = match sandbox.run(&file, request) {
-        Ok(Response::Checks(inspection)) => inspection,
-        Ok(Response::Rules(_) | Response::Probe(_) | Response::Scan(_) | Response::Compiled(_)) => {
-            bail!("the sandbox answered another question")
-        }
-        Err(Failure::Unavailable(why)) => bail!("the sandbox is not available: {why}"),
-        Err(failure) => Inspection { findings: vec![inspect::of_failure(&failure)], ..Inspection::default() },
-    };
-    let verdict = conclude(&Policy::built_in(), &inspection.findings).verdict;
-    Ok(Judged { path: path.to_string_lossy().into_owned(), sha256, verdict, inspection })
+impl Judge {
+    fn file(&self, path: &Path, name: Option<&str>, others: &Others) -> Result<Judged> {
+        let opened = place::open_file(path)?;
+        let folder = opened.metadata()?.is_dir();
+        let mut file = if folder { folder::packed(path)? } else { opened };
+        let sha256 = if folder { None } else { Some(sha256(&mut file)?) };
+        let subject = match name.or_else(|| path.file_name().and_then(|name| name.to_str())) {
+            Some(name) if !folder && name.parse::<packaging::DistFilename>().is_ok() => {
+                Subject::Distribution(name.into())
+            }
+            _ => Subject::AnyArchive,
+        };
+        let (previous, sibling) = (others.previous.clone(), others.sibling.clone());
+        let (limits, occasion) = (Limits::default(), Occasion::default());
+        let request = Request::Checks { subject, limits, previous, sibling, occasion, costs: false };
+        let inspection = match self.sandbox.run(&file, request) {
+            Ok(Response::Checks(inspection)) => inspection,
+            Ok(Response::Rules(_) | Response::Probe(_) | Response::Scan(_) | Response::Compiled(_)) => {
+                bail!("the sandbox answered another question")
+            }
+            Err(Failure::Unavailable(why)) => bail!("the sandbox is not available: {why}"),
+            Err(failure) => Inspection { findings: vec![inspect::of_failure(&failure)], ..Inspection::default() },
+        };
+        // As on an index where nobody made them active. Rules of operators count here: whoever names them tries them.
+        let counts = |finding: &&Finding| !is_shadow(&finding.check);
+        let counting: Vec<Finding> = inspection.findings.iter().filter(counts).cloned().collect();
+        let conclusion = conclude(&self.policy, &counting);
+        Ok(Judged { path: path.to_string_lossy().into_owned(), sha256, conclusion, inspection })
+    }
 }
 
 fn sha256(file: &mut File) -> Result<String> {
@@ -226,11 +251,12 @@ fn tell(judged: &Judged, format: InspectFormat) -> Result<()> {
 }
 
 fn object(judged: &Judged) -> Result<Value> {
-    let Judged { path, sha256, verdict, inspection } = judged;
+    let Judged { path, sha256, conclusion: Conclusion { verdict, reasons }, inspection } = judged;
     Ok(json!({
         "file": path,
         "sha256": sha256,
         "verdict": verdict.as_str(),
+        "reasons": serde_json::to_value(reasons)?,
         "findings": serde_json::to_value(&inspection.findings)?,
         "degraded": inspection.degraded,
     }))

@@ -1,12 +1,13 @@
 //! SARIF 2.1.0 (OASIS), for tools that show findings beside code.
 
+use index::policy::verdict::{Conclusion, Policy};
 use inspect::checks::CHECKS;
-use inspect::{Finding, Severity};
+use inspect::{Finding, Location, Severity};
 use serde_json::{Value, json};
 
 use super::Judged;
 
-pub(super) fn document(judged: &[Judged]) -> String {
+pub(super) fn document(judged: &[Judged], policy: &Policy) -> String {
     let rules: Vec<Value> = CHECKS
         .iter()
         .map(|check| {
@@ -25,10 +26,28 @@ pub(super) fn document(judged: &[Judged]) -> String {
         "semanticVersion": env!("CARGO_PKG_VERSION"),
         "rules": rules,
     });
+    // Why the verdict is what it is: no result of SARIF says that of a file as a whole.
+    let verdicts: Vec<Value> = judged
+        .iter()
+        .map(|Judged { path, sha256, conclusion: Conclusion { verdict, reasons }, inspection }| {
+            json!({
+                "file": path,
+                "sha256": sha256,
+                "verdict": verdict.as_str(),
+                "reasons": reasons,
+                "degraded": inspection.degraded,
+            })
+        })
+        .collect();
     let document = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
-        "runs": [{ "tool": { "driver": driver }, "columnKind": "unicodeCodePoints", "results": results }],
+        "runs": [{
+            "tool": { "driver": driver },
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+            "properties": { "policy": policy.version(), "verdicts": verdicts },
+        }],
     });
     format!("{document}\n")
 }
@@ -40,46 +59,53 @@ fn first_sentence(page: &str) -> String {
 }
 
 fn result(judged: &Judged, finding: &Finding) -> Value {
-    let level = match finding.severity {
+    let Finding { check, version, severity, confidence, location, excerpt, decoded, why, tags } = finding;
+    let level = match severity {
         Severity::Note | Severity::Low => "note",
         Severity::Medium => "warning",
         Severity::High | Severity::Critical => "error",
     };
-    let mut physical = json!({ "artifactLocation": { "uri": address(&judged.path) } });
-    let mut logical = Vec::new();
-    if let Some(at) = &finding.location {
-        physical = json!({ "artifactLocation": { "uri": address(&format!("{}/{}", judged.path, at.member)) } });
-        logical.push(json!({ "fullyQualifiedName": at.member, "kind": "member" }));
-        if let Some(line) = at.line {
-            let mut region = json!({ "startLine": line, "snippet": { "text": finding.excerpt } });
-            if let Some(column) = at.column {
-                region["startColumn"] = column.into();
-            }
-            physical["region"] = region;
-        }
-    }
-    let mut location = json!({ "physicalLocation": physical });
-    if !logical.is_empty() {
-        location["logicalLocations"] = logical.into();
-    }
     let mut result = json!({
-        "ruleId": finding.check,
+        "ruleId": check,
         "level": level,
-        "message": { "text": finding.why },
-        "locations": [location],
+        "message": { "text": why },
+        "locations": [place(&judged.path, location.as_ref(), excerpt)],
         "properties": {
-            "severity": finding.severity,
-            "confidence": finding.confidence,
-            "checkVersion": finding.version,
-            "verdict": judged.verdict.as_str(),
+            "severity": severity,
+            "confidence": confidence,
+            "checkVersion": version,
+            "verdict": judged.conclusion.verdict.as_str(),
             "sha256": judged.sha256,
-            "tags": finding.tags,
+            "tags": tags,
         },
     });
-    if let Some(index) = CHECKS.iter().position(|check| check.id() == finding.check) {
+    // A line of what was decoded is none of the file's: no region may name it.
+    if let Some(Location { member: _, layer, line, column }) = location.as_ref().filter(|at| !at.layer.is_empty()) {
+        result["properties"]["layer"] = json!({ "encodings": layer, "line": line, "column": column });
+        result["properties"]["excerpt"] = excerpt.as_str().into();
+    }
+    if let Some(decoded) = decoded {
+        result["properties"]["decoded"] = decoded.as_str().into();
+    }
+    if let Some(index) = CHECKS.iter().position(|known| known.id() == check) {
         result["ruleIndex"] = index.into();
     }
     result
+}
+
+/// The file, its member, and where in it.
+fn place(path: &str, location: Option<&Location>, excerpt: &str) -> Value {
+    let Some(Location { member, line, column, layer }) = location else {
+        return json!({ "physicalLocation": { "artifactLocation": { "uri": address(path) } } });
+    };
+    let mut physical = json!({ "artifactLocation": { "uri": address(&format!("{path}/{member}")) } });
+    if let Some(line) = line.filter(|_| layer.is_empty()) {
+        physical["region"] = json!({ "startLine": line, "snippet": { "text": excerpt } });
+        if let Some(column) = column {
+            physical["region"]["startColumn"] = (*column).into();
+        }
+    }
+    json!({ "physicalLocation": physical, "logicalLocations": [{ "fullyQualifiedName": member, "kind": "member" }] })
 }
 
 /// A path as a relative or absolute reference (RFC 3986).

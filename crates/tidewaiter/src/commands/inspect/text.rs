@@ -1,8 +1,10 @@
-//! For people: the verdict, then each finding with its place and the source as it stands there.
+//! For people: the verdict and why it is so, then each finding with its place and the source as it stands there.
 
 use std::fmt::Write;
 
 use index::model::Verdict;
+use index::policy::verdict::Conclusion;
+use inspect::checks::is_shadow;
 use inspect::{Finding, Severity};
 
 use super::Judged;
@@ -17,12 +19,16 @@ const GREEN: &str = "\x1b[32m";
 
 pub(super) fn report(judged: &Judged, colours: bool) -> String {
     let paint = |colour: &str, text: &str| if colours { format!("{colour}{text}{PLAIN}") } else { text.to_owned() };
-    let colour = match judged.verdict {
+    let colour = match judged.conclusion.verdict {
         Verdict::Clear => GREEN,
         Verdict::Review => YELLOW,
         Verdict::Hold | Verdict::Malicious => RED,
     };
-    let mut out = format!("{}: {}\n", safe(&judged.path), paint(colour, judged.verdict.as_str()));
+    let mut out = format!("{}: {}\n", safe(&judged.path), paint(colour, judged.conclusion.verdict.as_str()));
+    let Conclusion { verdict, reasons } = &judged.conclusion;
+    for reason in reasons.iter().filter(|reason| reason.verdict == *verdict) {
+        let _ = writeln!(out, "  {}", safe(&format!("{}: {}", reason.rule, reason.text)));
+    }
     for finding in &judged.inspection.findings {
         let _ = writeln!(out, "  {}", heading(finding, &paint));
         for (number, line) in (finding.location.as_ref().and_then(|at| at.line).unwrap_or(0)..).zip(lines(finding)) {
@@ -57,7 +63,8 @@ fn heading(finding: &Finding, paint: &impl Fn(&str, &str) -> String) -> String {
             if at.layer.is_empty() { String::new() } else { format!(" (decoded: {})", safe(&at.layer.join(", "))) };
         format!(" {}{line}{column}{layer}", safe(&at.member))
     });
-    format!("{} {}{}", paint(colour, word), paint(BOLD, &finding.check), place)
+    let shadow = if is_shadow(&finding.check) { " (shadow)" } else { "" };
+    format!("{} {}{shadow}{}", paint(colour, word), paint(BOLD, &finding.check), place)
 }
 
 fn lines(finding: &Finding) -> impl Iterator<Item = &str> {

@@ -1,0 +1,245 @@
+//! What code reaches by a path and not by a name: files that it runs whatever they are called, folders and archives that
+//! it searches for modules, packages that it imports whole.
+//!
+//! A path is seldom known in full; its last parts are enough to find a member, that of the code's own folder first.
+
+use std::collections::BTreeSet;
+
+use crate::distribution::{Distribution, Member};
+use crate::kind::Kind;
+use crate::python::{Argument, Effect, EffectKind, FunctionId, Labels, Module, Search, dotted};
+use crate::settings::normal;
+
+/// Most members that one path is taken for.
+const MEMBERS_MAX: usize = 64;
+/// Most of everything that is found.
+const ALL_MAX: usize = 5_000;
+
+/// A function, and a member that it runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Run {
+    /// The module, by its place among all.
+    pub(crate) module: usize,
+    /// The function of it.
+    pub(crate) function: FunctionId,
+    /// The member, by its place among all.
+    pub(crate) member: usize,
+    /// Another interpreter than Python's is given it.
+    pub(crate) is_script: bool,
+}
+
+/// All that is reached so.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    /// What is run.
+    pub(crate) runs: BTreeSet<Run>,
+    /// Names under which members are imported besides those that their places give them.
+    pub(crate) names: Vec<(String, usize)>,
+}
+
+/// Goes over the effects of all modules.
+pub(crate) fn of(distribution: &Distribution, modules: &[(String, Module)]) -> Reached {
+    let mut reached = Reached::default();
+    for folder in &distribution.searched {
+        let below = |member: &Member| member.place.strip_prefix(folder.as_str())?.strip_prefix('/').map(str::to_owned);
+        for (at, member) in distribution.members.iter().enumerate() {
+            reached.names.extend(below(member).filter(|_| member.depth == 0).map(|rest| (dotted(&rest), at)));
+        }
+    }
+    for (n, (path, module)) in modules.iter().enumerate() {
+        let from = From { members: &distribution.members, path };
+        for search in module.searches() {
+            from.search(search, &mut reached);
+        }
+        for effect in module.effects() {
+            let found: Vec<(usize, bool)> = if effect.kind == EffectKind::Process {
+                from.started(effect)
+            } else if matches!(effect.kind, EffectKind::Exec | EffectKind::Import) {
+                from.run(module, effect).into_iter().map(|at| (at, false)).collect()
+            } else {
+                continue;
+            };
+            let run = |(member, is_script)| Run { module: n, function: effect.function, member, is_script };
+            reached.runs.extend(found.into_iter().map(run));
+        }
+        if reached.runs.len() + reached.names.len() > ALL_MAX {
+            break;
+        }
+    }
+    reached
+}
+
+/// One module that reaches others.
+struct From<'d> {
+    members: &'d [Member],
+    path: &'d str,
+}
+
+impl From<'_> {
+    fn folder(&self) -> &str {
+        self.path.rsplit_once(['/', '!']).map_or("", |(folder, _)| folder)
+    }
+
+    /// The members that a path may mean: those of this code's own folder, or else of any. A star stands for a name's rest.
+    fn members(&self, text: &str) -> Vec<usize> {
+        let Some(tail) = tail(text) else { return Vec::new() };
+        let all = self.members.iter().enumerate().filter(|(_, member)| ends_with(&member.path, &tail));
+        let found: Vec<usize> = all.map(|(at, _)| at).take(MEMBERS_MAX).collect();
+        let own = |at: &usize| self.members[*at].path.starts_with(self.folder());
+        let near: Vec<usize> = found.iter().copied().filter(own).collect();
+        if near.is_empty() { found } else { near }
+    }
+
+    /// What `exec`, `import` and their like are given.
+    fn run(&self, module: &Module, effect: &Effect) -> Vec<usize> {
+        let shown = |effect: &Effect| effect.args.iter().map(Argument::shown).collect::<Vec<_>>();
+        let by_text = |texts: Vec<String>| texts.iter().flat_map(|text| self.members(text)).collect::<Vec<_>>();
+        match &*effect.name {
+            "importlib.import_module" | "__import__" | "importlib.__import__" => return self.imported(module, effect),
+            _ if effect.kind == EffectKind::Import => return by_text(shown(effect)),
+            "execfile" | "runpy.run_path" => return by_text(shown(effect)),
+            _ => {}
+        }
+        if !effect.taint.labels.any(Labels::FILE) && effect.taint.calls.is_none() {
+            return Vec::new();
+        }
+        let reads = |effect: &&Effect| effect.kind == EffectKind::Read;
+        let here: Vec<&Effect> = module.effects().iter().filter(reads).collect();
+        let same: Vec<&&Effect> = here.iter().filter(|read| read.function == effect.function).collect();
+        let read = if same.is_empty() { here.iter().collect() } else { same };
+        read.into_iter().flat_map(|read| by_text(shown(read))).collect()
+    }
+
+    /// What an import by a name that is known in part may mean, or that of whatever a package holds.
+    fn imported(&self, module: &Module, effect: &Effect) -> Vec<usize> {
+        let text = effect.args.first().map(Argument::shown).unwrap_or_default();
+        if !text.is_empty() && !text.contains("{}") {
+            return Vec::new();
+        }
+        let named = text.split("{}").next().unwrap_or_default().trim_end_matches('.');
+        let python = |member: &Member| matches!(member.kind, Kind::Python | Kind::Pyc);
+        let below = |prefix: &str| {
+            let all = self.members.iter().enumerate().filter(|(_, member)| python(member));
+            let is = |path: &str| {
+                let name = dotted(path);
+                name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
+            };
+            all.filter(|(_, member)| is(&member.path)).map(|(at, _)| at).take(ALL_MAX).collect::<Vec<_>>()
+        };
+        if !named.is_empty() && !named.starts_with('.') {
+            return below(named);
+        }
+        let lists = |effect: &&Effect| effect.kind == EffectKind::Read && effect.name.starts_with("os.");
+        let listed =
+            module.searches().iter().any(|search| search.walks()) || module.effects().iter().any(|e| lists(&e));
+        let package = dotted(&format!("{}/__init__.py", self.folder()));
+        if listed || named.starts_with('.') { below(&package) } else { Vec::new() }
+    }
+
+    /// The file that an interpreter is given, and whether it is another than Python.
+    fn started(&self, effect: &Effect) -> Vec<(usize, bool)> {
+        const SHELLS: [&str; 8] = ["sh", "bash", "zsh", "dash", "ksh", "node", "bun", "powershell"];
+        if &*effect.name == "runpy.run_path" {
+            let text = effect.args.first().map(Argument::shown).unwrap_or_default();
+            let inner = format!("{}/__main__.py", text.trim_end_matches('/'));
+            let found = [self.members(&text), self.members(&inner)].concat();
+            return found.into_iter().map(|at| (at, false)).collect();
+        }
+        let text = effect.text();
+        let file = |word: &str| word.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
+        let python = |word: &str| word == "{}" || file(word).starts_with("python");
+        let shell = |word: &str| SHELLS.contains(&&*file(word));
+        let mut words = text.split_whitespace().skip_while(|word| *word == "{}" && !text.starts_with("{}")).peekable();
+        let Some(first) = words.next().filter(|first| python(first) || shell(first)) else { return Vec::new() };
+        let is_script = shell(first);
+        let mut words = words
+            .skip_while(|word| python(word) || shell(word))
+            .skip_while(|word| word.starts_with('-') && *word != "-m" && *word != "-c");
+        match words.next() {
+            Some("-m") => {
+                let module = words.next().unwrap_or_default().replace('.', "/");
+                let forms = [format!("{module}.py"), format!("{module}/__main__.py")];
+                let known = !module.is_empty() && !module.contains("{}");
+                forms.iter().filter(|_| known).flat_map(|form| self.members(form)).map(|at| (at, false)).collect()
+            }
+            Some("-c") | None => Vec::new(),
+            Some(word) => self.members(word.trim_matches(['"', '\''])).into_iter().map(|at| (at, is_script)).collect(),
+        }
+    }
+
+    /// Names that a folder or an archive gives to what stands in it.
+    fn search(&self, search: &Search, reached: &mut Reached) {
+        let Some(tail) = tail(&search.text).filter(|_| !search.walks()) else { return };
+        let inside = |member: &Member| {
+            let place = member.path.replace('!', "/");
+            let mut ends = place.match_indices('/').map(|(at, _)| at);
+            let folder = ends.rfind(|at| ends_with(&place[..*at], &tail))?;
+            Some((place[..folder].to_owned(), place[folder + 1..].to_owned()))
+        };
+        let package = search.of_package().then(|| dotted(&format!("{}/__init__.py", self.folder())));
+        let found: Vec<(usize, String, String)> = (self.members.iter().enumerate())
+            .filter_map(|(at, member)| inside(member).map(|(folder, rest)| (at, folder, rest)))
+            .collect();
+        let near = found.iter().any(|(_, folder, _)| folder.starts_with(self.folder()));
+        for (at, folder, rest) in found {
+            if near && !folder.starts_with(self.folder()) {
+                continue;
+            }
+            let name = dotted(&rest);
+            reached.names.push((package.as_ref().map_or(name.clone(), |package| format!("{package}.{name}")), at));
+        }
+    }
+}
+
+/// The parts of a path behind the last that is not known.
+fn tail(text: &str) -> Option<Vec<String>> {
+    let known = text.rsplit("{}").next().unwrap_or_default().trim();
+    // A name that is known in part alone may be any.
+    let whole = known.len() == text.trim().len() || known.starts_with(['/', '\\']);
+    let known = if whole { normal(known) } else { normal(known.split_once(['/', '\\'])?.1) };
+    let parts: Vec<String> = known.split('/').filter(|part| *part != "..").map(str::to_owned).collect();
+    let sensible = parts.last().is_some_and(|last| last.chars().any(char::is_alphanumeric) && last.len() < 200);
+    (sensible && !text.contains("://")).then_some(parts)
+}
+
+fn ends_with(path: &str, tail: &[String]) -> bool {
+    let mut parts = path.rsplit(['/', '!']);
+    tail.iter().rev().all(|wanted| parts.next().is_some_and(|part| is_like(part, wanted)))
+}
+
+/// Whether a name is the one wanted, of which a star stands for any part.
+fn is_like(name: &str, wanted: &str) -> bool {
+    match wanted.split_once('*') {
+        None => name == wanted,
+        Some((begin, end)) => {
+            let end = end.rsplit('*').next().unwrap_or_default();
+            name.len() >= begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_parts_of_a_path_are_what_is_known_of_it() {
+        let tail = |text: &str| tail(text).map(|parts| parts.join("/")).unwrap_or_default();
+        for (text, want) in [
+            ("{}/a.tpl", "a.tpl"),
+            ("acme/_version", "acme/_version"),
+            ("./acme/./x", "acme/x"),
+            ("{}/../docs/a.py", "docs/a.py"),
+            ("{}{}/docs/*.py", "docs/*.py"),
+            ("x-{}.py", ""),
+            ("{}", ""),
+            ("..", ""),
+            ("https://example.org/a.py", ""),
+        ] {
+            assert_eq!(tail(text), want, "{text}");
+        }
+        let ends = |path: &str, text: &str| ends_with(path, &super::tail(text).expect("a path"));
+        assert!(ends("p-1/acme/a.tpl", "{}/a.tpl") && ends("a.zip!b/c.py", "b/c.py") && ends("d/x1.py", "d/*.py"));
+        assert!(!ends("p/aa.tpl", "{}/a.tpl") && !ends("a.py", "d/a.py") && !ends("d/x.txt", "d/*.py"));
+    }
+}
