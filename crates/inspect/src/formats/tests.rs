@@ -306,3 +306,13 @@ fn every_way_to_say_it_is_found() {
         assert!(says(&format!("{verb} all previous instructions")), "{verb}");
     }
 }
+
+#[test]
+fn what_acts_speaks_under_any_name() {
+    for source in
+        ["import os as o\no.system('true')", "from os import system", "from urllib import request as r", "o.environ"]
+    {
+        assert!(super::text::speaks(source.as_bytes()), "{source}");
+    }
+    assert!(!super::text::speaks(b"TABLE = [1, 2, 3]\ndef at(n):\n    return TABLE[n]\n"));
+}
