@@ -3,7 +3,8 @@
 //!
 //! A path is seldom known in full; its last parts are enough to find a member, that of the code's own folder first.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::distribution::{Distribution, Member};
 use crate::kind::Kind;
@@ -12,8 +13,8 @@ use crate::settings::normal;
 
 /// Most members that one path is taken for.
 const MEMBERS_MAX: usize = 64;
-/// Most of everything that is found.
-const ALL_MAX: usize = 5_000;
+/// Most of everything that is found; more is told, as whatever would come then is not followed.
+const ALL_MAX: usize = 50_000;
 
 /// A function, and a member that it runs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,10 +36,13 @@ pub(crate) struct Reached {
     pub(crate) runs: BTreeSet<Run>,
     /// Names under which members are imported besides those that their places give them.
     pub(crate) names: Vec<(String, usize)>,
+    /// There is more than is followed.
+    pub(crate) is_cut: bool,
 }
 
 /// Goes over the effects of all modules.
 pub(crate) fn of(distribution: &Distribution, modules: &[(String, Module)]) -> Reached {
+    let index = Index::of(&distribution.members);
     let mut reached = Reached::default();
     for folder in &distribution.searched {
         let below = |member: &Member| member.place.strip_prefix(folder.as_str())?.strip_prefix('/').map(str::to_owned);
@@ -47,32 +51,86 @@ pub(crate) fn of(distribution: &Distribution, modules: &[(String, Module)]) -> R
         }
     }
     for (n, (path, module)) in modules.iter().enumerate() {
-        let from = From { members: &distribution.members, path };
+        let from = From { index: &index, path, module, reads: OnceCell::new() };
         for search in module.searches() {
             from.search(search, &mut reached);
         }
+        // What one function does again reaches nothing else.
+        let mut seen = BTreeSet::new();
         for effect in module.effects() {
+            let shown: Vec<String> = effect.args.iter().map(Argument::shown).collect();
+            let acts = matches!(effect.kind, EffectKind::Process | EffectKind::Exec | EffectKind::Import);
+            if !acts || !seen.insert((effect.function, &*effect.name, shown.clone())) {
+                continue;
+            }
             let found: Vec<(usize, bool)> = if effect.kind == EffectKind::Process {
                 from.started(effect)
-            } else if matches!(effect.kind, EffectKind::Exec | EffectKind::Import) {
-                from.run(module, effect).into_iter().map(|at| (at, false)).collect()
             } else {
-                continue;
+                from.run(effect, &shown).into_iter().map(|at| (at, false)).collect()
             };
             let run = |(member, is_script)| Run { module: n, function: effect.function, member, is_script };
             reached.runs.extend(found.into_iter().map(run));
-        }
-        if reached.runs.len() + reached.names.len() > ALL_MAX {
-            break;
+            reached.is_cut |= reached.runs.len() + reached.names.len() > ALL_MAX;
+            if reached.is_cut {
+                return reached;
+            }
         }
     }
     reached
 }
 
+/// Members by what is known of a path to them.
+struct Index<'d> {
+    members: &'d [Member],
+    /// By the last part of their paths.
+    by_name: HashMap<&'d str, Vec<usize>>,
+    /// Python's, by the name under which their place has them imported.
+    dotted: BTreeMap<String, Vec<usize>>,
+}
+
+impl<'d> Index<'d> {
+    fn of(members: &'d [Member]) -> Self {
+        let (mut by_name, mut names) = (HashMap::<_, Vec<usize>>::new(), BTreeMap::<_, Vec<usize>>::new());
+        for (at, member) in members.iter().enumerate() {
+            by_name.entry(member.path.rsplit(['/', '!']).next().unwrap_or(&member.path)).or_default().push(at);
+            if matches!(member.kind, Kind::Python | Kind::Pyc) {
+                names.entry(dotted(&member.path)).or_default().push(at);
+            }
+        }
+        Self { members, by_name, dotted: names }
+    }
+
+    /// The modules of a package, of its packages too.
+    fn below(&self, package: &str) -> Vec<usize> {
+        let prefix = format!("{package}.");
+        let all = self.dotted.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
+        all.flat_map(|(_, at)| at).copied().take(ALL_MAX).collect()
+    }
+
+    /// The members whose paths end like this.
+    fn ending(&self, tail: &[String]) -> Vec<usize> {
+        let Some(last) = tail.last() else { return Vec::new() };
+        let is = |at: &usize| ends_with(&self.members[*at].path, tail);
+        if last.contains('*') {
+            return (0..self.members.len()).filter(is).take(MEMBERS_MAX).collect();
+        }
+        let named = self.by_name.get(last.as_str()).map_or(&[][..], Vec::as_slice);
+        named.iter().copied().filter(is).take(MEMBERS_MAX).collect()
+    }
+}
+
+/// The members that a module reads.
+struct Reads {
+    by_function: BTreeMap<FunctionId, Vec<usize>>,
+    all: Vec<usize>,
+}
+
 /// One module that reaches others.
 struct From<'d> {
-    members: &'d [Member],
+    index: &'d Index<'d>,
     path: &'d str,
+    module: &'d Module,
+    reads: OnceCell<Reads>,
 }
 
 impl From<'_> {
@@ -82,58 +140,55 @@ impl From<'_> {
 
     /// The members that a path may mean: those of this code's own folder, or else of any. A star stands for a name's rest.
     fn members(&self, text: &str) -> Vec<usize> {
-        let Some(tail) = tail(text) else { return Vec::new() };
-        let all = self.members.iter().enumerate().filter(|(_, member)| ends_with(&member.path, &tail));
-        let found: Vec<usize> = all.map(|(at, _)| at).take(MEMBERS_MAX).collect();
-        let own = |at: &usize| self.members[*at].path.starts_with(self.folder());
+        let found = tail(text).map(|tail| self.index.ending(&tail)).unwrap_or_default();
+        let own = |at: &usize| self.index.members[*at].path.starts_with(self.folder());
         let near: Vec<usize> = found.iter().copied().filter(own).collect();
         if near.is_empty() { found } else { near }
     }
 
+    fn reads(&self) -> &Reads {
+        self.reads.get_or_init(|| {
+            let mut by_function = BTreeMap::<_, BTreeSet<usize>>::new();
+            for read in self.module.effects().iter().filter(|effect| effect.kind == EffectKind::Read) {
+                let found = read.args.iter().flat_map(|argument| self.members(&argument.shown()));
+                by_function.entry(read.function).or_default().extend(found);
+            }
+            let all: BTreeSet<usize> = by_function.values().flatten().copied().collect();
+            let by_function = by_function.into_iter().map(|(of, found)| (of, found.into_iter().collect()));
+            Reads { by_function: by_function.collect(), all: all.into_iter().collect() }
+        })
+    }
+
     /// What `exec`, `import` and their like are given.
-    fn run(&self, module: &Module, effect: &Effect) -> Vec<usize> {
-        let shown = |effect: &Effect| effect.args.iter().map(Argument::shown).collect::<Vec<_>>();
-        let by_text = |texts: Vec<String>| texts.iter().flat_map(|text| self.members(text)).collect::<Vec<_>>();
+    fn run(&self, effect: &Effect, shown: &[String]) -> Vec<usize> {
+        let by_text = || shown.iter().flat_map(|text| self.members(text)).collect::<Vec<_>>();
         match &*effect.name {
-            "importlib.import_module" | "__import__" | "importlib.__import__" => return self.imported(module, effect),
-            _ if effect.kind == EffectKind::Import => return by_text(shown(effect)),
-            "execfile" | "runpy.run_path" => return by_text(shown(effect)),
+            "importlib.import_module" | "__import__" | "importlib.__import__" => return self.imported(shown),
+            _ if effect.kind == EffectKind::Import => return by_text(),
+            "execfile" | "runpy.run_path" => return by_text(),
             _ => {}
         }
         if !effect.taint.labels.any(Labels::FILE) && effect.taint.calls.is_none() {
             return Vec::new();
         }
-        let reads = |effect: &&Effect| effect.kind == EffectKind::Read;
-        let here: Vec<&Effect> = module.effects().iter().filter(reads).collect();
-        let same: Vec<&&Effect> = here.iter().filter(|read| read.function == effect.function).collect();
-        let read = if same.is_empty() { here.iter().collect() } else { same };
-        read.into_iter().flat_map(|read| by_text(shown(read))).collect()
+        let reads = self.reads();
+        reads.by_function.get(&effect.function).unwrap_or(&reads.all).clone()
     }
 
     /// What an import by a name that is known in part may mean, or that of whatever a package holds.
-    fn imported(&self, module: &Module, effect: &Effect) -> Vec<usize> {
-        let text = effect.args.first().map(Argument::shown).unwrap_or_default();
+    fn imported(&self, shown: &[String]) -> Vec<usize> {
+        let text = shown.first().map_or("", String::as_str);
         if !text.is_empty() && !text.contains("{}") {
             return Vec::new();
         }
         let named = text.split("{}").next().unwrap_or_default().trim_end_matches('.');
-        let python = |member: &Member| matches!(member.kind, Kind::Python | Kind::Pyc);
-        let below = |prefix: &str| {
-            let all = self.members.iter().enumerate().filter(|(_, member)| python(member));
-            let is = |path: &str| {
-                let name = dotted(path);
-                name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
-            };
-            all.filter(|(_, member)| is(&member.path)).map(|(at, _)| at).take(ALL_MAX).collect::<Vec<_>>()
-        };
         if !named.is_empty() && !named.starts_with('.') {
-            return below(named);
+            return self.index.below(named);
         }
-        let lists = |effect: &&Effect| effect.kind == EffectKind::Read && effect.name.starts_with("os.");
-        let listed =
-            module.searches().iter().any(|search| search.walks()) || module.effects().iter().any(|e| lists(&e));
+        let lists = |effect: &Effect| effect.kind == EffectKind::Read && effect.name.starts_with("os.");
+        let listed = self.module.searches().iter().any(Search::walks) || self.module.effects().iter().any(lists);
         let package = dotted(&format!("{}/__init__.py", self.folder()));
-        if listed || named.starts_with('.') { below(&package) } else { Vec::new() }
+        if listed || named.starts_with('.') { self.index.below(&package) } else { Vec::new() }
     }
 
     /// The file that an interpreter is given, and whether it is another than Python.
@@ -177,7 +232,7 @@ impl From<'_> {
             Some((place[..folder].to_owned(), place[folder + 1..].to_owned()))
         };
         let package = search.of_package().then(|| dotted(&format!("{}/__init__.py", self.folder())));
-        let found: Vec<(usize, String, String)> = (self.members.iter().enumerate())
+        let found: Vec<(usize, String, String)> = (self.index.members.iter().enumerate())
             .filter_map(|(at, member)| inside(member).map(|(folder, rest)| (at, folder, rest)))
             .collect();
         let near = found.iter().any(|(_, folder, _)| folder.starts_with(self.folder()));

@@ -29,6 +29,26 @@ const INLINE_EACH_MAX: u32 = 24;
 /// Statements of a function that is walked inline: a longer one computes nothing that would be folded, and one that runs
 /// what it is given is walked later, however long it is.
 const INLINE_STATEMENTS_MAX: usize = 30;
+/// Who runs a text as Python.
+const RUN_TEXT: &[&str] = &[
+    "exec",
+    "eval",
+    "compile",
+    "execfile",
+    "timeit.timeit",
+    "timeit.repeat",
+    "timeit.Timer",
+    "cProfile.run",
+    "profile.run",
+    "cProfile.Profile().run",
+    "profile.Profile().run",
+    "trace.Trace().run",
+    "bdb.Bdb().run",
+    "code.InteractiveConsole().runsource",
+    "code.InteractiveInterpreter().runsource",
+    "code.InteractiveConsole().push",
+    "ctypes.pythonapi.PyRun_SimpleString",
+];
 
 pub(super) fn taint_of(args: &[Arg]) -> Taint {
     let mut taint = Taint::default();
@@ -542,17 +562,7 @@ impl<'a> Walker<'a, '_> {
     fn special(&mut self, name: &str, on: Option<&Value>, args: &[Arg], range: TextRange) -> Option<Value> {
         let first = args.first().map(|arg| &arg.value);
         match name {
-            "exec" | "eval" | "compile" | "execfile" => Some(self.run(name, args, range)),
-            "timeit.timeit" | "timeit.repeat" | "cProfile.run" | "profile.run" => Some(self.run(name, args, range)),
-            "timeit.Timer"
-            | "ctypes.pythonapi.PyRun_SimpleString"
-            | "cProfile.Profile().run"
-            | "profile.Profile().run"
-            | "trace.Trace().run"
-            | "bdb.Bdb().run"
-            | "code.InteractiveConsole().runsource"
-            | "code.InteractiveInterpreter().runsource"
-            | "code.InteractiveConsole().push" => Some(self.run(name, args, range)),
+            _ if RUN_TEXT.contains(&name) => Some(self.run(name, args, range)),
             "getattr" | "operator.attrgetter" | "object.__getattribute__" => {
                 let by = argument(args, 1, "name")?.clone();
                 self.looked_up(&by, range);

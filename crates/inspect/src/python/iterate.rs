@@ -7,10 +7,26 @@ use ruff_text_size::{Ranged, TextRange};
 
 use super::api;
 use super::call::{Arg, argument, made_argument};
+use super::cut::Cut;
 use super::facts::{EffectKind, Handed, Labels, Taint, Target};
 use super::pure;
 use super::value::{Known, Made, Value};
 use super::walk::Walker;
+
+/// Who adds to the places where modules are looked for.
+const SEARCH_PATHS: &[&str] = &[
+    "sys.path.insert",
+    "sys.path.append",
+    "sys.path.extend",
+    "site.addsitedir",
+    "pkgutil.walk_packages",
+    "pkgutil.iter_modules",
+    "__path__.insert",
+    "__path__.append",
+    "__path__.extend",
+];
+/// Most such places of one module.
+const SEARCHES_MAX: usize = 64;
 
 impl<'a> Walker<'a, '_> {
     pub(super) fn map(&mut self, args: &[Arg], range: TextRange) -> Option<Value> {
@@ -238,20 +254,13 @@ impl<'a> Walker<'a, '_> {
             "sys.meta_path.insert" | "sys.meta_path.append" | "sys.path_hooks.insert" | "sys.path_hooks.append" => {
                 Some(self.hooked(args, range))
             }
-            "sys.path.insert"
-            | "sys.path.append"
-            | "sys.path.extend"
-            | "site.addsitedir"
-            | "pkgutil.walk_packages"
-            | "pkgutil.iter_modules"
-            | "__path__.insert"
-            | "__path__.append"
-            | "__path__.extend" => {
-                const SEARCHES_MAX: usize = 64;
+            _ if SEARCH_PATHS.contains(&name) => {
                 let text = args.last().map(|arg| super::facts::show(&arg.value.pieces())).unwrap_or_default();
                 let (name, function) = (name.into(), self.function);
                 if self.shared.module.searches.len() < SEARCHES_MAX {
                     self.shared.module.searches.push(super::facts::Search { name, text, function });
+                } else {
+                    self.cut(Cut::Imports, range);
                 }
                 None
             }

@@ -168,8 +168,7 @@ impl<'a> Walker<'a, '_> {
             folder: None,
         };
         inner.module(&parsed.syntax().body);
-        let last = std::mem::take(&mut inner.last);
-        let names = inner.scopes.swap_remove(0).names;
+        let (last, names) = (std::mem::take(&mut inner.last), inner.scopes.swap_remove(0).names);
         self.shared.layer_depth -= 1;
         if shares_names {
             for (name, value) in names {

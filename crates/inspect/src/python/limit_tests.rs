@@ -38,7 +38,13 @@ const ROWS: [Row; 20] = [
         |n| Limits { chain_max: 2 * n as u32 + 5, ..Limits::default() },
     ),
     (Cut::Table, 3, |n| "(".repeat(n) + &")".repeat(n), only!(brackets_max)),
-    (Cut::Depth, 9, |n| format!("x = {}1", "not ".repeat(n)), only!(depth_max, 2)),
+    // Of expressions what stands too deep is evaluated by itself; of blocks it is not walked.
+    (
+        Cut::Depth,
+        9,
+        |n| (0..=n).map(|at| format!("{}{}\n", " ".repeat(at), if at < n { "if x:" } else { "pass" })).collect(),
+        only!(depth_max, 1),
+    ),
     (
         Cut::Folding,
         8,
