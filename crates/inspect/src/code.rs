@@ -95,9 +95,7 @@ pub(crate) fn complete(
     for (path, layer, bytes) in program.take_late_layers() {
         kept.add(&path, &layer, &bytes);
     }
-    if reached.is_cut {
-        program.cuts.insert(Cut::Imports);
-    }
+    distribution.reaches_more = reached.is_cut;
     distribution.degraded.extend(program.cuts.iter().map(|cut| cut.words().to_owned()));
     distribution.program = program;
     weigh_places(distribution, &roots);

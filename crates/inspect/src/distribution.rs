@@ -169,6 +169,8 @@ pub struct Distribution {
     pub started: BTreeSet<String>,
     /// Tops of a wheel that are all there is to it, whatever they are called.
     pub never_aside: BTreeSet<String>,
+    /// More is reached by paths and listings than is followed.
+    pub reaches_more: bool,
     /// Members of an sdist that no build installs or runs, as far as its settings and its code say.
     pub left_behind: BTreeSet<String>,
     /// Layers of its Python that are not Python.
@@ -328,6 +330,7 @@ pub fn read(
         run_aside: BTreeSet::new(),
         started: BTreeSet::new(),
         never_aside: BTreeSet::new(),
+        reaches_more: false,
         left_behind: BTreeSet::new(),
         inner: vec![],
         layers: vec![],

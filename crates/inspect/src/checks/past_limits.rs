@@ -6,7 +6,7 @@ use super::Context;
 use super::code::{self, Standing};
 use crate::distribution::Distribution;
 use crate::finding::Confidence::Medium as Likely;
-use crate::finding::Severity::{High, Low};
+use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::{Evidence, Findings};
 use crate::kind::Kind;
 use crate::python::{Cut, Limits};
@@ -32,6 +32,10 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     }
     for cut in &distribution.program.cuts {
         out.add(Evidence::new(High, Likely, format!("{WHY}: {}.", cut.words())).tag(TAG));
+    }
+    // Large collections that import whatever stands in them meet this one, too: worth a look.
+    if distribution.reaches_more {
+        out.add(Evidence::new(Medium, Likely, format!("{WHY}: {}.", Cut::Imports.words())).tag(TAG));
     }
     // One source that is longer by itself; of many that are, `archive-framing` tells.
     let longest = Limits::default().source_bytes_max;
