@@ -26,8 +26,8 @@ pub(super) struct Arg {
 /// Functions walked inline within one another, and how often one function is.
 const INLINE_DEPTH_MAX: u32 = 4;
 const INLINE_EACH_MAX: u32 = 24;
-/// Statements of a function that is walked inline: a longer one computes nothing that would be folded, and one that runs
-/// what it is given is walked later, however long it is.
+/// Statements of a function that is walked inline: what a longer one decodes is not folded, and counts as not known; one
+/// that runs what it is given is walked later, however long it is.
 const INLINE_STATEMENTS_MAX: usize = 30;
 /// Who runs a text as Python.
 const RUN_TEXT: &[&str] = &[
