@@ -264,6 +264,9 @@ class Server(Host):
         if self.running():
             os.kill(self.process.pid, signal.SIGTERM)
             assert self.process.wait(30) == 0, self.err.read_text()
+            # Else the next start has something to finish, and a failpoint armed for it would be reached there.
+            said = self.err.read_text()
+            assert not any(what in said for what in ("did not stop in order", "a background loop broke off")), said
 
     def kill(self):
         if self.process is None:

@@ -75,19 +75,29 @@ pub(super) struct Inspector {
     /// Looks that have ended, and since when the first of them waits.
     ended: Vec<Judged>,
     since: Instant,
+    /// Whether jobs may have been left for want of room.
+    left_some: bool,
     /// Jobs whose verdict could not be written: to be given back as soon as the ledger can be written again.
     unwritten: Vec<i64>,
 }
 
 impl Inspector {
     pub(super) fn new(installation: Arc<Installation>) -> Self {
-        Self { installation, running: JoinSet::new(), ended: Vec::new(), since: Instant::now(), unwritten: Vec::new() }
+        let (running, ended, unwritten) = (JoinSet::new(), Vec::new(), Vec::new());
+        Self { installation, running, ended, since: Instant::now(), left_some: false, unwritten }
+    }
+
+    /// Whether jobs may wait for nothing but room. Others that came meanwhile were told of, and are gathered: taken as they
+    /// come, one by one, each would have a commit of its own.
+    pub(super) fn left_some(&self) -> bool {
+        self.left_some
     }
 
     /// Takes as many jobs as there is room for; how many there were.
     pub(super) async fn fill(&mut self) -> Result<usize> {
         self.give_back().await?;
         let room = RUNNING_MAX.saturating_sub(self.running.len() + self.ended.len());
+        self.left_some = room == 0;
         if room == 0 {
             return Ok(0);
         }
@@ -96,14 +106,19 @@ impl Inspector {
         if !jobs::is_claimable(&mut installation.store.read().await?, JobKind::Inspect, now).await? {
             return Ok(0);
         }
-        let mut tx = installation.store.write().await?;
-        let taken = jobs::claim(&mut tx, JobKind::Inspect, now, now + LEASE_US, room as i64).await?;
+        let store = installation.store.clone();
+        let claiming = async move {
+            let mut tx = store.write().await?;
+            let taken = jobs::claim(&mut tx, JobKind::Inspect, now, now + LEASE_US, room as i64).await?;
+            tx.commit().await.map(|()| taken)
+        };
+        let taken = installation.store.in_front(claiming).await?;
         if taken.is_empty() {
             return Ok(0);
         }
-        tx.commit().await?;
         failpoint::reach("inspect.claimed");
         let count = taken.len();
+        self.left_some = count == room;
         for job in taken {
             let installation = Arc::clone(installation);
             self.running.spawn(async move {
@@ -143,7 +158,8 @@ impl Inspector {
     /// Writes verdicts down. What cannot be written is given back.
     pub(super) async fn conclude(&mut self, Ready(judged): Ready) -> Result<()> {
         let ids: Vec<i64> = judged.iter().map(|judged| judged.job.id).collect();
-        let outcome = conclude_all(&self.installation, judged).await;
+        let concluding = conclude_all(Arc::clone(&self.installation), judged);
+        let outcome = self.installation.store.in_front(concluding).await;
         if outcome.is_err() {
             self.unwritten.extend(ids);
             self.give_back().await?;
@@ -158,11 +174,11 @@ impl Inspector {
             return Ok(());
         }
         let now = self.installation.clock.now_us();
-        let mut tx = self.installation.store.write().await?;
+        let mut tx = self.installation.store.write_late();
         for id in &self.unwritten {
             jobs::retry(&mut tx, *id, now + RETRY_US, "the verdict could not be written", false);
         }
-        tx.commit().await?;
+        self.installation.store.in_front(tx.commit()).await?;
         self.unwritten.clear();
         Ok(())
     }
@@ -208,7 +224,8 @@ async fn judge(installation: &Arc<Installation>, job: &JobRow) -> Result<Outcome
     })
 }
 
-async fn conclude_all(installation: &Installation, judged: Vec<Judged>) -> Result<()> {
+async fn conclude_all(of: Arc<Installation>, judged: Vec<Judged>) -> Result<()> {
+    let installation = &*of;
     let now = installation.clock.now_us();
     let mut tx = installation.store.write().await?;
     let states = States::load(installation, &mut tx).await?;

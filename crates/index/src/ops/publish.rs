@@ -434,13 +434,20 @@ impl Publisher {
         let extra = book.extra(appended.as_ref());
         let signed = signing.sign(&mut tx, targets, due, now, extra, &mut lease).await?;
         failpoint::reach("publish.signed");
-        let mut tx = self.writing(tx, under_lock).await?;
-        // Rendering and the wait for the writer may have taken long: the lease is extended from now.
+        // Under the lock it is the snapshot's own transaction, so nothing can have moved. Else nobody waits for this one but
+        // while it is run.
+        let mut tx = if under_lock {
+            tx
+        } else {
+            drop(tx);
+            store.write_late()
+        };
+        // Rendering may have taken long: the lease is extended from now.
         let now = self.installation.clock.now_us();
         publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
         let record = self.commit_2(&mut tx, serial, now, &changes, &signed, appended.as_ref())?;
         last_job.iter().for_each(|(id, job)| jobs::done_up_to(&mut tx, JobKind::Publish, self.index_id, *id, *job));
-        match tx.commit().await {
+        match store.in_front(tx.commit()).await {
             Ok(()) => {}
             // The fence, the serial or a project moved. The lease is asked for anew, as it may have been the fence.
             Err(Error::Overtaken) => {
@@ -471,15 +478,6 @@ impl Publisher {
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
         self.write(news, record.moves, pages, roles, true).await?;
         Ok(Set::Published)
-    }
-
-    /// The transaction that commits a set. Under the lock it is the snapshot's own, so nothing can have moved.
-    async fn writing(&self, snapshot: Tx, under_lock: bool) -> Result<Tx> {
-        if under_lock {
-            return Ok(snapshot);
-        }
-        drop(snapshot);
-        self.installation.store.write().await
     }
 
     /// The projects of the next set, each with the last job that it does: 0 for none.
@@ -640,9 +638,9 @@ impl Publisher {
         let (list, paths) = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
         let mut tx = self.installation.store.read().await?;
         if publishing::list_version(&mut tx, self.index_id).await? != RENDER_VERSION {
-            let mut tx = self.installation.store.write().await?;
+            let mut tx = self.installation.store.write_late();
             publishing::set_list_version(&mut tx, self.index_id, RENDER_VERSION);
-            tx.commit().await?;
+            self.installation.store.in_front(tx.commit()).await?;
         }
         self.list = Some(list);
         self.list_dirty = false;
@@ -687,10 +685,10 @@ impl Publisher {
             Ok(synced) => synced,
         };
         synced?;
-        let mut tx = self.installation.store.write().await?;
+        let mut tx = self.installation.store.write_late();
         publishing::set_written(&mut tx, self.index_id, serial);
         publishing::drop_commits(&mut tx, self.index_id, serial - HEAD_SERIALS as i64);
-        tx.commit().await?;
+        self.installation.store.in_front(tx.commit()).await?;
         failpoint::reach("publish.checkpointed");
         Ok(())
     }

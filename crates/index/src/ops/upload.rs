@@ -447,7 +447,8 @@ async fn facts(
     candidate: &Candidate,
     actor: Option<&TokenActor>,
 ) -> Result<Facts> {
-    facts_in(&mut installation.store.read().await?, index, candidate, actor).await
+    // One statement, but for an upload with attestations; what counts is asked again inside the write.
+    facts_in(&mut installation.store.glance().await?, index, candidate, actor).await
 }
 
 /// As [`facts`], as a transaction sees it.
@@ -526,25 +527,24 @@ async fn commit(
     }
     let claim = Claim::of(candidate)?;
     let display = candidate.truth().get(Field::Name).unwrap_or(claim.project.as_str()).to_owned();
-    let project_id = match facts.project {
-        Some(row) => row.id,
-        None => {
-            let id = projects::insert(&mut tx, index.id, &claim.project, &display, now).await?;
-            projects::set_role(&mut tx, id, actor.account_id, index.id, ProjectRole::Owner);
-            let waiting = Waiting { index_id: index.id, name: &claim.project, account_id: actor.account_id };
-            store::attestations::settle_pending(&mut tx, waiting, id);
-            let name = claim.project.as_str();
-            audit::note(&mut tx, Some(index.id), now, &uploader.name, "project.create", name, json!({}));
-            id
-        }
-    };
-    let release_id = match facts.release {
-        Some(row) => row.id,
-        None => {
+    let is_new = facts.project.is_none();
+    if is_new {
+        projects::insert(&mut tx, index.id, &claim.project, &display, now);
+    }
+    let (project_id, release_id) = match (facts.project, facts.release) {
+        (Some(project), Some(release)) => (project.id, release.id),
+        _ => {
             let (version, canonical) = (claim.version.to_string(), claim.version.canonical());
-            projects::insert_release(&mut tx, index.id, project_id, &version, &canonical, now).await?
+            projects::insert_release(&mut tx, index.id, &claim.project, &version, &canonical, now).await?
         }
     };
+    if is_new {
+        projects::set_role(&mut tx, project_id, actor.account_id, index.id, ProjectRole::Owner);
+        let waiting = Waiting { index_id: index.id, name: &claim.project, account_id: actor.account_id };
+        store::attestations::settle_pending(&mut tx, waiting, project_id);
+        let name = claim.project.as_str();
+        audit::note(&mut tx, Some(index.id), now, &uploader.name, "project.create", name, json!({}));
+    }
     let subject = files::subject(&claim.project, &candidate.filename);
     let publisher = candidate.attested.as_ref().map(|attested| &attested.publisher);
     let detail = json!({ "sha256": claim.received.sha256, "token": actor.token_id, "publisher": publisher });

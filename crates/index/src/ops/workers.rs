@@ -222,7 +222,9 @@ async fn inspections(installation: Arc<Installation>, mut stop: watch::Receiver<
             tokio::select! {
                 Some(ready) = inspector.next() => {
                     inspector.conclude(ready).await?;
-                    fill_at = Some(Instant::now());
+                    if inspector.left_some() {
+                        fill_at = Some(Instant::now());
+                    }
                 }
                 () = installation.inspect_wake.notified() => {
                     let now = Instant::now();

@@ -8,11 +8,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Either, Executor, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 
 use crate::{Error, Result};
 
@@ -97,6 +98,14 @@ impl Db {
         })
     }
 
+    /// For one statement that reads: it is a snapshot by itself, and needs nothing begun before it or ended after.
+    pub async fn glance(&self) -> Result<Tx> {
+        Ok(Tx::of(match self {
+            Self::Postgres(pool) => Backend::PostgresAlone(pool.acquire().await?),
+            Self::Sqlite { readers, .. } => Backend::SqliteAlone(readers.acquire().await?),
+        }))
+    }
+
     /// The one writing transaction of the moment; waits for its turn.
     pub async fn write(&self) -> Result<Tx> {
         Ok(match self {
@@ -107,6 +116,12 @@ impl Db {
             }
             Self::Sqlite { writer, .. } => Tx::of(Backend::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
         })
+    }
+
+    /// As [`Db::write`], but waits for its turn only with the first statement that is asked for its answer, or the commit:
+    /// what only puts statements off keeps nobody else from writing until all of them are there.
+    pub fn write_late(&self) -> Tx {
+        Tx::of(Backend::Unbegun(self.clone()))
     }
 
     /// See [`super::Store::durability_warning`].
@@ -230,19 +245,31 @@ impl<T> Row for T where T: for<'r> sqlx::FromRow<'r, PgRow> + for<'r> sqlx::From
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing.
 ///
 /// Statements whose answer nobody needs are put off ([`Tx::later`]) until the next one that is asked for its answer, or
-/// the commit: SQLite then runs them in one go. Each call on its own costs two changes of thread there, which measured
-/// as a third of the processor time of an upload. Their order is kept, so whoever reads sees what was written before.
+/// the commit: SQLite then runs them in one go, with the one that is asked. Each call on its own costs two changes of
+/// thread there, which measured as a third of the processor time of an upload. Their order is kept, so whoever reads sees
+/// what was written before.
 #[derive(Debug)]
 pub struct Tx {
-    pub(in crate::store) backend: Backend,
+    backend: Backend,
     later: Vec<Later>,
 }
 
 /// The engine's own transaction.
 #[derive(Debug)]
-pub(in crate::store) enum Backend {
+enum Backend {
     Postgres(Transaction<'static, Postgres>),
     Sqlite(Transaction<'static, Sqlite>),
+    /// Each statement for itself.
+    PostgresAlone(PoolConnection<Postgres>),
+    SqliteAlone(PoolConnection<Sqlite>),
+    /// Its turn at writing is yet to come.
+    Unbegun(Db),
+}
+
+/// The connection of a transaction that was begun.
+pub(in crate::store) enum Begun<'a> {
+    Postgres(&'a mut PgConnection),
+    Sqlite(&'a mut SqliteConnection),
 }
 
 /// A statement that was put off.
@@ -289,55 +316,83 @@ impl Tx {
         self.later.push(Later { sql, args: args.to_vec(), one: true });
     }
 
-    /// Runs what was put off.
-    async fn catch_up(&mut self) -> Result<()> {
-        let later = std::mem::take(&mut self.later);
+    /// The engine's own transaction, begun by now.
+    pub(in crate::store) async fn begun(&mut self) -> Result<Begun<'_>> {
+        if let Backend::Unbegun(db) = &self.backend {
+            self.backend = db.write().await?.backend;
+        }
+        match &mut self.backend {
+            Backend::Postgres(tx) => Ok(Begun::Postgres(tx)),
+            Backend::Sqlite(tx) => Ok(Begun::Sqlite(tx)),
+            Backend::PostgresAlone(connection) => Ok(Begun::Postgres(connection)),
+            Backend::SqliteAlone(connection) => Ok(Begun::Sqlite(connection)),
+            Backend::Unbegun(_) => Err(Error::Internal("a transaction was not begun".into())),
+        }
+    }
+
+    /// Runs statements that were put off.
+    async fn run(&mut self, later: &[Later]) -> Result<()> {
         for some in later.chunks(AT_ONCE_MAX) {
-            let changed = match &mut self.backend {
-                Backend::Postgres(tx) => {
+            let changed = match self.begun().await? {
+                Begun::Postgres(tx) => {
                     let mut changed = Vec::with_capacity(some.len());
                     for Later { sql, args, .. } in some {
-                        changed.push(bound!(sqlx::query(*sql), args).execute(&mut **tx).await?.rows_affected());
+                        changed.push(bound!(sqlx::query(*sql), args).execute(&mut *tx).await?.rows_affected());
                     }
                     changed
                 }
-                Backend::Sqlite(tx) => {
+                Begun::Sqlite(tx) => {
                     let query = bound!(sqlx::query(AssertSqlSafe(joined(some))), some.iter().flat_map(|one| &one.args));
-                    let results = (&mut **tx).fetch_many(query).try_filter_map(|step| async move { Ok(step.left()) });
+                    let results = tx.fetch_many(query).try_filter_map(|step| async move { Ok(step.left()) });
                     results.map_ok(|result| result.rows_affected()).try_collect().await?
                 }
             };
-            if some.iter().zip(changed).any(|(one, changed)| one.one && changed != 1) {
-                return Err(Error::Overtaken);
-            }
+            must_have_changed(some, &changed)?;
         }
         Ok(())
     }
 
+    /// Runs what was put off, but for the last few statements: SQLite is given them in one go with what is asked next.
+    async fn run_but_last(&mut self) -> Result<Vec<Later>> {
+        let mut later = std::mem::take(&mut self.later);
+        let last = match self.begun().await? {
+            Begun::Postgres(_) => Vec::new(),
+            Begun::Sqlite(_) => later.split_off((later.len().saturating_sub(1) / AT_ONCE_MAX) * AT_ONCE_MAX),
+        };
+        self.run(&later).await?;
+        Ok(last)
+    }
+
     /// Runs a statement; returns how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, args: &[Value]) -> Result<u64> {
-        self.catch_up().await?;
-        Ok(match &mut self.backend {
-            Backend::Postgres(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
-            Backend::Sqlite(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
+        let before = self.run_but_last().await?;
+        Ok(match self.begun().await? {
+            Begun::Postgres(tx) => bound!(sqlx::query(sql), args).execute(&mut *tx).await?.rows_affected(),
+            Begun::Sqlite(tx) => ask(tx, before, sql, args).await?.0,
         })
     }
 
     /// All rows.
     pub async fn all<T: Row>(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<T>> {
-        self.catch_up().await?;
-        Ok(match &mut self.backend {
-            Backend::Postgres(tx) => bound!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(&mut **tx).await?,
-            Backend::Sqlite(tx) => bound!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(&mut **tx).await?,
+        let before = self.run_but_last().await?;
+        Ok(match self.begun().await? {
+            Begun::Postgres(tx) => bound!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(&mut *tx).await?,
+            Begun::Sqlite(tx) => {
+                let (_, rows) = ask(tx, before, sql, args).await?;
+                rows.iter().map(T::from_row).collect::<std::result::Result<_, _>>()?
+            }
         })
     }
 
     /// The row, if there is one.
     pub async fn maybe<T: Row>(&mut self, sql: &'static str, args: &[Value]) -> Result<Option<T>> {
-        self.catch_up().await?;
-        Ok(match &mut self.backend {
-            Backend::Postgres(tx) => bound!(sqlx::query_as::<Postgres, T>(sql), args).fetch_optional(&mut **tx).await?,
-            Backend::Sqlite(tx) => bound!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_optional(&mut **tx).await?,
+        let before = self.run_but_last().await?;
+        Ok(match self.begun().await? {
+            Begun::Postgres(tx) => bound!(sqlx::query_as::<Postgres, T>(sql), args).fetch_optional(&mut *tx).await?,
+            Begun::Sqlite(tx) => {
+                let (_, rows) = ask(tx, before, sql, args).await?;
+                rows.first().map(T::from_row).transpose()?
+            }
         })
     }
 
@@ -348,13 +403,49 @@ impl Tx {
 
     /// The commit point: durable when it returns.
     pub async fn commit(mut self) -> Result<()> {
-        self.catch_up().await?;
+        if matches!(self.backend, Backend::Unbegun(_)) && self.later.is_empty() {
+            return Ok(());
+        }
+        let later = std::mem::take(&mut self.later);
+        self.run(&later).await?;
         match self.backend {
             Backend::Postgres(tx) => tx.commit().await?,
             Backend::Sqlite(tx) => tx.commit().await?,
+            Backend::PostgresAlone(_) | Backend::SqliteAlone(_) | Backend::Unbegun(_) => {}
         }
         Ok(())
     }
+}
+
+/// What SQLite answers to a statement, given in one go with others `before` it: how many rows it changed, and its rows.
+async fn ask(
+    tx: &mut SqliteConnection,
+    mut all: Vec<Later>,
+    sql: &'static str,
+    args: &[Value],
+) -> Result<(u64, Vec<SqliteRow>)> {
+    all.push(Later { sql, args: args.to_vec(), one: false });
+    let text = if let [one] = &*all { one.sql.to_owned() } else { joined(&all) };
+    let query = bound!(sqlx::query(AssertSqlSafe(text)), all.iter().flat_map(|one| &one.args));
+    let (mut changed, mut rows) = (Vec::with_capacity(all.len()), Vec::new());
+    let mut steps = tx.fetch_many(query);
+    while let Some(step) = steps.try_next().await? {
+        match step {
+            Either::Left(result) => changed.push(result.rows_affected()),
+            // Of those before it nobody wants the rows.
+            Either::Right(row) if changed.len() + 1 == all.len() => rows.push(row),
+            Either::Right(_) => {}
+        }
+    }
+    all.pop();
+    must_have_changed(&all, &changed)?;
+    Ok((changed.last().copied().unwrap_or_default(), rows))
+}
+
+/// Statements that must change one row, and how many each did change.
+fn must_have_changed(some: &[Later], changed: &[u64]) -> Result<()> {
+    let failed = some.iter().zip(changed).any(|(one, changed)| one.one && *changed != 1);
+    if failed { Err(Error::Overtaken) } else { Ok(()) }
 }
 
 /// Several statements as one text, their parameters numbered on. No statement of ours has a `$` but for a parameter.

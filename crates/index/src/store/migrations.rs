@@ -3,7 +3,7 @@
 //! The text is PostgreSQL's; [`for_sqlite`] turns its few types into SQLite's STRICT ones. A migration that
 //! was released is never edited: a test holds the checksums.
 
-use super::db::{Backend, Db, Tx, args};
+use super::db::{Begun, Db, Tx, args};
 use crate::{Error, Result};
 
 /// Every migration, oldest first.
@@ -46,12 +46,12 @@ pub(super) async fn run(db: &Db, now_us: i64) -> Result<()> {
 }
 
 async fn apply(tx: &mut Tx, text: &str) -> Result<()> {
-    match &mut tx.backend {
-        Backend::Postgres(tx) => {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(text.to_owned())).execute(&mut **tx).await?;
+    match tx.begun().await? {
+        Begun::Postgres(tx) => {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(text.to_owned())).execute(&mut *tx).await?;
         }
-        Backend::Sqlite(tx) => {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(for_sqlite(text))).execute(&mut **tx).await?;
+        Begun::Sqlite(tx) => {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(for_sqlite(text))).execute(&mut *tx).await?;
         }
     }
     Ok(())

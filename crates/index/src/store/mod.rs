@@ -35,6 +35,8 @@ pub fn is_broken_rule(failure: &Failure) -> bool {
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Db,
+    /// Threads that nothing gives way to: those that opened the ledger.
+    front: tokio::runtime::Handle,
 }
 
 impl Store {
@@ -50,7 +52,7 @@ impl Store {
 
     async fn migrated(db: Db, now_us: i64) -> Result<Self> {
         migrations::run(&db, now_us).await?;
-        Ok(Self { db })
+        Ok(Self { db, front: tokio::runtime::Handle::current() })
     }
 
     /// A consistent snapshot.
@@ -58,9 +60,32 @@ impl Store {
         self.db.read().await
     }
 
+    /// For one statement that reads, which is a consistent snapshot by itself.
+    pub async fn glance(&self) -> Result<Tx> {
+        self.db.glance().await
+    }
+
     /// The one writing transaction of the moment.
     pub async fn write(&self) -> Result<Tx> {
         self.db.write().await
+    }
+
+    /// As [`Store::write`], but waits for its turn only with the first statement that is asked for its answer, or the
+    /// commit. For what is written blindly.
+    pub fn write_late(&self) -> Tx {
+        self.db.write_late()
+    }
+
+    /// Runs what holds the turn at writing on the threads that opened the ledger. The background gives way to uploads, and
+    /// with the turn in its hands it would have them wait until it is its own turn at the processor again.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] where it broke off.
+    pub async fn in_front<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.front.spawn(work).await.map_err(|e| crate::Error::Internal(e.to_string()))?
     }
 
     /// Which engine this is, for people.

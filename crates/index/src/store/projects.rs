@@ -15,7 +15,7 @@ statements! {
              FROM projects WHERE id = $1";
     INSERT = "INSERT INTO projects (index_id, name, folded, display_name, created_us, status, changes, files_bytes, \
               published, published_name, published_status, published_roles, serial) \
-              VALUES ($1, $2, $3, $4, $5, 'active', 0, 0, FALSE, $4, 'active', '[]', 0) RETURNING id";
+              VALUES ($1, $2, $3, $4, $5, 'active', 0, 0, FALSE, $4, 'active', '[]', 0)";
     UPLOADED = "UPDATE projects SET changes = changes + CASE WHEN display_name <> $2 THEN 1 ELSE 0 END, \
                 display_name = $2, files_bytes = files_bytes + $3 WHERE id = $1";
     TOUCH = "UPDATE projects SET changes = changes + 1, acted_by = CASE WHEN acted_by IS NULL OR acted_by = $2 \
@@ -39,7 +39,7 @@ statements! {
     DROP_ROLE = "DELETE FROM roles WHERE project_id = $1 AND account_id = $2";
     RELEASE = "SELECT id, version, created_us, yanked FROM releases WHERE project_id = $1 AND canonical = $2";
     INSERT_RELEASE = "INSERT INTO releases (index_id, project_id, version, canonical, created_us, serial) \
-                      VALUES ($1, $2, $3, $4, $5, 0) RETURNING id";
+                      SELECT $1, id, $3, $4, $5, 0 FROM projects WHERE index_id = $1 AND name = $2 RETURNING project_id, id";
     YANK_RELEASE = "UPDATE releases SET yanked = $2 WHERE id = $1";
 }
 
@@ -147,9 +147,8 @@ pub async fn by_id(tx: &mut Tx, id: i64) -> Result<ProjectRow> {
 }
 
 /// Claims a name.
-pub async fn insert(tx: &mut Tx, index_id: i64, name: &NormalizedName, display: &str, now_us: i64) -> Result<i64> {
-    let (id,): (i64,) = tx.one(INSERT, args![index_id, name, name.folded(), display, now_us]).await?;
-    Ok(id)
+pub fn insert(tx: &mut Tx, index_id: i64, name: &NormalizedName, display: &str, now_us: i64) {
+    tx.later(INSERT, args![index_id, name, name.folded(), display, now_us]);
 }
 
 /// Notes an accepted (or, with negative bytes, removed) file.
@@ -234,17 +233,16 @@ pub async fn release(tx: &mut Tx, id: i64, canonical: &str) -> Result<Option<Rel
     tx.maybe(RELEASE, args![id, canonical]).await
 }
 
-/// Makes a release.
+/// Makes a release of the project of this name; the ids of project and release.
 pub async fn insert_release(
     tx: &mut Tx,
     index_id: i64,
-    project_id: i64,
+    project: &NormalizedName,
     version: &str,
     canonical: &str,
     now_us: i64,
-) -> Result<i64> {
-    let (id,): (i64,) = tx.one(INSERT_RELEASE, args![index_id, project_id, version, canonical, now_us]).await?;
-    Ok(id)
+) -> Result<(i64, i64)> {
+    tx.one(INSERT_RELEASE, args![index_id, project, version, canonical, now_us]).await
 }
 
 /// Wants a whole release yanked or not.

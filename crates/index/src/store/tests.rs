@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::db::{Backend, Tx, args};
+use super::db::{Begun, Tx, args};
 use super::{
     accounts, attestations, audit, files, indexes, jobs, log, notices, projects, publishing, signing, uploads,
     verdicts, walks,
@@ -38,9 +38,9 @@ async fn every_statement_prepares_on_both_engines() {
     for engine in engines().await {
         for sql in statements() {
             let mut tx = engine.store.write().await.expect("a transaction");
-            let outcome = match &mut tx.backend {
-                Backend::Postgres(tx) => tx.prepare(sql.into_sql_str()).await.map(|_| ()),
-                Backend::Sqlite(tx) => tx.prepare(sql.into_sql_str()).await.map(|_| ()),
+            let outcome = match tx.begun().await.expect("begun") {
+                Begun::Postgres(tx) => tx.prepare(sql.into_sql_str()).await.map(|_| ()),
+                Begun::Sqlite(tx) => tx.prepare(sql.into_sql_str()).await.map(|_| ()),
             };
             assert!(outcome.is_ok(), "{}: {sql}: {outcome:?}", engine.store.engine());
         }
@@ -52,8 +52,8 @@ type Columns = BTreeMap<String, Vec<(String, String, bool)>>;
 async fn schema(engine: &Engine) -> Columns {
     let mut tx = engine.store.read().await.expect("a transaction");
     let mut out = Columns::new();
-    let rows: Vec<(String, String, String, bool)> = match &tx.backend {
-        Backend::Postgres(_) => tx
+    let rows: Vec<(String, String, String, bool)> = match tx.begun().await.expect("begun") {
+        Begun::Postgres(_) => tx
             .all(
                 "SELECT table_name::text, column_name::text, data_type::text, is_nullable = 'YES' \
                  FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position",
@@ -61,7 +61,7 @@ async fn schema(engine: &Engine) -> Columns {
             )
             .await
             .expect("the catalogue"),
-        Backend::Sqlite(_) => tx
+        Begun::Sqlite(_) => tx
             .all(
                 "SELECT m.name, c.name, c.type, c.\"notnull\" = 0 AND c.pk = 0 FROM sqlite_master m \
                  JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' \
@@ -117,9 +117,9 @@ async fn seed(tx: &mut Tx) -> Seeded {
     let account =
         accounts::insert(tx, "ann", "ann@example.org", None, None, NOW_US).await.expect("insert").expect("new");
     let name = "foo".parse().expect("a name");
-    let project = projects::insert(tx, index, &name, "Foo", NOW_US).await.expect("project");
+    projects::insert(tx, index, &name, "Foo", NOW_US);
+    let (project, release) = projects::insert_release(tx, index, &name, "1.0", "1", NOW_US).await.expect("release");
     projects::set_role(tx, project, account, index, ProjectRole::Owner);
-    let release = projects::insert_release(tx, index, project, "1.0", "1", NOW_US).await.expect("release");
     Seeded { index, project, release }
 }
 
@@ -253,8 +253,9 @@ async fn names_are_told_whole_and_since_a_serial() {
         let mut tx = engine.store.write().await.expect("a transaction");
         let index = seed(&mut tx).await.index;
         for name in ["a-b", "axb", "a-c"] {
-            let id =
-                projects::insert(&mut tx, index, &name.parse().expect("name"), name, NOW_US).await.expect("insert");
+            let parsed = name.parse().expect("name");
+            projects::insert(&mut tx, index, &parsed, name, NOW_US);
+            let (id, _) = projects::insert_release(&mut tx, index, &parsed, "1.0", "1", NOW_US).await.expect("release");
             let row = projects::by_id(&mut tx, id).await.expect("row");
             let shown = publishing::PublishedProject {
                 id,
