@@ -3,6 +3,8 @@
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
@@ -34,6 +36,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most connections at once; more wait in the kernel.
 const CONNECTIONS_MAX: usize = 4096;
+/// So many connections of one thread before the next one is given any. One thread answers tens of thousands of small requests
+/// a second; two where one is enough take each other's processor, and a request that meets this waits for a slice of some
+/// milliseconds.
+const CONNECTIONS_EACH: usize = 16;
 
 /// Mark of a request that came by TLS.
 #[derive(Debug, Clone, Copy)]
@@ -68,8 +74,9 @@ pub fn tls_from_files(certificate: &Path, key: &Path) -> Result<Tls, String> {
 
 /// Serves until `stop` turns true, then lets running requests end.
 ///
-/// Connections are spread over threads that each run an event loop of their own, and stay where they are: a request
-/// is read, answered from the cache and written without a change of thread, which is most of what it costs.
+/// Connections are given to threads that each run an event loop of their own, and stay where they are: a request is read,
+/// answered from the cache and written without a change of thread, which is most of what it costs. The threads are filled one
+/// after the other, to [`CONNECTIONS_EACH`], and evenly from there.
 pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let count = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -79,35 +86,70 @@ pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, mut stop: 
         let (app, tls) = (app.clone(), tls.clone());
         let named = std::thread::Builder::new().name(format!("web-{number}"));
         match named.spawn(move || run_connections(receiver, app, tls)) {
-            Ok(thread) => threads.push((sender, thread)),
+            Ok(thread) => threads.push(Thread { sender, thread, open: Arc::default() }),
             Err(error) => tracing::error!(%error, "a thread for connections cannot be started"),
         }
     }
-    for turn in (0..threads.len()).cycle() {
+    while !threads.is_empty() {
         let places = Arc::clone(&places);
-        let next = async { (places.acquire_owned().await, listener.accept().await) };
+        let accepted = async { (places.acquire_owned().await, listener.accept().await) };
         let (Ok(place), accepted) = (tokio::select! {
-            next = next => next,
+            accepted = accepted => accepted,
             _ = stop.changed() => break,
         }) else {
             break;
         };
         match accepted.and_then(|(stream, _)| stream.into_std()) {
             // The thread is there until its sender is dropped below.
-            Ok(stream) => drop(threads[turn].0.send((stream, place))),
+            Ok(stream) => {
+                drop(next_thread(&threads).map(|next| next.sender.send((stream, Held::of(&next.open, place)))))
+            }
             // Out of descriptors, say: give connections time to end.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
     drop(listener);
     // Without its sender a thread takes no more and ends its connections; all of them do so at the same time.
-    let threads: Vec<_> = threads.into_iter().map(|(_, thread)| thread).collect();
+    let threads: Vec<_> = threads.into_iter().map(|Thread { thread, .. }| thread).collect();
     let ended = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
     let _ = ended.await;
 }
 
-/// A connection that was accepted, and its place among [`CONNECTIONS_MAX`].
-type Accepted = (std::net::TcpStream, OwnedSemaphorePermit);
+/// A thread for connections.
+struct Thread {
+    sender: mpsc::UnboundedSender<Accepted>,
+    thread: JoinHandle<()>,
+    /// How many connections it has.
+    open: Arc<AtomicUsize>,
+}
+
+/// Whose the next connection is: the first thread's that has few, or else that has the fewest.
+fn next_thread(threads: &[Thread]) -> Option<&Thread> {
+    let open = |thread: &&Thread| thread.open.load(Ordering::Relaxed);
+    threads.iter().find(|thread| open(thread) < CONNECTIONS_EACH).or_else(|| threads.iter().min_by_key(open))
+}
+
+/// The place of a connection: one of [`CONNECTIONS_MAX`], and one of its thread's. Both are free again when it is dropped.
+struct Held {
+    open: Arc<AtomicUsize>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Held {
+    fn of(open: &Arc<AtomicUsize>, place: OwnedSemaphorePermit) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self { open: Arc::clone(open), _place: place }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection that was accepted.
+type Accepted = (std::net::TcpStream, Held);
 
 /// One thread's connections, until no more come and those that are there have ended.
 fn run_connections(mut accepted: mpsc::UnboundedReceiver<Accepted>, app: App, tls: Option<Tls>) {
@@ -215,4 +257,44 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
     // A connection that breaks off is the client's affair.
     let _ = served.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(open: usize) -> Thread {
+        Thread {
+            sender: mpsc::unbounded_channel().0,
+            thread: std::thread::spawn(|| ()),
+            open: Arc::new(AtomicUsize::new(open)),
+        }
+    }
+
+    #[test]
+    fn threads_are_filled_one_after_the_other_and_evenly_from_there() {
+        let full = CONNECTIONS_EACH;
+        for (open, expected) in [
+            ([0, 0, 0], 0),
+            ([full - 1, 0, 0], 0),
+            ([full, 0, 0], 1),
+            ([full + 5, full, full - 1], 2),
+            ([full + 5, full, full + 1], 1),
+        ] {
+            let threads = open.map(with);
+            let next = next_thread(&threads).expect("a thread");
+            assert!(std::ptr::eq(next, &raw const threads[expected]), "{open:?}");
+        }
+        assert!(next_thread(&[]).is_none());
+    }
+
+    #[test]
+    fn a_connection_that_ends_makes_room() {
+        let (open, places) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(1)));
+        let place = Arc::clone(&places).try_acquire_owned().expect("a place");
+        let held = Held::of(&open, place);
+        assert_eq!((open.load(Ordering::Relaxed), places.available_permits()), (1, 0));
+        drop(held);
+        assert_eq!((open.load(Ordering::Relaxed), places.available_permits()), (0, 1));
+    }
 }
