@@ -76,7 +76,7 @@ pub fn tls_from_files(certificate: &Path, key: &Path) -> Result<Tls, String> {
 ///
 /// Connections are given to threads that each run an event loop of their own, and stay where they are: a request is read,
 /// answered from the cache and written without a change of thread, which is most of what it costs. The threads are filled one
-/// after the other, to [`CONNECTIONS_EACH`], and evenly from there.
+/// after the other, to sixteen each, and evenly from there.
 pub async fn serve(listener: TcpListener, app: App, tls: Option<Tls>, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let count = std::thread::available_parallelism().map_or(1, NonZero::get);

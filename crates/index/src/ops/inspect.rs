@@ -174,7 +174,7 @@ impl Inspector {
             return Ok(());
         }
         let now = self.installation.clock.now_us();
-        let mut tx = self.installation.store.write_late();
+        let mut tx = self.installation.store.batch();
         for id in &self.unwritten {
             jobs::retry(&mut tx, *id, now + RETRY_US, "the verdict could not be written", false);
         }

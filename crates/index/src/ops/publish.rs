@@ -434,14 +434,7 @@ impl Publisher {
         let extra = book.extra(appended.as_ref());
         let signed = signing.sign(&mut tx, targets, due, now, extra, &mut lease).await?;
         failpoint::reach("publish.signed");
-        // Under the lock it is the snapshot's own transaction, so nothing can have moved. Else nobody waits for this one but
-        // while it is run.
-        let mut tx = if under_lock {
-            tx
-        } else {
-            drop(tx);
-            store.write_late()
-        };
+        let mut tx = self.writing(tx, under_lock);
         // Rendering may have taken long: the lease is extended from now.
         let now = self.installation.clock.now_us();
         publishing::must_extend_lease(&mut tx, self.index_id, self.fence, now + LEASE_US);
@@ -478,6 +471,16 @@ impl Publisher {
         let news = Publication { index: self.index.clone(), serial, paths: record.paths, files: vec![], jobs };
         self.write(news, record.moves, pages, roles, true).await?;
         Ok(Set::Published)
+    }
+
+    /// The transaction that commits a set. Under the lock it is the snapshot's own, so nothing can have moved; else nobody waits
+    /// for it but while it is run.
+    fn writing(&self, snapshot: Tx, under_lock: bool) -> Tx {
+        if under_lock {
+            return snapshot;
+        }
+        drop(snapshot);
+        self.installation.store.batch()
     }
 
     /// The projects of the next set, each with the last job that it does: 0 for none.
@@ -638,7 +641,7 @@ impl Publisher {
         let (list, paths) = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
         let mut tx = self.installation.store.read().await?;
         if publishing::list_version(&mut tx, self.index_id).await? != RENDER_VERSION {
-            let mut tx = self.installation.store.write_late();
+            let mut tx = self.installation.store.batch();
             publishing::set_list_version(&mut tx, self.index_id, RENDER_VERSION);
             self.installation.store.in_front(tx.commit()).await?;
         }
@@ -685,7 +688,7 @@ impl Publisher {
             Ok(synced) => synced,
         };
         synced?;
-        let mut tx = self.installation.store.write_late();
+        let mut tx = self.installation.store.batch();
         publishing::set_written(&mut tx, self.index_id, serial);
         publishing::drop_commits(&mut tx, self.index_id, serial - HEAD_SERIALS as i64);
         self.installation.store.in_front(tx.commit()).await?;

@@ -14,6 +14,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Either, Executor, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
+use tokio::runtime::Handle;
 
 use crate::{Error, Result};
 
@@ -32,7 +33,12 @@ const WRITE_LOCK: i64 = 0x7469_6465_7761_6974;
 #[derive(Debug, Clone)]
 pub enum Db {
     /// PostgreSQL.
-    Postgres(PgPool),
+    Postgres {
+        /// Its connections.
+        pool: PgPool,
+        /// The threads that hear of all of them: those that connected first.
+        front: Handle,
+    },
     /// SQLite: one writer, several readers.
     Sqlite {
         /// The only connection that writes.
@@ -85,14 +91,16 @@ impl Db {
                 pool.await
             }
         };
-        connected.map(Self::Postgres).map_err(|error| Error::Unavailable(format!("PostgreSQL at {place}: {error}")))
+        let connected = connected.map_err(|error| Error::Unavailable(format!("PostgreSQL at {place}: {error}")))?;
+        Ok(Self::Postgres { pool: connected, front: Handle::current() })
     }
 
     /// A consistent snapshot for reading.
     pub async fn read(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Postgres(pool) => {
-                Tx::of(Backend::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?))
+            Self::Postgres { pool, front } => {
+                let begun = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+                Tx::of(Backend::Postgres(among(front, begun).await?))
             }
             Self::Sqlite { readers, .. } => Tx::of(Backend::Sqlite(readers.begin().await?)),
         })
@@ -101,7 +109,7 @@ impl Db {
     /// For one statement that reads: it is a snapshot by itself, and needs nothing begun before it or ended after.
     pub async fn glance(&self) -> Result<Tx> {
         Ok(Tx::of(match self {
-            Self::Postgres(pool) => Backend::PostgresAlone(pool.acquire().await?),
+            Self::Postgres { pool, front } => Backend::PostgresAlone(among(front, pool.acquire()).await?),
             Self::Sqlite { readers, .. } => Backend::SqliteAlone(readers.acquire().await?),
         }))
     }
@@ -109,8 +117,8 @@ impl Db {
     /// The one writing transaction of the moment; waits for its turn.
     pub async fn write(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Postgres(pool) => {
-                let mut tx = pool.begin().await?;
+            Self::Postgres { pool, front } => {
+                let mut tx = among(front, pool.begin()).await?;
                 sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITE_LOCK).execute(&mut *tx).await?;
                 Tx::of(Backend::Postgres(tx))
             }
@@ -120,13 +128,13 @@ impl Db {
 
     /// As [`Db::write`], but waits for its turn only with the first statement that is asked for its answer, or the commit:
     /// what only puts statements off keeps nobody else from writing until all of them are there.
-    pub fn write_late(&self) -> Tx {
+    pub fn batch(&self) -> Tx {
         Tx::of(Backend::Unbegun(self.clone()))
     }
 
     /// See [`super::Store::durability_warning`].
     pub async fn durability_warning(&self) -> Result<Option<&'static str>> {
-        let Self::Postgres(pool) = self else { return Ok(None) };
+        let Self::Postgres { pool, .. } = self else { return Ok(None) };
         let (names, fsync): (String, String) =
             sqlx::query_as("SELECT current_setting('synchronous_standby_names'), current_setting('fsync')")
                 .fetch_one(pool)
@@ -143,13 +151,25 @@ impl Db {
     /// Closes every connection; SQLite folds its write-ahead log into the database.
     pub async fn close(&self) {
         match self {
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
             Self::Sqlite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
             }
         }
     }
+}
+
+/// Does this as one of those threads, wherever it is done. A connection that it makes is heard of by them for as long as it
+/// lives, and others get it from the pool: made by a thread that ends with the last request, it would be dead at an orderly
+/// stop, when what is owed is still to be written.
+async fn among<T>(front: &Handle, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        let _entered = front.enter();
+        work.as_mut().poll(context)
+    })
+    .await
 }
 
 /// A parameter.

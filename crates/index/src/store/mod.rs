@@ -72,8 +72,8 @@ impl Store {
 
     /// As [`Store::write`], but waits for its turn only with the first statement that is asked for its answer, or the
     /// commit. For what is written blindly.
-    pub fn write_late(&self) -> Tx {
-        self.db.write_late()
+    pub fn batch(&self) -> Tx {
+        self.db.batch()
     }
 
     /// Runs what holds the turn at writing on the threads that opened the ledger. The background gives way to uploads, and
@@ -91,7 +91,7 @@ impl Store {
     /// Which engine this is, for people.
     pub fn engine(&self) -> &'static str {
         match self.db {
-            Db::Postgres(_) => "PostgreSQL",
+            Db::Postgres { .. } => "PostgreSQL",
             Db::Sqlite { .. } => "SQLite",
         }
     }
