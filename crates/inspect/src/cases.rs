@@ -2,7 +2,8 @@
 //! inspected, and what the check must find in them.
 //!
 //! A case is a fenced block: `fires SHAPE` or `quiet SHAPE`, SHAPE one of `wheel`, `sdist`, `bare`. In it,
-//! `--- PATH` begins a member (`--- PATH (hex)`: its bytes in hexadecimal; `(repeat N)`: its text N times),
+//! `--- PATH` begins a member (`--- PATH (hex)`: its bytes in hexadecimal; `(repeat N)`: its text N times; `(as N)`: N
+//! members, whose numbers stand for the star in the path),
 //! `@name NAME` names the file, and at the end each `=== severity/confidence MEMBER:LINE` is a finding of this page's
 //! check that must be there; others of it must not. A quiet case allows findings that policy takes for nothing. A block
 //! `previous SHAPE` before a case is the release before it, a block `sibling SHAPE` the same release's other form.
@@ -59,7 +60,7 @@ fn case(what: &str, shape: &str, line: usize, body: &[&str]) -> Case {
     let (mut header, mut text) = (None::<String>, String::new());
     let mut close = |header: &mut Option<String>, text: &mut String| {
         if let Some(header) = header.take() {
-            case.members.push(member(&header, text));
+            case.members.extend(members(&header, text));
         }
         text.clear();
     };
@@ -112,14 +113,20 @@ fn knows(occasion: &mut Occasion, word: &str, given: &str) -> bool {
     true
 }
 
-fn member(header: &str, text: &str) -> (String, Vec<u8>) {
+fn members(header: &str, text: &str) -> Vec<(String, Vec<u8>)> {
     let (path, how) = header.strip_suffix(')').and_then(|h| h.rsplit_once(" (")).unwrap_or((header, ""));
     let bytes = match how.split_once(' ') {
         Some(("repeat", count)) => text.repeat(count.parse().expect("a count")).into_bytes(),
         _ if how == "hex" => packaging::hash::unhex(&text.split_whitespace().collect::<String>()).expect("hexadecimal"),
         _ => shown(text).into_bytes(),
     };
-    (shown(path), bytes)
+    match how.split_once(' ') {
+        Some(("as", count)) => {
+            let count: usize = count.parse().expect("a count");
+            (0..count).map(|n| (shown(&path.replace('*', &n.to_string())), bytes.clone())).collect()
+        }
+        _ => vec![(shown(path), bytes)],
+    }
 }
 
 /// `{{202e}}` is U+202E.

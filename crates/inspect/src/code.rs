@@ -76,7 +76,8 @@ pub(crate) fn complete(
         modules.push(take(&member.path, module));
     }
     let reached = reached::of(distribution, &modules);
-    for (path, text) in fetch(&unread(distribution, &reached, &modules)) {
+    let (unread, is_cut) = unread(distribution, &reached, &modules);
+    for (path, text) in fetch(&unread) {
         let module = python::read(&text, &limits);
         // What does not parse is not run: a readme that a build opens beside what it runs.
         let runs = !module.oddities().iter().any(|oddity| oddity.kind == OddityKind::SyntaxError);
@@ -95,7 +96,7 @@ pub(crate) fn complete(
     for (path, layer, bytes) in program.take_late_layers() {
         kept.add(&path, &layer, &bytes);
     }
-    distribution.reaches_more = reached.is_cut;
+    distribution.reaches_more = reached.is_cut || is_cut;
     distribution.degraded.extend(program.cuts.iter().map(|cut| cut.words().to_owned()));
     distribution.program = program;
     weigh_places(distribution, &roots);
@@ -186,15 +187,20 @@ fn told_by_build(distribution: &Distribution) -> Option<Vec<Cow<'_, str>>> {
     (!(runs_files && opens_unknown)).then_some(told)
 }
 
-/// Paths of what is run as Python and was not read so.
-fn unread(distribution: &Distribution, reached: &Reached, modules: &[(String, Module)]) -> BTreeSet<String> {
+/// Paths of what is run as Python and was not read so, and whether there are more than are read now.
+fn unread(distribution: &Distribution, reached: &Reached, modules: &[(String, Module)]) -> (BTreeSet<String>, bool) {
     const MEMBERS_MAX: usize = 32;
     let read: BTreeSet<&str> = modules.iter().map(|(path, _)| path.as_str()).collect();
     let members = reached.runs.iter().filter(|run| !run.is_script).map(|run| &distribution.members[run.member]);
     let kind = |kind| matches!(kind, Kind::Text | Kind::Shell | Kind::Metadata | Kind::ToolConfig);
     let unread =
         members.filter(|member| member.depth == 0 && kind(member.kind) && !read.contains(member.path.as_str()));
-    unread.map(|member| member.path.clone()).take(MEMBERS_MAX).collect()
+    let mut unread: BTreeSet<String> = unread.map(|member| member.path.clone()).collect();
+    let is_cut = unread.len() > MEMBERS_MAX;
+    while unread.len() > MEMBERS_MAX {
+        unread.pop_last();
+    }
+    (unread, is_cut)
 }
 
 /// Who starts which script: the starting module's path, its function, the script's path.

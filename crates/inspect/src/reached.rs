@@ -63,15 +63,16 @@ pub(crate) fn of(distribution: &Distribution, modules: &[(String, Module)]) -> R
             if !acts || !seen.insert((effect.function, &*effect.name, shown.clone())) {
                 continue;
             }
-            let found: Vec<(usize, bool)> = if effect.kind == EffectKind::Process {
+            let (found, is_script) = if effect.kind == EffectKind::Process {
                 from.started(effect)
             } else {
-                from.run(effect, &shown).into_iter().map(|at| (at, false)).collect()
+                (from.run(effect, &shown), false)
             };
-            let run = |(member, is_script)| Run { module: n, function: effect.function, member, is_script };
-            reached.runs.extend(found.into_iter().map(run));
-            reached.is_cut |= reached.runs.len() + reached.names.len() > ALL_MAX;
-            if reached.is_cut {
+            let run = |member| Run { module: n, function: effect.function, member, is_script };
+            reached.runs.extend(found.members.into_iter().map(run));
+            reached.is_cut |= found.is_cut && !distribution.member(path).is_some_and(|by| distribution.is_aside(by));
+            if reached.runs.len() + reached.names.len() > ALL_MAX {
+                reached.is_cut = true;
                 return reached;
             }
         }
@@ -79,9 +80,38 @@ pub(crate) fn of(distribution: &Distribution, modules: &[(String, Module)]) -> R
     reached
 }
 
+/// The members that a path may mean, by their places among all.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    members: Vec<usize>,
+    /// A path may mean more than [`MEMBERS_MAX`].
+    is_cut: bool,
+}
+
+impl Found {
+    /// The first so many.
+    fn of(found: impl Iterator<Item = usize>) -> Self {
+        let mut members: Vec<usize> = found.take(MEMBERS_MAX + 1).collect();
+        let is_cut = members.len() > MEMBERS_MAX;
+        members.truncate(MEMBERS_MAX);
+        Self { members, is_cut }
+    }
+
+    /// All that several paths may mean.
+    fn all(found: impl Iterator<Item = Self>) -> Self {
+        found.fold(Self::default(), |mut all, one| {
+            all.members.extend(one.members);
+            all.is_cut |= one.is_cut;
+            all
+        })
+    }
+}
+
 /// Members by what is known of a path to them.
 struct Index<'d> {
     members: &'d [Member],
+    /// In the order of their paths, and so are those of one name.
+    every: Vec<usize>,
     /// By the last part of their paths.
     by_name: HashMap<&'d str, Vec<usize>>,
     /// Python's, by the name under which their place has them imported.
@@ -91,13 +121,15 @@ struct Index<'d> {
 impl<'d> Index<'d> {
     fn of(members: &'d [Member]) -> Self {
         let (mut by_name, mut names) = (HashMap::<_, Vec<usize>>::new(), BTreeMap::<_, Vec<usize>>::new());
-        for (at, member) in members.iter().enumerate() {
+        let mut every: Vec<usize> = (0..members.len()).collect();
+        every.sort_by_key(|at| &members[*at].path);
+        for (at, member) in every.iter().map(|at| (*at, &members[*at])) {
             by_name.entry(member.path.rsplit(['/', '!']).next().unwrap_or(&member.path)).or_default().push(at);
             if matches!(member.kind, Kind::Python | Kind::Pyc) {
                 names.entry(dotted(&member.path)).or_default().push(at);
             }
         }
-        Self { members, by_name, dotted: names }
+        Self { members, every, by_name, dotted: names }
     }
 
     /// The modules of a package, of its packages too.
@@ -107,22 +139,31 @@ impl<'d> Index<'d> {
         all.flat_map(|(_, at)| at).copied().take(ALL_MAX).collect()
     }
 
-    /// The members whose paths end like this.
-    fn ending(&self, tail: &[String]) -> Vec<usize> {
-        let Some(last) = tail.last() else { return Vec::new() };
-        let is = |at: &usize| ends_with(&self.members[*at].path, tail);
-        if last.contains('*') {
-            return (0..self.members.len()).filter(is).take(MEMBERS_MAX).collect();
+    /// The members whose paths end like this: those below the folder, or else any.
+    fn ending(&self, tail: &[String], folder: &str) -> Found {
+        let Some(last) = tail.last() else { return Found::default() };
+        let all = if last.contains('*') {
+            &self.every[..]
+        } else {
+            self.by_name.get(last.as_str()).map_or(&[][..], Vec::as_slice)
+        };
+        let path = |at: &usize| self.members[*at].path.as_str();
+        let is = |at: &usize| ends_with(path(at), tail);
+        let near = all[all.partition_point(|at| path(at) < folder)..].iter();
+        let near = Found::of(near.copied().take_while(|at| path(at).starts_with(folder)).filter(is));
+        if near.members.is_empty() {
+            // Of another folder, and so of nobody's in particular: a name that many have, as a configuration's of tests.
+            Found { is_cut: false, ..Found::of(all.iter().copied().filter(is)) }
+        } else {
+            near
         }
-        let named = self.by_name.get(last.as_str()).map_or(&[][..], Vec::as_slice);
-        named.iter().copied().filter(is).take(MEMBERS_MAX).collect()
     }
 }
 
 /// The members that a module reads.
 struct Reads {
-    by_function: BTreeMap<FunctionId, Vec<usize>>,
-    all: Vec<usize>,
+    by_function: BTreeMap<FunctionId, Found>,
+    all: Found,
 }
 
 /// One module that reaches others.
@@ -139,37 +180,41 @@ impl From<'_> {
     }
 
     /// The members that a path may mean: those of this code's own folder, or else of any. A star stands for a name's rest.
-    fn members(&self, text: &str) -> Vec<usize> {
-        let found = tail(text).map(|tail| self.index.ending(&tail)).unwrap_or_default();
-        let own = |at: &usize| self.index.members[*at].path.starts_with(self.folder());
-        let near: Vec<usize> = found.iter().copied().filter(own).collect();
-        if near.is_empty() { found } else { near }
+    fn members(&self, text: &str) -> Found {
+        tail(text).map(|tail| self.index.ending(&tail, self.folder())).unwrap_or_default()
     }
 
     fn reads(&self) -> &Reads {
         self.reads.get_or_init(|| {
-            let mut by_function = BTreeMap::<_, BTreeSet<usize>>::new();
+            let mut by_function = BTreeMap::<_, Found>::new();
             for read in self.module.effects().iter().filter(|effect| effect.kind == EffectKind::Read) {
-                let found = read.args.iter().flat_map(|argument| self.members(&argument.shown()));
-                by_function.entry(read.function).or_default().extend(found);
+                let found = read.args.iter().map(|argument| self.members(&argument.shown()));
+                let of: &mut Found = by_function.entry(read.function).or_default();
+                let before = std::mem::take(of);
+                *of = Found::all(std::iter::once(before).chain(found));
             }
-            let all: BTreeSet<usize> = by_function.values().flatten().copied().collect();
-            let by_function = by_function.into_iter().map(|(of, found)| (of, found.into_iter().collect()));
-            Reads { by_function: by_function.collect(), all: all.into_iter().collect() }
+            for found in by_function.values_mut() {
+                found.members = found.members.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+            }
+            let mut all = Found::all(by_function.values().cloned());
+            all.members = all.members.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+            Reads { by_function, all }
         })
     }
 
     /// What `exec`, `import` and their like are given.
-    fn run(&self, effect: &Effect, shown: &[String]) -> Vec<usize> {
-        let by_text = || shown.iter().flat_map(|text| self.members(text)).collect::<Vec<_>>();
+    fn run(&self, effect: &Effect, shown: &[String]) -> Found {
+        let by_text = || Found::all(shown.iter().map(|text| self.members(text)));
         match &*effect.name {
-            "importlib.import_module" | "__import__" | "importlib.__import__" => return self.imported(shown),
+            "importlib.import_module" | "__import__" | "importlib.__import__" => {
+                return Found { members: self.imported(shown), is_cut: false };
+            }
             _ if effect.kind == EffectKind::Import => return by_text(),
             "execfile" | "runpy.run_path" => return by_text(),
             _ => {}
         }
         if !effect.taint.labels.any(Labels::FILE) && effect.taint.calls.is_none() {
-            return Vec::new();
+            return Found::default();
         }
         let reads = self.reads();
         reads.by_function.get(&effect.function).unwrap_or(&reads.all).clone()
@@ -192,20 +237,21 @@ impl From<'_> {
     }
 
     /// The file that an interpreter is given, and whether it is another than Python.
-    fn started(&self, effect: &Effect) -> Vec<(usize, bool)> {
+    fn started(&self, effect: &Effect) -> (Found, bool) {
         const SHELLS: [&str; 8] = ["sh", "bash", "zsh", "dash", "ksh", "node", "bun", "powershell"];
         if &*effect.name == "runpy.run_path" {
             let text = effect.args.first().map(Argument::shown).unwrap_or_default();
             let inner = format!("{}/__main__.py", text.trim_end_matches('/'));
-            let found = [self.members(&text), self.members(&inner)].concat();
-            return found.into_iter().map(|at| (at, false)).collect();
+            return (Found::all([text.as_str(), &inner].iter().map(|path| self.members(path))), false);
         }
         let text = effect.text();
         let file = |word: &str| word.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
         let python = |word: &str| word == "{}" || file(word).starts_with("python");
         let shell = |word: &str| SHELLS.contains(&&*file(word));
         let mut words = text.split_whitespace().skip_while(|word| *word == "{}" && !text.starts_with("{}")).peekable();
-        let Some(first) = words.next().filter(|first| python(first) || shell(first)) else { return Vec::new() };
+        let Some(first) = words.next().filter(|first| python(first) || shell(first)) else {
+            return (Found::default(), false);
+        };
         let is_script = shell(first);
         let mut words = words
             .skip_while(|word| python(word) || shell(word))
@@ -215,10 +261,10 @@ impl From<'_> {
                 let module = words.next().unwrap_or_default().replace('.', "/");
                 let forms = [format!("{module}.py"), format!("{module}/__main__.py")];
                 let known = !module.is_empty() && !module.contains("{}");
-                forms.iter().filter(|_| known).flat_map(|form| self.members(form)).map(|at| (at, false)).collect()
+                (Found::all(forms.iter().filter(|_| known).map(|form| self.members(form))), false)
             }
-            Some("-c") | None => Vec::new(),
-            Some(word) => self.members(word.trim_matches(['"', '\''])).into_iter().map(|at| (at, is_script)).collect(),
+            Some("-c") | None => (Found::default(), false),
+            Some(word) => (self.members(word.trim_matches(['"', '\''])), is_script),
         }
     }
 

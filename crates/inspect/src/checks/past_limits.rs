@@ -35,7 +35,8 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
     }
     // Large collections that import whatever stands in them meet this one, too: worth a look.
     if distribution.reaches_more {
-        out.add(Evidence::new(Medium, Likely, format!("{WHY}: {}.", Cut::Imports.words())).tag(TAG));
+        let why = format!("{WHY}: more imports, or more files of one name, than are followed.");
+        out.add(Evidence::new(Medium, Likely, why).tag(TAG));
     }
     // One source that is longer by itself; of many that are, `archive-framing` tells.
     let longest = Limits::default().source_bytes_max;
