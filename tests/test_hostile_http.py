@@ -1,6 +1,8 @@
 """Requests that no honest client makes. Each gets a clear answer, and the server goes on."""
 
+import random
 import socket
+import subprocess
 
 import pytest
 
@@ -163,3 +165,22 @@ def test_connections_that_say_nothing_are_closed(hostile):
         except ConnectionResetError:
             pass  # closed with its first bytes unread
         connection.close()
+
+
+@pytest.mark.parametrize("size,limit,status", [(900_000, "100 MB", 200), (20_000_000, "100 MB", 200), (3_000_000, "1 MB", 400)])
+def test_uploads_by_http_2(server, tmp_path, size, limit, status):
+    """A whole window of a body may be there at once."""
+    server = server(upload_file_size=limit)
+    package = wheel(files={"demo/data.bin": random.Random(size).randbytes(size)})
+    path = tmp_path / package.filename
+    path.write_bytes(package.data)
+    fields = [f"--form-string\0{name}={value}" for name, value in package.form()]
+    fields = [part for field in fields for part in field.split("\0")]
+    command = ["curl", "-sS", "--http2-prior-knowledge", "-H", f"Authorization: Bearer {server.token}", *fields]
+    command += ["-F", f"content=@{path}", "-w", "\n%{http_version} %{http_code}", f"http://127.0.0.1:{server.port}/legacy/"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    assert answer.endswith(f"2 {status}"), answer
+    if status == 200:
+        assert server.fetch("demo", package.filename) == package.data
+    else:
+        assert "File too large" in answer, answer

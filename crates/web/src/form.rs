@@ -25,6 +25,9 @@ pub(crate) const TEXT_BYTES_MAX: usize = 8 << 20;
 /// Most bytes of a body that the parser may hold without giving anything back: the headers of a part, and what is
 /// read at once. It would hold any amount.
 const UNPARSED_BYTES_MAX: usize = 512 << 10;
+/// Most bytes that the parser is handed before it must give back what it can. It takes what there is, and HTTP/2 may have
+/// a whole window there.
+const AT_ONCE_BYTES_MAX: usize = 64 << 10;
 /// Longest field of the form that is no metadata, in bytes.
 const FIELD_BYTES_MAX: usize = 1024;
 /// Written and hashed at once.
@@ -46,6 +49,8 @@ struct Silence {
     stream: BodyDataStream,
     /// Bytes handed to the parser since it last gave something back.
     unparsed: usize,
+    /// Bytes handed to it since it last had to wait.
+    at_once: usize,
     pause: Duration,
     since: Pin<Box<tokio::time::Sleep>>,
     began: tokio::time::Instant,
@@ -60,6 +65,7 @@ impl Draining {
         Self(Arc::new(Mutex::new(Silence {
             stream: body.into_data_stream(),
             unparsed: 0,
+            at_once: 0,
             pause,
             since,
             began,
@@ -95,9 +101,15 @@ impl Stream for Draining {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if body.at_once >= AT_ONCE_BYTES_MAX {
+            body.at_once = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let polled = body.stream.poll_next_unpin(context);
         if let Poll::Ready(Some(Ok(bytes))) = &polled {
             body.unparsed += bytes.len();
+            body.at_once += bytes.len();
             body.bytes += bytes.len() as u64;
             if is_too_slow(body.bytes, body.began.elapsed()) {
                 return Poll::Ready(Some(Err(axum::Error::new("the client sends too slowly"))));
@@ -107,6 +119,9 @@ impl Stream for Draining {
                     "a part's headers, or what stands before the parts, are too long",
                 ))));
             }
+        }
+        if polled.is_pending() {
+            body.at_once = 0;
         }
         if polled.is_ready() {
             let next = tokio::time::Instant::now() + body.pause;

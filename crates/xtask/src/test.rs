@@ -55,6 +55,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nodejs", "node"),
     ("npm", "npm"),
     ("openssl", "openssl"),
+    ("curl", "curl"),
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
