@@ -189,17 +189,15 @@ fn told_by_build(distribution: &Distribution) -> Option<Vec<Cow<'_, str>>> {
 
 /// Paths of what is run as Python and was not read so, and whether there are more than are read now.
 fn unread(distribution: &Distribution, reached: &Reached, modules: &[(String, Module)]) -> (BTreeSet<String>, bool) {
-    const MEMBERS_MAX: usize = 32;
+    const MEMBERS_MAX: usize = 64;
     let read: BTreeSet<&str> = modules.iter().map(|(path, _)| path.as_str()).collect();
     let members = reached.runs.iter().filter(|run| !run.is_script).map(|run| &distribution.members[run.member]);
-    let kind = |kind| matches!(kind, Kind::Text | Kind::Shell | Kind::Metadata | Kind::ToolConfig);
-    let unread =
-        members.filter(|member| member.depth == 0 && kind(member.kind) && !read.contains(member.path.as_str()));
-    let mut unread: BTreeSet<String> = unread.map(|member| member.path.clone()).collect();
-    let is_cut = unread.len() > MEMBERS_MAX;
-    while unread.len() > MEMBERS_MAX {
-        unread.pop_last();
-    }
+    // Whatever it is called and looks like; stubs apart, which listings of packages meet by the hundred.
+    let unread = members.filter(|member| member.depth == 0 && !read.contains(member.path.as_str()));
+    let unread: BTreeSet<&String> = unread.map(|member| &member.path).collect();
+    let is_cut = unread.iter().filter(|path| is_source(path)).count() > MEMBERS_MAX;
+    let some = |of: bool| unread.iter().filter(move |path| is_source(path) == of).take(MEMBERS_MAX);
+    let unread = some(true).chain(some(false)).map(|path| (*path).clone()).collect();
     (unread, is_cut)
 }
 
@@ -275,13 +273,15 @@ fn facts(kind: LayerKind, bytes: &[u8]) -> Facts {
 
 /// Functions that pbr is told to call while it builds: `setup-hooks = module.function`, several one a line.
 fn setup_hooks(distribution: &Distribution) -> Vec<Root> {
+    const HOOKS_MAX: usize = 100;
     let Some(member) = distribution.at("setup.cfg").filter(|_| distribution.shape == Shape::Sdist) else {
         return vec![];
     };
     let text = member.text();
     let behind = ["setup-hooks", "setup_hooks"].iter().find_map(|key| text.split_once(key)).map(|(_, behind)| behind);
     let Some((_, behind)) = behind.and_then(|behind| behind.split_once('=')) else { return vec![] };
-    let lines = behind.lines().enumerate().take_while(|(n, line)| *n == 0 || line.starts_with([' ', '\t']));
+    let lines =
+        behind.lines().take(HOOKS_MAX).enumerate().take_while(|(n, line)| *n == 0 || line.starts_with([' ', '\t']));
     let named = lines.filter_map(|(_, line)| line.trim().rsplit_once('.'));
     let roots = named.flat_map(|(module, function)| {
         let place = module.replace('.', "/");

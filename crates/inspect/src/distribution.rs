@@ -240,8 +240,8 @@ impl Distribution {
         };
         // A folder that a path file names is searched as the one that it stands in.
         let searched = || {
-            let below = |folder: &String| member.place.strip_prefix(folder.as_str())?.strip_prefix('/');
-            self.searched.iter().filter_map(below).any(is_site_module)
+            let mut below = member.place.match_indices('/').map(|(at, _)| member.place.split_at(at));
+            below.any(|(folder, rest)| is_site_module(&rest[1..]) && self.searched.contains(folder))
         };
         let starts = is_site_startup(&member.place) || searched();
         match self.shape {
@@ -290,6 +290,7 @@ pub fn read(
         for_rules,
         members: vec![],
         kept: 0,
+        first: 0,
         read_at_once: 0,
         unpacked: 0,
         visited: 0,
@@ -389,12 +390,23 @@ fn unwrap(members: &mut [Member]) -> Vec<Odd> {
     odd
 }
 
+/// Most bytes of path files, settings and what else runs first that are kept when other files have taken all room.
+const FIRST_BYTES_MAX: usize = 8 << 20;
+
+/// Whether installing, building or starting the interpreter may run a member of this path.
+fn is_run_first(path: &str) -> bool {
+    let name = path.rsplit(['/', '!']).next().unwrap_or(path);
+    name == "setup.py" || is_site_module(name)
+}
+
 /// The walk's visitor.
 struct Reader<'l> {
     limits: &'l InspectionLimits,
     for_rules: bool,
     members: Vec<Member>,
     kept: usize,
+    /// Bytes of what runs first, kept besides.
+    first: usize,
     read_at_once: usize,
     unpacked: u64,
     visited: u64,
@@ -438,9 +450,11 @@ impl Reader<'_> {
         let keeps = kind.is_text() && (kind != Kind::Text || settings);
         let module = if keeps && whole { self.read_at_once(kind, &path, &bytes) } else { None };
         let keeps = keeps && module.is_none();
-        let room = self.room().min(bytes.len());
+        // What installing or starting runs is small, and other files must not push it out.
+        let first = kind == Kind::Pth || settings || is_run_first(&path);
+        let room = self.room_of(first).min(bytes.len());
         let unread_speaks = keeps && kind == Kind::Python && (!whole || text::speaks(&bytes[room..]));
-        let text = if keeps { self.keep(bytes) } else { vec![] };
+        let text = if keeps { self.keep(bytes, first) } else { vec![] };
         let whole = whole && (!keeps || text.len() as u64 == total);
         let reading = head.reading;
         let place = String::new();
@@ -502,14 +516,24 @@ impl Reader<'_> {
         self.limits.all_kept_bytes_max.saturating_sub(self.kept).min(self.limits.kept_bytes_max)
     }
 
-    fn keep(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
-        let room = self.room();
+    /// The same; what runs first has room of its own besides.
+    fn room_of(&self, first: bool) -> usize {
+        let own = if first { FIRST_BYTES_MAX.saturating_sub(self.first).min(self.limits.kept_bytes_max) } else { 0 };
+        self.room().max(own)
+    }
+
+    fn keep(&mut self, mut bytes: Vec<u8>, first: bool) -> Vec<u8> {
+        let room = self.room_of(first);
         if bytes.len() > room {
             self.cut += 1;
             bytes.truncate(room);
         }
         bytes.shrink_to_fit();
-        self.kept += bytes.len();
+        if bytes.len() > self.room() {
+            self.first += bytes.len();
+        } else {
+            self.kept += bytes.len();
+        }
         bytes
     }
 

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use archive::members::Reading;
 use packaging::DistFilename;
 
-use crate::distribution::{Distribution, Member, Shape, holds_word, is_aside};
-use crate::formats::pth;
+use crate::distribution::{Distribution, Member, Shape, is_aside, is_word};
+use crate::formats::pth::{self, ends_line};
 use crate::kind::Kind;
 
 /// Largest settings file that is parsed, in bytes.
-const SETTINGS_BYTES_MAX: usize = 1 << 20;
+pub(crate) const SETTINGS_BYTES_MAX: usize = 1 << 20;
 /// Most entry points.
-const ENTRY_POINTS_MAX: usize = 5_000;
+pub(crate) const ENTRY_POINTS_MAX: usize = 5_000;
 
 /// A name that installers or frameworks look up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,7 +281,10 @@ fn entry_points(distribution: &mut Distribution) {
 /// `[section]`, then `name = target`.
 fn ini(member: &Member, group: impl Fn(&str) -> Option<String>, found: &mut Vec<EntryPoint>) {
     let mut section = None;
-    for (line, text) in (1u32..).zip(member.text().lines()) {
+    // Lines as `str.splitlines` has them, which is what reads them (`importlib.metadata`).
+    let text = member.text();
+    let lines = (1u32..).zip(text.split('\n')).flat_map(|(n, line)| line.split(ends_line).map(move |part| (n, part)));
+    for (line, text) in lines {
         if found.len() >= ENTRY_POINTS_MAX {
             return;
         }
@@ -328,6 +331,7 @@ fn project_table(member: &Member, found: &mut Vec<EntryPoint>) {
 fn tops(distribution: &mut Distribution) {
     let mut found = BTreeSet::new();
     let builds = distribution.build_texts().unwrap_or_default();
+    let folders: BTreeSet<&str> = builds.iter().flat_map(|text| package_folders(text)).collect();
     for member in distribution.members.iter().filter(|member| member.depth == 0) {
         let place = match distribution.shape {
             Shape::Sdist => member.place.strip_prefix("src/").unwrap_or(&member.place),
@@ -338,8 +342,8 @@ fn tops(distribution: &mut Distribution) {
             Some((top, rest)) if distribution.shape != Shape::Sdist && rest.ends_with(".py") => Some(top),
             Some((top, rest)) if rest.ends_with("/__init__.py") && rest.matches('/').count() == 1 => {
                 // `package_dir`, `where`: its packages are at the top, once installed.
-                let named = || builds.iter().any(|text| places_packages(text, top));
-                Some(top).filter(|top| named() && distribution.at(&format!("{top}/__init__.py")).is_none())
+                Some(top)
+                    .filter(|top| folders.contains(top) && distribution.at(&format!("{top}/__init__.py")).is_none())
             }
             None => place.strip_suffix(".py").filter(|name| *name != "setup"),
             Some(_) => None,
@@ -352,14 +356,14 @@ fn tops(distribution: &mut Distribution) {
     distribution.tops = found;
 }
 
-/// Whether a build's text says that packages stand in a folder: right behind the word for it.
-fn places_packages(text: &str, folder: &str) -> bool {
+/// What may be the folders in which a build's text says that packages stand: the words right behind the word for it.
+fn package_folders(text: &str) -> impl Iterator<Item = &str> {
     const NEAR_BYTES: usize = 60;
-    ["package_dir", "package-dir", "where"].iter().any(|word| {
-        text.match_indices(word).any(|(at, _)| {
+    ["package_dir", "package-dir", "where"].into_iter().flat_map(move |word| {
+        text.match_indices(word).flat_map(move |(at, _)| {
             let end = (at + word.len() + NEAR_BYTES).min(text.len());
             let end = (end..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
-            holds_word(&text[at + word.len()..end], folder)
+            text[at + word.len()..end].split(|c| !is_word(c))
         })
     })
 }

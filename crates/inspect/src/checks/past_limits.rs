@@ -4,12 +4,14 @@
 
 use super::Context;
 use super::code::{self, Standing};
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, Member, Shape};
 use crate::finding::Confidence::Medium as Likely;
 use crate::finding::Severity::{High, Low, Medium};
 use crate::findings::{Evidence, Findings};
+use crate::formats::pth;
 use crate::kind::Kind;
 use crate::python::{Cut, Limits};
+use crate::settings;
 
 check!(PastLimits, "past-limits", 1, run);
 
@@ -38,6 +40,10 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         let why = format!("{WHY}: more imports, or more files of one name, than are followed.");
         out.add(Evidence::new(Medium, Likely, why).tag(TAG));
     }
+    for (member, what) in distribution.members.iter().filter_map(|member| Some((member, unread(distribution, member)?)))
+    {
+        out.add(Evidence::new(High, Likely, format!("{WHY}: {what}.")).at(&member.path).tag(TAG));
+    }
     // One source that is longer by itself; of many that are, `archive-framing` tells.
     let longest = Limits::default().source_bytes_max;
     let cut = distribution.members.iter().filter(|member| !member.whole && member.text.len() >= longest);
@@ -45,5 +51,28 @@ fn run(distribution: &Distribution, _context: &Context<'_>, out: &mut Findings) 
         if member.unread_speaks && !distribution.is_aside(member) {
             out.add(Evidence::new(High, Likely, format!("{WHY}: {}.", Cut::Source.words())).at(&member.path).tag(TAG));
         }
+    }
+}
+
+/// What of a file that installing, building, starting or another tool runs was too much to be read. Nothing honest comes near.
+fn unread(distribution: &Distribution, member: &Member) -> Option<&'static str> {
+    /// What a tool's own settings may have.
+    const SETTINGS_BYTES_MAX: u64 = 1 << 20;
+    let own = member.depth == 0;
+    let is_sdist = distribution.shape == Shape::Sdist;
+    match member.kind {
+        Kind::Pth if own && (!member.whole || pth::is_cut(&member.text)) => {
+            Some("a path file of more lines than are read")
+        }
+        Kind::ToolConfig if !member.whole && member.bytes > SETTINGS_BYTES_MAX && !distribution.is_aside(member) => {
+            Some("a tool's settings that are longer than is read")
+        }
+        _ if own && is_sdist && member.place == "pyproject.toml" => (!member.whole
+            || member.text.len() > settings::SETTINGS_BYTES_MAX)
+            .then_some("settings of the build that are longer than is read"),
+        _ if own && member.place.ends_with("/entry_points.txt") => {
+            (distribution.entry_points.len() >= settings::ENTRY_POINTS_MAX).then_some("more entry points than are read")
+        }
+        _ => None,
     }
 }

@@ -17,8 +17,9 @@ fn run(distribution: &Distribution, context: &Context<'_>, out: &mut Findings) {
     for seen in code::effects(distribution, EffectKind::Network) {
         let standing = code::of(distribution, &seen);
         let Some(weight) = weigh(&seen, standing, code::is_first(distribution, &seen)) else { continue };
-        // Who is asked first knows of it.
-        let asks = || distribution.member(seen.path).is_some_and(|member| member.text().contains("input("));
+        // Who is asked first knows of it. A comment asks nobody.
+        let asks = |line: &str| line.split('#').next().is_some_and(|code| code.contains("input("));
+        let asks = || distribution.member(seen.path).is_some_and(|member| member.text().lines().any(asks));
         let dropped = code::has_drop(seen.module) || code::is_first(distribution, &seen);
         let asked = standing == Standing::Imported && !dropped && weight.0 == High && asks();
         let weight = if asked { (Low, Likely) } else { weight };

@@ -18,6 +18,11 @@ pub struct Line {
     pub runs: bool,
 }
 
+/// What ends a line besides a line feed, as `str.splitlines` has it.
+pub fn ends_line(c: char) -> bool {
+    c == '\r' || ends_for_some(c) && c != char::REPLACEMENT_CHARACTER
+}
+
 /// What ends a line for newer interpreters alone. A byte that is no UTF-8 may be one of these in the machine's encoding.
 fn ends_for_some(c: char) -> bool {
     matches!(
@@ -48,6 +53,11 @@ pub fn lines(bytes: &[u8]) -> Vec<Line> {
         }
     }
     found
+}
+
+/// Whether there are more lines than are looked at.
+pub fn is_cut(bytes: &[u8]) -> bool {
+    lines(bytes).len() == LINES_MAX
 }
 
 /// What is run as Python, each line where it stands; what shares one with another follows behind the last.

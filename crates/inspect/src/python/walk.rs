@@ -433,7 +433,8 @@ impl<'a> Walker<'a, '_> {
             Expr::Starred(node) => self.assign(&node.value, value),
             Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
                 let whole = Value::tainted(Known::Unknown, value.taint.clone());
-                let parts = pure::elements(&value, &mut self.shared.budget).filter(|parts| parts.len() == elts.len());
+                let parts = pure::elements(&value, &mut self.shared.budget);
+                let parts = parts.and_then(|parts| spread(parts, elts));
                 for (n, element) in elts.iter().enumerate() {
                     let part = parts.as_ref().map_or_else(|| whole.clone(), |parts| parts[n].clone());
                     self.assign(element, part);
@@ -717,10 +718,21 @@ pub(super) fn place(text: &str, lines: &[u32], layer: LayerId, range: TextRange)
     Place { layer, line: line as u32, column: column as u32 + 1 }
 }
 
+/// What each target of an assignment is given: one part, and the starred one the list of all that the others leave.
+fn spread(mut parts: Vec<Value>, targets: &[Expr]) -> Option<Vec<Value>> {
+    let Some(star) = targets.iter().position(Expr::is_starred_expr) else {
+        return (parts.len() == targets.len()).then_some(parts);
+    };
+    let rest = (parts.len() + 1).checked_sub(targets.len())?;
+    let taken: Vec<Value> = parts.drain(star..star + rest).collect();
+    parts.insert(star, Value::of(Known::List(Rc::new(taken))));
+    Some(parts)
+}
+
 fn is_main_test(test: &Expr) -> bool {
     let Expr::Compare(compare) = test else { return false };
     let is_name = |e: &Expr| e.as_name_expr().is_some_and(|name| name.id == "__name__");
     let is_main = |e: &Expr| e.as_string_literal_expr().is_some_and(|text| text.value.to_str() == "__main__");
-    let [right] = &*compare.comparators else { return false };
+    let ([ast::CmpOp::Eq], [right]) = (&*compare.ops, &*compare.comparators) else { return false };
     is_name(&compare.left) && is_main(right) || is_main(&compare.left) && is_name(right)
 }
