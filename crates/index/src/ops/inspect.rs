@@ -215,8 +215,7 @@ async fn judge(installation: &Arc<Installation>, job: &JobRow) -> Result<Outcome
         Err(Failure::Unavailable(why)) => Outcome::Again(why, Counts::No),
         // Processor time is the same on a busy machine: another attempt would spend it once more, before other files' turns.
         Err(failure) if job.attempts >= ATTEMPTS_MAX || matches!(failure, Failure::Spent(_)) => {
-            let text = format!("It could not be inspected: {failure}.");
-            let floor = Some(Conclusion::because(Floor::Failed, Verdict::Hold, text));
+            let floor = Some(Conclusion::failed(&failure));
             let inspection = Inspection { findings: vec![::inspect::of_failure(&failure)], ..Inspection::default() };
             Outcome::Looked { inspection, floor, occasion, cost_ms }
         }

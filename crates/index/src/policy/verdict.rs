@@ -141,6 +141,11 @@ impl Conclusion {
         Self { verdict, reasons: vec![Reason { rule: floor.rule().into(), verdict, text: text.into() }] }
     }
 
+    /// What stands of a file whose inspection broke off, whatever the policy says.
+    pub fn failed(failure: &inspect::Failure) -> Self {
+        Self::because(Floor::Failed, Verdict::Hold, format!("It could not be inspected: {failure}."))
+    }
+
     /// The same, but never milder than `verdict`: what broke the inspection is not released by any policy.
     #[must_use]
     pub fn at_least(mut self, floor: Self) -> Self {

@@ -59,20 +59,19 @@ fn unread(distribution: &Distribution, member: &Member) -> Option<&'static str> 
     /// What a tool's own settings may have.
     const SETTINGS_BYTES_MAX: u64 = 1 << 20;
     let own = member.depth == 0;
-    let is_sdist = distribution.shape == Shape::Sdist;
-    match member.kind {
-        Kind::Pth if own && (!member.whole || pth::is_cut(&member.text)) => {
-            Some("a path file of more lines than are read")
-        }
-        Kind::ToolConfig if !member.whole && member.bytes > SETTINGS_BYTES_MAX && !distribution.is_aside(member) => {
-            Some("a tool's settings that are longer than is read")
-        }
-        _ if own && is_sdist && member.place == "pyproject.toml" => (!member.whole
-            || member.text.len() > settings::SETTINGS_BYTES_MAX)
-            .then_some("settings of the build that are longer than is read"),
-        _ if own && member.place.ends_with("/entry_points.txt") => {
-            (distribution.entry_points.len() >= settings::ENTRY_POINTS_MAX).then_some("more entry points than are read")
-        }
-        _ => None,
-    }
+    let path_file = member.kind == Kind::Pth && own && (!member.whole || pth::is_cut(&member.text));
+    let of_tool = member.kind == Kind::ToolConfig && !distribution.is_aside(member);
+    let of_build = own && distribution.shape == Shape::Sdist && member.place == "pyproject.toml";
+    let too_long = !member.whole || member.text.len() > settings::SETTINGS_BYTES_MAX;
+    let entries = own && member.place.ends_with("/entry_points.txt");
+    let words = [
+        (path_file, "a path file of more lines than are read"),
+        (
+            of_tool && !member.whole && member.bytes > SETTINGS_BYTES_MAX,
+            "a tool's settings that are longer than is read",
+        ),
+        (of_build && too_long, "settings of the build that are longer than is read"),
+        (entries && distribution.entry_points.len() >= settings::ENTRY_POINTS_MAX, "more entry points than are read"),
+    ];
+    words.into_iter().find(|(is_so, _)| *is_so).map(|(_, words)| words)
 }

@@ -25,7 +25,9 @@ pub fn mismatches(form: &CoreMetadata, archive: &CoreMetadata) -> Vec<Rejection>
             let (sent, held) = (comparable(row, form.all(row.field)), comparable(row, archive.all(row.field)));
             match (sent, held) {
                 // A text in a character set that is not decoded here cannot be held against its decoded form.
-                (None, _) | (_, None) => None,
+                (_, None) => None,
+                // Of one that is, no client makes such a text.
+                (None, Some(_)) => Some(mismatch(row, form.all(row.field), archive.all(row.field))),
                 (Some(sent), Some(held)) if sent.is_empty() || sent == held => None,
                 (Some(_), Some(_)) => Some(mismatch(row, form.all(row.field), archive.all(row.field))),
             }
@@ -149,5 +151,20 @@ mod tests {
             assert_eq!(mismatches(&silent, &with("a1")), [], "an absent field is no mismatch: {}", row.header);
             assert_eq!(mismatches(&with("a1"), &silent).len(), 1, "a field that the archive lacks: {}", row.header);
         }
+    }
+
+    #[test]
+    fn a_text_that_is_not_decoded_is_held_against_nothing_only_where_the_archive_has_it() {
+        let with = |value: &str| {
+            let mut metadata = CoreMetadata::default();
+            metadata.push(Field::MetadataVersion, "2.1".into());
+            metadata.push(Field::Summary, value.into());
+            metadata
+        };
+        let unknown = "=?x-unknown?q?evil?=";
+        for (form, archive, count) in [(unknown, "Real", 1), ("Real", unknown, 0), (unknown, unknown, 0)] {
+            assert_eq!(mismatches(&with(form), &with(archive)).len(), count, "{form} beside {archive}");
+        }
+        assert_eq!(mismatches(&with(unknown), &CoreMetadata::default()).len(), 1, "where the archive says nothing");
     }
 }

@@ -209,18 +209,26 @@ impl Judge {
         let (previous, sibling) = (others.previous.clone(), others.sibling.clone());
         let (limits, occasion) = (Limits::default(), Occasion::default());
         let request = Request::Checks { subject, limits, previous, sibling, occasion, costs: false };
+        let mut floor = None;
         let inspection = match self.sandbox.run(&file, request) {
             Ok(Response::Checks(inspection)) => inspection,
             Ok(Response::Rules(_) | Response::Probe(_) | Response::Scan(_) | Response::Compiled(_)) => {
                 bail!("the sandbox answered another question")
             }
             Err(Failure::Unavailable(why)) => bail!("the sandbox is not available: {why}"),
-            Err(failure) => Inspection { findings: vec![inspect::of_failure(&failure)], ..Inspection::default() },
+            Err(failure) => {
+                floor = Some(Conclusion::failed(&failure));
+                Inspection { findings: vec![inspect::of_failure(&failure)], ..Inspection::default() }
+            }
         };
         // As on an index where nobody made them active. Rules of operators count here: whoever names them tries them.
         let counts = |finding: &&Finding| !is_shadow(&finding.check);
         let counting: Vec<Finding> = inspection.findings.iter().filter(counts).cloned().collect();
-        let conclusion = conclude(&self.policy, &counting);
+        let concluded = conclude(&self.policy, &counting);
+        let conclusion = match floor {
+            Some(floor) => concluded.at_least(floor),
+            None => concluded,
+        };
         Ok(Judged { path: path.to_string_lossy().into_owned(), sha256, conclusion, inspection })
     }
 }
