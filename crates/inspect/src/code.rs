@@ -192,12 +192,13 @@ fn unread(distribution: &Distribution, reached: &Reached, modules: &[(String, Mo
     const MEMBERS_MAX: usize = 64;
     let read: BTreeSet<&str> = modules.iter().map(|(path, _)| path.as_str()).collect();
     let members = reached.runs.iter().filter(|run| !run.is_script).map(|run| &distribution.members[run.member]);
-    // Whatever it is called and looks like; stubs apart, which listings of packages meet by the hundred.
+    // Whatever it is called and looks like; texts first, as listings meet stubs and data by the hundred.
     let unread = members.filter(|member| member.depth == 0 && !read.contains(member.path.as_str()));
-    let unread: BTreeSet<&String> = unread.map(|member| &member.path).collect();
-    let is_cut = unread.iter().filter(|path| is_source(path)).count() > MEMBERS_MAX;
-    let some = |of: bool| unread.iter().filter(move |path| is_source(path) == of).take(MEMBERS_MAX);
-    let unread = some(true).chain(some(false)).map(|path| (*path).clone()).collect();
+    let unread: BTreeMap<&str, Kind> = unread.map(|member| (member.path.as_str(), member.kind)).collect();
+    let is_text = |kind| matches!(kind, Kind::Text | Kind::Shell | Kind::Metadata | Kind::ToolConfig);
+    let some = |text: bool| unread.iter().filter(move |(_, kind)| is_text(**kind) == text).map(|(path, _)| *path);
+    let is_cut = some(true).count() > MEMBERS_MAX;
+    let unread = some(true).take(MEMBERS_MAX).chain(some(false).take(MEMBERS_MAX)).map(str::to_owned).collect();
     (unread, is_cut)
 }
 
