@@ -274,19 +274,21 @@ fn facts(kind: LayerKind, bytes: &[u8]) -> Facts {
 
 /// Functions that pbr is told to call while it builds: `setup-hooks = module.function`, several one a line.
 fn setup_hooks(distribution: &Distribution) -> Vec<Root> {
-    const HOOKS_MAX: usize = 100;
     let Some(member) = distribution.at("setup.cfg").filter(|_| distribution.shape == Shape::Sdist) else {
         return vec![];
     };
     let text = member.text();
     let behind = ["setup-hooks", "setup_hooks"].iter().find_map(|key| text.split_once(key)).map(|(_, behind)| behind);
     let Some((_, behind)) = behind.and_then(|behind| behind.split_once('=')) else { return vec![] };
-    let lines =
-        behind.lines().take(HOOKS_MAX).enumerate().take_while(|(n, line)| *n == 0 || line.starts_with([' ', '\t']));
-    let named = lines.filter_map(|(_, line)| line.trim().rsplit_once('.'));
-    let roots = named.flat_map(|(module, function)| {
+    let lines = behind.lines().enumerate().take_while(|(n, line)| *n == 0 || line.starts_with([' ', '\t']));
+    // Each once: a search for every one of many lines that say the same would take as long as there are lines.
+    let named: BTreeSet<(&str, &str)> = lines.filter_map(|(_, line)| line.trim().rsplit_once('.')).collect();
+    let own = distribution.members.iter().rev().filter(|member| member.depth == 0);
+    let by_place: BTreeMap<&str, &Member> = own.map(|member| (member.place.as_str(), member)).collect();
+    let roots = named.into_iter().flat_map(|(module, function)| {
         let place = module.replace('.', "/");
-        let at = distribution.at(&format!("{place}.py")).or_else(|| distribution.at(&format!("{place}/__init__.py")));
+        let at = |place: String| by_place.get(place.as_str()).copied();
+        let at = at(format!("{place}.py")).or_else(|| at(format!("{place}/__init__.py")));
         let root = move |path: &str, function| Root { path: path.to_owned(), function, reach: Reach::InstallTime };
         at.into_iter().flat_map(move |at| [root(&at.path, None), root(&at.path, Some(function.to_owned()))])
     });
